@@ -1,0 +1,41 @@
+"""The command line: `python -m astro_lightning task=... data=... trainer=...`, or one of the verbs. Heavy imports come late."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a task, resume a run, or call a verb; errors of the user are one line and exit status 2."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    sys.argv[1:] = words
+    from astro_lightning.data.errors import BadInput
+
+    try:
+        if words in (["--help"], ["-h"], ["help"]):
+            from astro_lightning.cli import help_text
+
+            print(help_text())
+        elif words and words[0].isidentifier():
+            from astro_lightning.cli import call
+
+            call(words)
+        elif words and words[0].startswith("resume="):
+            from astro_lightning.compose import resume
+
+            resume(words)
+        else:
+            from astro_lightning.compose import hydra_main
+
+            hydra_main()
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; go on with resume=RUN_FOLDER", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    main()

@@ -1,0 +1,96 @@
+"""From the command line to a plain configuration and a run folder."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from astro_lightning.core.conf import conf_folder, plugin_folders
+from astro_lightning.data.errors import BadInput
+
+
+class InstalledConf(SearchPathPlugin):
+    """Puts the configuration folders of installed plug-ins on the search path."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Append each plug-in's folder; the project's own configurations come first."""
+        for name, folder in plugin_folders().items():
+            search_path.append(provider=name, path=f"file://{folder}")
+
+
+def run_name() -> str:
+    """Name of a run folder: the same for all ranks of one launch.
+
+    srun and torchrun start all ranks at once; their launch has a number, or else one parent process whose start time serves.
+    """
+    if os.environ.get("SLURM_JOB_ID") and "SLURM_PROCID" in os.environ:
+        return f"slurm-{os.environ['SLURM_JOB_ID']}"
+    if "LOCAL_RANK" in os.environ:
+        launch = os.environ.get("TORCHELASTIC_RUN_ID", "none")
+        if launch != "none":
+            return f"torchrun-{launch}"
+        import psutil
+
+        parent = psutil.Process(os.getppid())
+        return time.strftime("%Y%m%d-%H%M%S", time.localtime(parent.create_time())) + f"-{parent.pid}"
+    return time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}"
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """The configuration resolved once, in plain containers."""
+    resolved = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items() if key not in ("hydra", "local")}
+
+
+def hydra_main() -> None:
+    """Compose with Hydra and run; a sweep runs each of its jobs."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    OmegaConf.register_new_resolver("run_name", run_name, use_cache=True, replace=True)
+    Plugins.instance().register(InstalledConf)
+    if "optuna" in " ".join(sys.argv):
+        from astro_lightning.sweeper import OptunaSweeper
+
+        Plugins.instance().register(OptunaSweeper)
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(job)()
+    except (HydraException, OmegaConfBaseException) as error:
+        parts = [str(error), str(error.__cause__ or "")]
+        message = " ".join(" ".join(dict.fromkeys(part for part in parts if part)).split())
+        raise BadInput(f"{message or type(error).__name__} (see `astro-lightning --help`)") from error
+
+
+def job(cfg: DictConfig) -> dict[str, float]:
+    """One job: what Hydra calls, here or in a launcher's worker."""
+    from astro_lightning.run import run
+
+    return run(plain(cfg), Path(HydraConfig.get().runtime.output_dir))
+
+
+def resume(words: list[str]) -> None:
+    """Go on with a run exactly where it stopped; also how each further rank of a run starts."""
+    import logging
+
+    from astro_lightning.run import run
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    folder = Path(words[0].removeprefix("resume=")).expanduser().resolve()
+    if len(words) > 1:
+        raise BadInput(f"resume= takes no other setting ({words[1]}): a resumed run keeps its own; start a new run to change one")
+    if not (folder / "config.yaml").is_file():
+        raise BadInput(f"{folder} is not a run folder: config.yaml is missing")
+    if (folder / "metrics.json").is_file() and "LOCAL_RANK" not in os.environ:
+        print(f"this run is finished: {folder}")
+        return
+    run(yaml.safe_load((folder / "config.yaml").read_text()), folder)

@@ -1,0 +1,36 @@
+"""Build what a configuration names."""
+
+from typing import Any
+
+from hydra.errors import HydraException
+from hydra.utils import get_class, instantiate
+
+from astro_lightning.data.errors import BadInput
+
+
+def build(block: dict[str, Any], **arguments: Any) -> Any:
+    """Call a `_target_` block with these further arguments; nested blocks stay plain dicts.
+
+    Raises:
+        BadInput: The target does not exist or does not take one of the keys.
+    """
+    try:
+        return instantiate({**block, "_recursive_": False, "_convert_": "all"}, **arguments)
+    except HydraException as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, BadInput):
+            raise cause from None
+        if isinstance(cause, TypeError | ImportError | AttributeError | HydraException):
+            raise BadInput(f"{block.get('_target_')}: {cause}".replace("\n", " ")) from error
+        raise cause from None
+
+
+def class_of(target: str, base: type) -> type:
+    """The class of a dotted name that a checkpoint or a configuration gives; anything but a subclass of `base` is refused."""
+    try:
+        found = get_class(target)
+    except Exception as error:
+        raise BadInput(f"{target} cannot be imported ({error}): install the package that holds it") from error
+    if not issubclass(found, base):
+        raise BadInput(f"{target} is not a {base.__name__}: refusing to run it")
+    return found

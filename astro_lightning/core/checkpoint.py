@@ -1,0 +1,101 @@
+"""Checkpoints that can be trusted: plain content only, complete enough to score a file with nothing else."""
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+
+from astro_lightning.core.build import class_of
+from astro_lightning.core.datamodule import RecordsData
+from astro_lightning.core.task import TaskModule
+from astro_lightning.data.errors import BadInput
+
+KEY = "astro_lightning"
+
+
+class Identity(pl.Callback):
+    """Writes into every checkpoint what it is: task, stage, classes to build, hashes of the training objects."""
+
+    def __init__(self, identity: Mapping[str, Any], train_hashes: np.ndarray) -> None:
+        self.identity = dict(identity)
+        self.train_hashes = torch.from_numpy(train_hashes.view(np.int64).copy())
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add the identity."""
+        checkpoint[KEY] = {**self.identity, "train_hashes": self.train_hashes}
+
+
+@dataclass
+class Restored:
+    """A checkpoint brought back to life.
+
+    Attributes:
+        module: In evaluation mode, weights loaded.
+        datamodule: Class that makes its batches.
+        info: What its data module had learned from the training data.
+        identity: Task, stage, targets.
+        train_hashes: uint64 content hashes of the training objects.
+    """
+
+    module: TaskModule
+    datamodule: type[RecordsData]
+    info: dict[str, Any]
+    identity: dict[str, Any]
+    train_hashes: np.ndarray
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint file; code inside it is never run.
+
+    Raises:
+        BadInput: No such file, cut short, or not written by this framework.
+    """
+    if not path.is_file():
+        raise BadInput(f"checkpoint {path} does not exist: give a .ckpt file or a run folder")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInput(f"checkpoint {path} cannot be read ({reason}): it is cut short, or holds more than plain numbers") from error
+    if not isinstance(content, dict) or KEY not in content:
+        raise BadInput(f"checkpoint {path} was not written by Astro Lightning: the key {KEY!r} is missing")
+    return content
+
+
+def restore(path: Path) -> Restored:
+    """Rebuild module and batch maker from a checkpoint alone."""
+    content = read_checkpoint(path)
+    identity = content[KEY]
+    module = class_of(identity["module"], TaskModule)(**content["hyper_parameters"])
+    module.configure_model()
+    if hasattr(module, "on_restore"):
+        module.on_restore(content)
+    try:
+        module.load_state_dict(content["state_dict"])
+    except RuntimeError as error:
+        raise BadInput(f"checkpoint {path} does not fit its network: {str(error).splitlines()[-1].strip()}") from error
+    module.eval()
+    datamodule = class_of(identity["datamodule"], RecordsData)
+    hashes = identity["train_hashes"].numpy().view(np.uint64)
+    return Restored(module, datamodule, content["hyper_parameters"]["info"], identity, hashes)
+
+
+def predicting_checkpoints(path: Path) -> list[Path]:
+    """The checkpoints that score for a file or a run folder: the file itself, or the best of each predicting stage.
+
+    Raises:
+        BadInput: The folder holds no finished run.
+    """
+    if path.is_dir():
+        index = path / "checkpoints" / "predicting.json"
+        if not index.is_file():
+            raise BadInput(f"{path} is not a finished run: {index} is missing; finish it with resume={path}")
+        return [path / name for name in json.loads(index.read_text())]
+    read_checkpoint(path)
+    return [path]

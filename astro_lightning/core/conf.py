@@ -1,0 +1,40 @@
+"""Where the configuration is, and where plug-ins keep theirs; importing this must stay cheap."""
+
+from importlib.metadata import entry_points
+from pathlib import Path
+
+GROUP = "astro_lightning.conf"
+
+
+def conf_folder() -> Path:
+    """The folder `conf`: inside an installed wheel's package, else beside the package in a checkout."""
+    package = Path(__file__).parents[1]
+    inside = package / "conf"
+    return inside if (inside / "config.yaml").exists() else package.parent / "conf"
+
+
+def plugin_folders() -> dict[str, Path]:
+    """Name -> configuration folder of each installed plug-in.
+
+    A plug-in is a package with an entry point of the group `astro_lightning.conf` whose value is the package that holds
+    its `task/*.yaml`, `data/*.yaml` and so on.
+    """
+    from importlib.util import find_spec
+
+    found = {}
+    for point in entry_points(group=GROUP):
+        spec = find_spec(point.value)
+        if spec and spec.submodule_search_locations:
+            found[point.name] = Path(next(iter(spec.submodule_search_locations)))
+    return found
+
+
+def configs(group: str) -> dict[str, tuple[str, Path]]:
+    """Name -> (first comment line, file) of every configuration of a group, plug-ins included."""
+    found: dict[str, tuple[str, Path]] = {}
+    for folder in [conf_folder(), *plugin_folders().values()]:
+        for file in sorted((folder / group).glob("*.yaml")):
+            lines = [line.strip("# ").strip() for line in file.read_text().splitlines()[:3] if line.startswith("#")]
+            lines = [line for line in lines if not line.startswith("@package")]
+            found.setdefault(file.stem, (lines[0] if lines else "", file))
+    return found

@@ -1,0 +1,209 @@
+"""What the data modules of all tasks share: survey files -> cached records -> split -> statistics -> loaders."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytorch_lightning as pl
+from filelock import FileLock
+
+from astro_lightning.core.build import build
+from astro_lightning.core.loader import BatchDataset, BatchSampler, EpochLoader, make_loader
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.fingerprint import fingerprint, object_hashes
+from astro_lightning.data.locate import locate
+from astro_lightning.data.records import Records, write_records
+from astro_lightning.data.splits import split_by_group
+
+
+class RecordsData(pl.LightningDataModule):
+    """Base of a task's data module.
+
+    A task overrides `dataset` (rows -> batch), and where it needs to `statistics` (fitted on the training rows alone),
+    `lengths` (for bucketing), `part` (labelled or unlabelled objects) and `rows` (another split).
+
+    Args:
+        data: The composed `data` group: survey name, reader, root, split shares, simulation settings.
+        cache: Folder for cached records.
+        seed: Of the run; the split follows `data.split_seed`.
+        batch_size: Objects per batch and device.
+        workers: Loader processes.
+        simulate: `_target_` block of the task's synthetic twin, used with `data=simulated`.
+        balanced: Draw training objects so that classes come equally often.
+    """
+
+    part = "labelled"
+
+    def __init__(
+        self,
+        *,
+        data: dict,
+        cache: str,
+        seed: int = 0,
+        batch_size: int = 64,
+        workers: int = 0,
+        simulate: dict | None = None,
+        balanced: bool = False,
+    ) -> None:
+        super().__init__()
+        self.data, self.cache, self.seed = data, Path(cache).expanduser(), seed
+        self.batch_size, self.workers, self.simulate, self.balanced = batch_size, workers, simulate, balanced
+        self.records: Records | None = None
+        self.splits: dict[str, np.ndarray] = {}
+        self._info: dict[str, Any] | None = None
+        self._datasets: dict[bool, BatchDataset] = {}
+
+    # ---- what a task overrides
+
+    @classmethod
+    def dataset(cls, records: Records, info: Mapping[str, Any], train: bool = False) -> BatchDataset:
+        """The data set of these records.
+
+        Args:
+            records: Any records of the survey's kind, labelled or not.
+            info: What `info()` returned for the training data, plain numbers, strings, lists and dicts.
+            train: Whether random augmentation applies.
+        """
+        raise NotImplementedError(f"{cls.__name__} does not say how to make a batch")
+
+    def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
+        """Plain numbers fitted on the training rows (scales, class counts), kept in the checkpoint."""
+        return {}
+
+    def lengths(self, records: Records) -> np.ndarray | None:
+        """Length of each object for bucketing, or None."""
+        return None
+
+    def rows(self, records: Records) -> dict[str, np.ndarray]:
+        """Part -> rows; the default splits by group, stratified by class, from `data.split`."""
+        return split_by_group(records.groups, records.labels, self.data["split"], self.data["split_seed"])
+
+    # ---- what all tasks share
+
+    def prepare_data(self) -> None:
+        """Read the survey's files, or simulate, into the cache; once for all ranks, safe when ranks or jobs race."""
+        folder = self.records_folder()
+        if folder.exists():
+            return
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(str(folder) + ".lock"):
+            if not folder.exists():
+                write_records(self._tables(), folder)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the records, split them, fit the statistics."""
+        if self.records is not None:
+            return
+        self.prepare_data()
+        self.records = Records.open(self.records_folder())
+        self.splits = self.rows(self.records)
+
+    def info(self) -> dict[str, Any]:
+        """All that a batch or a network must know of the training data, in plain containers, for the checkpoint."""
+        if self._info is None:
+            self.setup()
+            assert self.records is not None
+            train = self.splits["train"]
+            found = sorted({label for label in self.records.labels[train] if label is not None}, key=_natural)
+            known = list(self.data.get("classes") or found)
+            strange = sorted({label for label in self.records.labels if label is not None} - set(known))
+            if self.part == "labelled" and strange:
+                raise BadInput(f"label {strange[0]!r} is not among the classes {known}: add it to data.classes or filter it")
+            if self.part == "labelled" and len(found) < 2:
+                raise BadInput(f"the training split holds {len(found)} class ({', '.join(found) or 'none'}): two are needed to learn")
+            self._info = {
+                "classes": known,
+                "counts": [int((self.records.labels[train] == name).sum()) for name in known],
+                "data": {**self.data, "path": None},
+                **fingerprint(self.records, self.splits),
+                "splits": {part: len(rows) for part, rows in self.splits.items()},
+                **self.statistics(self.records, train),
+            }
+        return self._info
+
+    def train_hashes(self) -> np.ndarray:
+        """Content hashes (uint64) of the training objects, so that a later prediction on them can warn."""
+        self.setup()
+        assert self.records is not None
+        return object_hashes(self.records, self.splits["train"])
+
+    def train_dataloader(self) -> EpochLoader:
+        """Shuffled batches of the training rows."""
+        return self._loader("train", train=True)
+
+    def val_dataloader(self) -> EpochLoader:
+        """Batches of the validation rows, in order."""
+        return self._loader("val")
+
+    def test_dataloader(self) -> EpochLoader:
+        """Batches of the test rows, in order."""
+        return self._loader("test")
+
+    def loader(self, part: str) -> EpochLoader:
+        """Batches of any part of the split, in order, without augmentation."""
+        return self._loader(part)
+
+    def _loader(self, part: str, train: bool = False) -> EpochLoader:
+        self.setup()
+        assert self.records is not None
+        rows = self.splits[part]
+        if not len(rows):
+            raise BadInput(f"the {part} split is empty: give data.split.{part} a share above 0")
+        if train not in self._datasets:
+            self._datasets[train] = self.dataset(self.records, self.info(), train)
+        lengths = self.lengths(self.records)
+        trainer = self.trainer
+        weights = None
+        if train and self.balanced:
+            labels = self.records.labels[rows].astype(str)
+            _, code, count = np.unique(labels, return_inverse=True, return_counts=True)
+            weights = 1.0 / count[code]
+        sampler = BatchSampler(
+            rows,
+            self.batch_size,
+            shuffle=train,
+            seed=self.seed,
+            lengths=None if lengths is None else lengths[rows],
+            weights=weights,
+            drop_last=train,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+        )
+        return make_loader(self._datasets[train], sampler, self.workers, trainer if train else None)
+
+    def _tables(self) -> Iterator[pa.Table]:
+        if self.data["name"] == "simulated":
+            if self.simulate is None:
+                raise BadInput("this task has no synthetic twin: choose data=... (see `astro-lightning datasets`)")
+            table = build(self.simulate, **self.data["simulation"])
+            if self.part != "all" and "label" in table.column_names:
+                has_label = pc.is_valid(table["label"])
+                table = table.filter(has_label if self.part == "labelled" else pc.invert(has_label))
+            return iter([table])
+        reader = build(self.data["reader"], memory_gib=self.data["memory_gib"])
+        return reader.read(self.source(), part=self.part)
+
+    def source(self) -> Path:
+        """The survey's folder or file on disk."""
+        return locate(self.data, self.cache)
+
+    def records_folder(self) -> Path:
+        """Where the cached records are: a name made of everything that shapes their content."""
+        key: dict[str, Any] = {"part": self.part, "reader": self.data.get("reader"), "format": 1}
+        if self.data["name"] == "simulated":
+            key |= {"simulate": self.simulate, "simulation": self.data["simulation"]}
+        else:
+            source = self.source()
+            files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
+            key["files"] = [[str(p), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        return self.cache / "records" / f"{self.data['name']}-{self.part}-{digest}"
+
+
+def _natural(label: str) -> tuple[int, int | str]:
+    return (0, int(label)) if label.isdigit() else (1, label)

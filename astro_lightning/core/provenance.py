@@ -1,0 +1,69 @@
+"""Where a number came from: versions, code, machine, data."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import uuid
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("astro-lightning", "torch", "pytorch-lightning", "hydra-core", "numpy", "pyarrow", "xgboost", "scikit-learn")
+
+
+def provenance(seed: int, command: list[str]) -> dict[str, Any]:
+    """Versions, git state, seed, hardware and the command of this run, in plain containers."""
+    import psutil
+    import torch
+
+    return {
+        "command": command,
+        "seed": seed,
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in PACKAGES},
+        "git": _git(),
+        "hardware": {
+            "machine": platform.machine(),
+            "system": platform.platform(),
+            "cpu_cores": os.cpu_count(),
+            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+            "accelerators": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        },
+    }
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    temporary.write_text(json.dumps(content, indent=2, sort_keys=False, default=str) + "\n")
+    os.replace(temporary, path)
+
+
+def command_line() -> list[str]:
+    """The command as the user can type it again."""
+    return ["python", "-m", "astro_lightning", *sys.argv[1:]]
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _git() -> dict[str, Any] | None:
+    folder = Path(__file__).parent
+
+    def ask(*words: str) -> str | None:
+        try:
+            answer = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return answer.stdout.strip() if answer.returncode == 0 else None
+
+    # An installed wheel inside somebody else's repository must not report that repository.
+    tracked = ask("ls-files", "--error-unmatch", Path(__file__).name)
+    commit = ask("rev-parse", "HEAD") if tracked else None
+    return {"commit": commit, "modified_files": len((ask("status", "--porcelain") or "").splitlines())} if commit else None

@@ -1,0 +1,150 @@
+"""A run is a list of stages; a stage is one data module, one module, one Trainer call."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from astro_lightning.core.build import build
+from astro_lightning.core.checkpoint import Identity
+from astro_lightning.core.datamodule import RecordsData
+from astro_lightning.core.provenance import write_json
+from astro_lightning.core.task import TaskModule, count_parameters
+from astro_lightning.core.trainer import make_trainer
+from astro_lightning.data.errors import BadInput
+
+Artefacts = dict[str, str]
+KEYS = {"datamodule", "module", "model", "trainer", "optimizer", "monitor", "mode", "takes", "predicts", "batch_size", "verb"}
+
+
+def stages_of(cfg: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The stages of a task, in order, each with its name and defaults filled in.
+
+    `task.stages` maps a name to a block; or is a `_target_` block of a function that takes the configuration and returns such
+    a mapping (folds, labels, rounds).
+
+    Raises:
+        BadInput: A stage has a key that is none of a stage's.
+    """
+    blocks = cfg["task"]["stages"]
+    if "_target_" in blocks:
+        blocks = build(blocks, cfg=cfg)
+    stages = []
+    for i, (name, block) in enumerate(blocks.items()):
+        unknown = set(block) - KEYS
+        if unknown:
+            raise BadInput(f"task.stages.{name}.{sorted(unknown)[0]} is not a key of a stage; these are: {', '.join(sorted(KEYS))}")
+        stages.append(
+            {
+                "name": name,
+                "monitor": "val/loss",
+                "mode": "min",
+                "takes": {},
+                "optimizer": {},
+                "trainer": {},
+                "verb": "fit",
+                "predicts": i == len(blocks) - 1,
+                **block,
+            }
+        )
+    return stages
+
+
+def make_datamodule(cfg: Mapping[str, Any], stage: Mapping[str, Any]) -> RecordsData:
+    """The stage's data module."""
+    sizes = [size for size in (cfg["batch_size"], stage.get("batch_size")) if size is not None]
+    return build(
+        stage["datamodule"],
+        data=cfg["data"],
+        cache=cfg["paths"]["cache"],
+        seed=cfg["seed"],
+        workers=cfg["workers"],
+        simulate=cfg["task"].get("simulate"),
+        **({"batch_size": sizes[0]} if sizes else {}),
+    )
+
+
+def make_module(cfg: Mapping[str, Any], stage: Mapping[str, Any], info: dict[str, Any]) -> TaskModule:
+    """The stage's module; initial weights follow the run's seed."""
+    pl.seed_everything(cfg["seed"], verbose=False)
+    optimizer = {**stage["optimizer"], **{key: value for key, value in cfg["optimizer"].items() if value is not None}}
+    return build(
+        stage["module"],
+        model=stage.get("model") or cfg["model"],
+        optimizer=optimizer,
+        info=info,
+        monitor=stage["monitor"],
+        mode=stage["mode"],
+    )
+
+
+def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artefacts: Artefacts) -> dict[str, float]:
+    """Run one stage, or take it from the run folder where it is already done; artefacts grow by what it hands over.
+
+    Artefacts are named `<stage>/<what>`; every stage hands over `<stage>/checkpoint`. `takes` maps a key of the stage's
+    own blocks, such as `module.backbone`, to the artefact of an earlier stage.
+
+    Returns:
+        The stage's last validation metrics.
+    """
+    done = folder / "checkpoints" / stage["name"] / "done.json"
+    if done.exists():
+        kept = json.loads(done.read_text())
+        artefacts.update(kept["artefacts"])
+        return kept["metrics"]
+    stage = take(stage, artefacts)
+    datamodule = make_datamodule(cfg, stage)
+    module = make_module(cfg, stage, datamodule.info())
+    identity = Identity(
+        {
+            "task": cfg["task"]["name"],
+            "stage": stage["name"],
+            "module": f"{type(module).__module__}.{type(module).__qualname__}",
+            "datamodule": f"{type(datamodule).__module__}.{type(datamodule).__qualname__}",
+            "batch_size": datamodule.batch_size,
+        },
+        datamodule.train_hashes(),
+    )
+    trainer = make_trainer(cfg, stage, folder, [identity])
+    checkpoints = folder / "checkpoints" / stage["name"]
+    trainer.fit(module, datamodule, ckpt_path=newest(checkpoints))
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    best = checkpoints / ("best.ckpt" if (checkpoints / "best.ckpt").exists() else "last.ckpt")
+    handed = {f"{stage['name']}/checkpoint": str(best)} if best.exists() else {}
+    handed |= {f"{stage['name']}/{name}": str(path) for name, path in module.hand_over(best, datamodule, folder).items()}
+    metrics = best_metrics(trainer, stage) | {"parameters": float(count_parameters(module))}
+    artefacts.update(handed)
+    trainer.strategy.barrier()
+    if trainer.is_global_zero and best.exists():
+        write_json(done, {"artefacts": handed, "metrics": metrics})
+    return metrics
+
+
+def newest(checkpoints: Path) -> str | None:
+    """Where a killed stage goes on: its newest checkpoint that is whole, or None."""
+    found = [path for path in (checkpoints / "last.ckpt", checkpoints / "step.ckpt") if path.exists()]
+    return str(max(found, key=lambda path: path.stat().st_mtime)) if found else None
+
+
+def take(stage: dict[str, Any], artefacts: Artefacts) -> dict[str, Any]:
+    """The stage with the artefacts it takes filled in."""
+    filled = {key: dict(value) if isinstance(value, dict) else value for key, value in stage.items()}
+    for where, what in stage["takes"].items():
+        block, _, key = where.partition(".")
+        if what not in artefacts:
+            raise BadInput(f"stage {stage['name']} takes {what}, which no earlier stage hands over; there are: {', '.join(artefacts) or 'none'}")
+        filled[block][key] = artefacts[what]
+    return filled
+
+
+def best_metrics(trainer: pl.Trainer, stage: Mapping[str, Any]) -> dict[str, float]:
+    """Metrics of the last epoch, and the best value of the stage's monitor."""
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if not name.startswith("speed/")}
+    for callback in trainer.checkpoint_callbacks:
+        score = getattr(callback, "best_model_score", None)
+        if getattr(callback, "monitor", None) and score is not None:
+            metrics[f"best/{stage['monitor']}"] = float(score)
+    return metrics | {name: float(v) for name, v in trainer.callback_metrics.items() if name.startswith("speed/")}

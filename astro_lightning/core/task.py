@@ -1,0 +1,167 @@
+"""What the Lightning modules of all tasks share: network from scalars, loss, metrics, optimiser, columns of a prediction."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+
+from astro_lightning.core.build import build
+from astro_lightning.core.datamodule import RecordsData
+from astro_lightning.core.loader import Batch
+from astro_lightning.core.metrics import classification_metrics
+from astro_lightning.core.optim import make_optimizer, make_schedule, settings
+from astro_lightning.data.errors import BadInput
+
+
+class TaskModule(pl.LightningModule):
+    """Base of a task's module: a classifier over `info["classes"]`; a task overrides what differs.
+
+    A batch is a dict of tensors with `row` (position in the records) and, where labelled, `target` (class number).
+
+    Args:
+        model: `_target_` block of the network, plain scalars only.
+        optimizer: Settings of `core.optim`.
+        info: What the data module learned from the training data; plain containers, kept in the checkpoint.
+        monitor: Validation metric that chooses the best epoch.
+        mode: `min` or `max` of that metric.
+    """
+
+    def __init__(
+        self, *, model: dict, optimizer: dict, info: dict, monitor: str = "val/loss", mode: str = "min", **settings_: Any
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters({"model": model, "optimizer": optimizer, "info": info, "monitor": monitor, "mode": mode, **settings_})
+        self.info = info
+        self.network: nn.Module | None = None
+        metrics = self.metrics()
+        self.train_metrics, self.val_metrics = metrics.clone(prefix="train/"), metrics.clone(prefix="val/")
+        self._best: float | None = None
+        self._epochs_without_progress = 0
+
+    # ---- what a task overrides
+
+    def make_network(self) -> nn.Module:
+        """The network, from scalars of the configuration and of the training data."""
+        return build(self.hparams["model"], n_classes=len(self.info["classes"]))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits of shape (batch, n_classes)."""
+        assert self.network is not None
+        return self.network(batch)
+
+    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Scalar loss of logits (batch, n_classes) against class numbers (batch,)."""
+        return nn.functional.cross_entropy(logits, target)
+
+    def metrics(self) -> MetricCollection:
+        """Metrics followed during training; they take (logits, target)."""
+        n = len(self.info["classes"])
+        return MetricCollection(
+            {"accuracy": MulticlassAccuracy(n, average="micro"), "macro_f1": MulticlassF1Score(n, average="macro")}
+        )
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Parameter groups; `scale` multiplies the learning rate. Biases and norms are not decayed."""
+        decay = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
+        plain = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
+        return [{"params": decay}, {"params": plain, "weight_decay": 0.0}]
+
+    def columns(self, batch: Batch) -> dict[str, Tensor]:
+        """Columns of the predictions of a batch, each of shape (batch,) or (batch, k); the default is `prob_<class>`."""
+        probabilities = self(batch).softmax(-1)
+        return {f"prob_{name}": probabilities[:, i] for i, name in enumerate(self.info["classes"])}
+
+    def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
+        """Named files for later stages, written after the fit; the best checkpoint is handed over in any case."""
+        return {}
+
+    @classmethod
+    def finish(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:
+        """Columns that need all predictions of a table, or of several checkpoints, together; the default adds none."""
+        return predictions
+
+    @classmethod
+    def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:
+        """Test metrics of a table with `label` and `prob_<class>` columns."""
+        return classification_metrics(predictions, info["classes"])
+
+    # ---- what all tasks share
+
+    def configure_model(self) -> None:
+        """Build the network once, where the strategy wants it."""
+        if self.network is None:
+            self.network = self.make_network()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of a batch."""
+        logits = self(batch)
+        loss = self.loss(logits, batch["target"])
+        self.train_metrics.update(logits.detach(), batch["target"])
+        self.log("train/loss", loss, batch_size=len(batch["row"]), prog_bar=True)
+        self.log_dict(dict(self.train_metrics), on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Loss and metrics of a batch."""
+        logits = self(batch)
+        self.val_metrics.update(logits, batch["target"])
+        loss = self.loss(logits, batch["target"])
+        self.log("val/loss", loss, batch_size=len(batch["row"]), on_epoch=True, prog_bar=True, sync_dist=True)
+        self.log_dict(dict(self.val_metrics), on_step=False, on_epoch=True, prog_bar=True)
+
+    def predict_step(self, batch: Batch, batch_idx: int = 0) -> dict[str, Tensor]:
+        """Columns of a batch."""
+        return self.columns(batch)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Optimiser and a schedule stepped at every optimiser step."""
+        chosen = self.hparams["optimizer"]
+        optimizer = make_optimizer([group for group in self.groups() if group["params"]], chosen)
+        total = self.trainer.estimated_stepping_batches
+        if total == float("inf"):
+            raise BadInput("trainer.max_epochs or trainer.max_steps must be finite: the learning-rate schedule needs the length of the run")
+        epochs = max(1, self.trainer.max_epochs or 1)
+        schedule = make_schedule(optimizer, chosen, int(total), max(1, int(total) // epochs))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_epoch_end(self) -> None:
+        """With `schedule: plateau`, lower the learning rate after `patience` epochs without progress of the monitored metric."""
+        chosen = settings(self.hparams["optimizer"])
+        value = self.trainer.callback_metrics.get(self.hparams["monitor"])
+        if chosen["schedule"] != "plateau" or value is None:
+            return
+        sign = 1 if self.hparams["mode"] == "min" else -1
+        if self._best is None or sign * float(value) < sign * self._best:
+            self._best, self._epochs_without_progress = float(value), 0
+            return
+        self._epochs_without_progress += 1
+        if self._epochs_without_progress > chosen["patience"]:
+            schedule = self.lr_schedulers()
+            schedule.base_lrs = [lr * chosen["factor"] for lr in schedule.base_lrs]
+            self._epochs_without_progress = 0
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the plateau's memory."""
+        checkpoint["plateau"] = [self._best, self._epochs_without_progress]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the plateau's memory."""
+        self._best, self._epochs_without_progress = checkpoint.get("plateau", [None, 0])
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def class_weights(counts: list[int], power: float = 1.0) -> Tensor:
+    """Weights (n_classes,) proportional to count^-power with mean 1 over the training objects; empty classes get 0."""
+    count = torch.tensor(counts, dtype=torch.float32)
+    weights = torch.where(count > 0, count.clamp(min=1) ** -power, torch.zeros_like(count))
+    return weights * count.sum() / (weights * count).sum()

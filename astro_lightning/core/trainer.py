@@ -1,0 +1,170 @@
+"""A Trainer with its loggers and callbacks, from plain containers."""
+
+import netrc
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import (
+    EarlyStopping,
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    RichModelSummary,
+    RichProgressBar,
+    TQDMProgressBar,
+)
+from pytorch_lightning.loggers import CSVLogger, Logger
+
+from astro_lightning.core.watch import DeviceMemory, EpochSeed, Throughput
+from astro_lightning.data.errors import BadInput
+
+# What a stage may give under `trainer` beside the Trainer's own settings: defaults for the callbacks.
+CALLBACK_KEYS = ("patience", "ema_decay")
+
+
+def check_accelerator(trainer: Mapping[str, Any]) -> None:
+    """Say in one line that no accelerator is there, before anything is built.
+
+    Raises:
+        BadInput: A GPU was asked for and PyTorch sees none.
+    """
+    wanted = trainer["accelerator"]
+    if wanted in ("gpu", "cuda") and not torch.cuda.is_available() and not torch.backends.mps.is_available():
+        raise BadInput("no GPU is visible to PyTorch: use trainer=cpu, or install a CUDA build of torch and check nvidia-smi")
+    if wanted == "mps" and not torch.backends.mps.is_available():
+        raise BadInput("no Apple GPU is visible to PyTorch: use trainer=cpu")
+
+
+def make_trainer(cfg: Mapping[str, Any], stage: Mapping[str, Any], folder: Path, further: list[pl.Callback]) -> pl.Trainer:
+    """The Trainer of one stage.
+
+    Args:
+        cfg: The whole configuration, plain containers.
+        stage: The stage's own block: `trainer`, `monitor`, `mode`.
+        folder: The run folder.
+        further: More callbacks.
+    """
+    own = {key: value for key, value in stage.get("trainer", {}).items() if key not in CALLBACK_KEYS}
+    chosen = {key: value for key, value in cfg["trainer"].items() if value is not None}
+    debug = dict(cfg.get("debug") or {})
+    callbacks = [*make_callbacks(cfg, stage, folder / "checkpoints" / stage["name"]), *further]
+    # One-batch runs make no checkpoint by the Trainer's own rule.
+    return pl.Trainer(
+        **{"num_sanity_val_steps": 0, "log_every_n_steps": 10, **own, **chosen, **debug},
+        default_root_dir=str(folder),
+        logger=make_loggers(cfg, stage["name"], folder),
+        callbacks=callbacks,
+        enable_progress_bar=cfg["callbacks"]["progress"] != "none",
+        enable_model_summary=bool(cfg["callbacks"]["summary_depth"]),
+        use_distributed_sampler=False,
+    )
+
+
+def make_callbacks(cfg: Mapping[str, Any], stage: Mapping[str, Any], checkpoints: Path) -> list[pl.Callback]:
+    """Checkpoints (best and last) and what watches the run."""
+    chosen, own = cfg["callbacks"], stage.get("trainer", {})
+    monitor, mode = stage["monitor"], stage["mode"]
+    # Saved after the epoch has ended, validation included: a resumed run starts exactly there.
+    callbacks: list[pl.Callback] = [
+        EpochSeed(cfg["seed"]),
+        ModelCheckpoint(
+            dirpath=checkpoints,
+            filename="best",
+            monitor=monitor,
+            mode=mode,
+            save_on_train_epoch_end=True,
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+        ),
+        ModelCheckpoint(
+            dirpath=checkpoints, filename="last", save_on_train_epoch_end=True, enable_version_counter=False, save_top_k=1
+        ),
+    ]
+    if chosen["every_n_train_steps"]:
+        callbacks.append(
+            ModelCheckpoint(
+                dirpath=checkpoints,
+                filename="step",
+                every_n_train_steps=chosen["every_n_train_steps"],
+                enable_version_counter=False,
+            )
+        )
+    patience = _first(chosen["early_stopping"]["patience"], own.get("patience"))
+    if patience:
+        callbacks.append(EarlyStopping(monitor=monitor, mode=mode, patience=patience))
+    decay = _first(chosen["ema"]["decay"], own.get("ema_decay"))
+    if decay:
+        callbacks.append(EMAWeightAveraging(decay=decay))
+    if chosen["progress"] == "rich":
+        callbacks.append(RichProgressBar())
+    elif chosen["progress"] == "plain":
+        callbacks.append(TQDMProgressBar())
+    if chosen["summary_depth"]:
+        callbacks.append(RichModelSummary(max_depth=chosen["summary_depth"]))
+    if chosen["lr_monitor"]:
+        callbacks.append(LearningRateMonitor(logging_interval="epoch"))
+    if chosen["throughput"]:
+        callbacks.append(Throughput())
+    if chosen["device_memory"]:
+        callbacks.append(DeviceMemory())
+    return callbacks
+
+
+def make_loggers(cfg: Mapping[str, Any], stage: str, folder: Path) -> list[Logger]:
+    """CSV always; Weights & Biases, TensorBoard, MLflow where chosen."""
+    chosen = cfg["logger"]
+    loggers: list[Logger] = [CSVLogger(folder, name="logs", version=stage)]
+    if chosen["wandb"]:
+        loggers.append(_wandb(chosen["wandb"], cfg, stage, folder))
+    if chosen["tensorboard"]:
+        from pytorch_lightning.loggers import TensorBoardLogger
+
+        loggers.append(TensorBoardLogger(folder, name="logs", version=stage))
+    if chosen["mlflow"]:
+        from pytorch_lightning.loggers import MLFlowLogger
+
+        uri = chosen["mlflow"]["uri"] or f"sqlite:///{folder.parent.resolve()}/mlflow.db"
+        loggers.append(MLFlowLogger(chosen["mlflow"]["experiment"], run_name=f"{folder.name}-{stage}", tracking_uri=uri))
+    return loggers
+
+
+def _wandb(chosen: Mapping[str, Any], cfg: Mapping[str, Any], stage: str, folder: Path) -> Logger:
+    import wandb
+    from pytorch_lightning.loggers import WandbLogger
+
+    kept = folder / "wandb_run_id"
+    if not kept.exists():
+        kept.write_text(wandb.util.generate_id())
+    offline = chosen["offline"] if chosen["offline"] is not None else not _has_key()
+    # One run per job: stages share it, their metrics told apart by the stage's prefix.
+    return WandbLogger(
+        id=kept.read_text(),
+        name=folder.name,
+        save_dir=str(folder),
+        project=chosen["project"],
+        entity=chosen["entity"],
+        group=chosen["group"] or (folder.parent.name if folder.parent.name.startswith("sweep-") else None),
+        tags=list(chosen["tags"]),
+        offline=offline,
+        prefix=stage,
+        config=dict(cfg),
+        resume="allow",
+    )
+
+
+def _has_key() -> bool:
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    try:
+        hosts = netrc.netrc().hosts
+    except (OSError, netrc.NetrcParseError):
+        return False
+    return any("wandb" in host for host in hosts)
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)

@@ -1,0 +1,66 @@
+"""Callbacks that watch or steady a run: seeds per epoch, throughput, device memory."""
+
+import random
+import time
+from typing import Any
+
+import numpy as np
+import psutil
+import pytorch_lightning as pl
+import torch
+
+
+class EpochSeed(pl.Callback):
+    """Seeds every training batch from (seed, step, rank), so that dropout in a resumed run repeats an unbroken one."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        """Seed the generators."""
+        mixed = np.random.SeedSequence([self.seed, trainer.current_epoch, batch_idx, trainer.global_rank]).generate_state(1)[0]
+        torch.manual_seed(int(mixed))
+        random.seed(int(mixed))
+        np.random.seed(int(mixed))  # noqa: NPY002  (third-party code draws from the global generator)
+
+
+class Throughput(pl.Callback):
+    """Logs objects/s, tokens/s and the share of an epoch spent waiting for data."""
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._start = self._end = time.perf_counter()
+        self._waiting, self._objects, self._tokens = 0.0, 0, 0
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        """Count the batch; the time since the last one ended was spent waiting for it."""
+        self._waiting += time.perf_counter() - self._end
+        self._objects += len(batch["row"])
+        # A batch of sequences says by its mask which positions are real.
+        self._tokens += int(batch["mask"].sum()) if "mask" in batch else 0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Note when the step ended."""
+        self._end = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the rates."""
+        seconds = max(self._end - self._start, 1e-9)
+        rates = {"speed/objects_per_s": self._objects / seconds, "speed/waiting_share": self._waiting / seconds}
+        if self._tokens:
+            rates["speed/tokens_per_s"] = self._tokens / seconds
+        pl_module.log_dict(rates, rank_zero_only=True)
+
+
+class DeviceMemory(pl.Callback):
+    """Logs the peak memory: the accelerator's, or the process's own on a processor."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the peak."""
+        if pl_module.device.type == "cuda":
+            peak = torch.cuda.max_memory_allocated(pl_module.device)
+        else:
+            peak = psutil.Process().memory_info().rss
+        pl_module.log("speed/memory_gib", peak / 2**30, rank_zero_only=True)

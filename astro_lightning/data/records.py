@@ -1,0 +1,148 @@
+"""Records: one row per object, columns as NumPy arrays that may be memory-mapped."""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.ragged import Ragged
+
+
+class Records:
+    """A table of objects split into flat, ragged and fixed-length columns.
+
+    Attributes:
+        flat: `pyarrow.Table` of the columns with one value per object (`id`, `label`, `group`, metadata).
+        ragged: name -> `Ragged` for list columns (light curves, sequences).
+        fixed: name -> array of shape (n_objects, length) for fixed-size list columns (spectra, stamps).
+    """
+
+    def __init__(self, flat: pa.Table, ragged: dict[str, Ragged], fixed: dict[str, np.ndarray]) -> None:
+        self.flat = flat
+        self.ragged = ragged
+        self.fixed = fixed
+
+    def __len__(self) -> int:
+        return self.flat.num_rows
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> "Records":
+        """Wrap a table of records; list columns are taken without a copy where they are one chunk."""
+        ragged, fixed, flat = {}, {}, {}
+        for field in table.schema:
+            column = table[field.name]
+            if pa.types.is_fixed_size_list(field.type):
+                fixed[field.name] = _fixed(column)
+            elif pa.types.is_list(field.type) or pa.types.is_large_list(field.type):
+                ragged[field.name] = Ragged.from_arrow(column)
+            else:
+                flat[field.name] = column
+        return cls(pa.table(flat), ragged, fixed)
+
+    @classmethod
+    def open(cls, folder: Path) -> "Records":
+        """Memory-map records written by `write_records`: processes that open them share the pages."""
+        with pa.memory_map(str(folder / "flat.arrow")) as source:
+            flat = pa.ipc.open_file(source).read_all()
+        columns = json.loads((folder / "columns.json").read_text())
+        ragged, fixed = {}, {}
+        for name, column in columns.items():
+            values = _map(folder / f"{name}.values", column["dtype"])
+            if column["length"] is None:
+                ragged[name] = Ragged(values, _map(folder / f"{name}.offsets", "int64"))
+            else:
+                fixed[name] = values.reshape(-1, column["length"])
+        return cls(flat, ragged, fixed)
+
+    def column(self, name: str, default: float | None = None) -> np.ndarray:
+        """A flat column as float or object array of shape (n_objects,); `default` fills one that is absent."""
+        if name not in self.flat.column_names:
+            if default is None:
+                raise BadInput(f"column {name!r} is missing; these are there: {', '.join(self.flat.column_names)}")
+            return np.full(len(self), default)
+        return self.flat[name].to_numpy()
+
+    @property
+    def ids(self) -> np.ndarray:
+        """The input's own identifiers, shape (n_objects,)."""
+        return self.column("id")
+
+    @property
+    def groups(self) -> np.ndarray:
+        """What may not be torn apart by a split, shape (n_objects,); the identifiers where the survey names no group."""
+        return self.column("group") if "group" in self.flat.column_names else self.ids
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class names, shape (n_objects,), None where unlabelled."""
+        if "label" not in self.flat.column_names:
+            return np.full(len(self), None, dtype=object)
+        return np.array(self.flat["label"].to_pylist(), dtype=object)
+
+
+def write_records(tables: Iterable[pa.Table], folder: Path) -> Path:
+    """Stream tables of records into a folder that `Records.open` maps; nothing is left behind if it fails half way.
+
+    Args:
+        tables: Chunks with one schema, each with a row per object.
+        folder: Written under a temporary name beside it, then renamed.
+
+    Raises:
+        BadInput: There was no object at all.
+    """
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+    temporary.mkdir(parents=True)
+    columns: dict[str, dict] = {}
+    ends: dict[str, int] = {}
+    flat: list[pa.Table] = []
+    try:
+        for table in tables:
+            records = Records.from_table(table)
+            flat.append(records.flat)
+            for name, ragged in records.ragged.items():
+                values = np.ascontiguousarray(ragged.values)
+                columns.setdefault(name, {"dtype": str(values.dtype), "length": None})
+                offsets = np.asarray(ragged.offsets, dtype=np.int64)
+                start = ends.get(name)
+                shifted = offsets - offsets[0] + (start or 0)
+                _append(temporary / f"{name}.offsets", shifted if start is None else shifted[1:])
+                _append(temporary / f"{name}.values", values[offsets[0] : offsets[-1]])
+                ends[name] = int(shifted[-1])
+            for name, fixed in records.fixed.items():
+                columns.setdefault(name, {"dtype": str(fixed.dtype), "length": int(fixed.shape[1])})
+                _append(temporary / f"{name}.values", np.ascontiguousarray(fixed))
+        if not flat or not sum(part.num_rows for part in flat):
+            raise BadInput(f"no object was found to write to {folder.name}: the input is empty")
+        merged = pa.concat_tables(flat, promote_options="permissive").combine_chunks()
+        with pa.OSFile(str(temporary / "flat.arrow"), "wb") as sink, pa.ipc.new_file(sink, merged.schema) as writer:
+            writer.write_table(merged)
+        (temporary / "columns.json").write_text(json.dumps(columns))
+        if not folder.exists():
+            os.replace(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _fixed(column: pa.ChunkedArray) -> np.ndarray:
+    array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
+    return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), column.type.list_size)
+
+
+def _append(path: Path, values: np.ndarray) -> None:
+    with path.open("ab") as file:
+        values.tofile(file)
+
+
+def _map(path: Path, dtype: str) -> np.ndarray:
+    if not path.exists() or path.stat().st_size == 0:
+        return np.empty(0, dtype=dtype)
+    return np.memmap(path, dtype=dtype, mode="r")

@@ -1,0 +1,140 @@
+"""The modes that work on a finished checkpoint: validate, test, predict, embed, export."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from astro_lightning.core.checkpoint import predicting_checkpoints
+from astro_lightning.core.provenance import write_json
+from astro_lightning.core.stages import make_datamodule, stages_of
+from astro_lightning.data.errors import BadInput
+from astro_lightning.predict.export import export_network
+from astro_lightning.predict.files import predict_file, read_input, write_parquet
+from astro_lightning.predict.score import Scorer
+
+log = logging.getLogger(__name__)
+
+
+def validate(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
+    """Metrics of a checkpoint on the validation split of the chosen data."""
+    return _scored_split(cfg, folder, "val")
+
+
+def test(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
+    """Metrics of a checkpoint on the test split of the chosen data."""
+    return _scored_split(cfg, folder, "test")
+
+
+def predict(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
+    """Score `data.path` into `out`."""
+    scorer = make_scorer(cfg)
+    out = Path(str(cfg["out"] or folder / "predictions.parquet")).expanduser()
+    n = predict_file(scorer, read_input(cfg["data"], scorer), out)
+    print(f"{n} objects scored: {out}")
+    return {}
+
+
+def export(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
+    """Write the network as ONNX (`out=*.onnx`) or torch.export (`out=*.pt2`), checked against the network on real input."""
+    scorer = make_scorer(cfg)
+    out = Path(str(cfg["out"] or folder / "network.onnx")).expanduser()
+    difference = export_network(scorer, next(iter(_some_input(cfg, scorer))), out)
+    print(f"exported: {out} (largest difference from the network on real input: {difference:.2g})")
+    return {"export/max_difference": difference}
+
+
+def make_scorer(cfg: dict[str, Any]) -> Scorer:
+    """The scorer of `ckpt=` on the trainer's device."""
+    if not cfg["ckpt"]:
+        raise BadInput(f"mode={cfg['mode']} needs ckpt=CHECKPOINT_OR_RUN_FOLDER")
+    wanted = cfg["trainer"]["accelerator"]
+    device = "cuda" if torch.cuda.is_available() and wanted in ("auto", "gpu", "cuda") else "mps" if wanted == "mps" else "cpu"
+    return Scorer(Path(str(cfg["ckpt"])).expanduser(), device, cfg["batch_size"], cfg["trainer"]["precision"])
+
+
+def test_run(
+    cfg: dict[str, Any], run_folder: Path, folder: Path, stages: Sequence[dict[str, Any]], part: str = "test"
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Score one part of the split of the predicting stages and write `predictions.parquet`.
+
+    Stages that share a split form one ensemble; stages with splits of their own (folds) are scored each on its own part,
+    and an object that several of them held out gets their mean.
+
+    Returns:
+        Metrics named `<part>/<metric>`, and the data's fingerprint and splits for the provenance.
+    """
+    device = "cuda" if torch.cuda.is_available() and cfg["trainer"]["accelerator"] != "cpu" else "cpu"
+    parts: list[pa.Table] = []
+    info: dict[str, Any] = {}
+    module = None
+    for file, stage in zip(predicting_checkpoints(run_folder), stages, strict=True):
+        scorer = Scorer(file, device, cfg["batch_size"], cfg["trainer"]["precision"])
+        datamodule = make_datamodule(cfg, stage)
+        datamodule.setup()
+        assert datamodule.records is not None
+        info = {k: v for k, v in datamodule.info().items() if k in ("content_sha256", "split_sha256", "splits", "classes", "counts")}
+        rows = datamodule.splits[part]
+        if not len(rows):
+            continue
+        table = scorer.predict(datamodule.records, rows)
+        for name in ("label", "group"):
+            if name in datamodule.records.flat.column_names:
+                table = table.append_column(name, datamodule.records.flat[name].take(pa.array(rows)).combine_chunks())
+        parts.append(table)
+        module = type(scorer.members[0].module), scorer.info
+    if not parts or module is None:
+        return {}, info
+    table = _merge(parts)
+    write_parquet(lambda: iter([table]), folder / "predictions.parquet")
+    if "label" not in table.column_names:
+        return {}, info
+    metrics = module[0].score(table, module[1])
+    return {f"{part}/{name}": value for name, value in metrics.items()}, info
+
+
+def _merge(parts: list[pa.Table]) -> pa.Table:
+    if len(parts) == 1:
+        return parts[0]
+    frame = pa.concat_tables(parts, promote_options="default").to_pandas()
+    numbers = {name for name in frame.columns if name.startswith("prob_") or frame[name].dtype.kind == "f"}
+    kinds = {name: "mean" if name in numbers else "first" for name in frame.columns if name != "id"}
+    return pa.Table.from_pandas(frame.groupby("id", sort=False).agg(kinds).reset_index(), preserve_index=False)
+
+
+def _scored_split(cfg: dict[str, Any], folder: Path, part: str) -> dict[str, float]:
+    if not cfg["ckpt"]:
+        raise BadInput(f"mode={cfg['mode']} needs ckpt=RUN_FOLDER")
+    run_folder = Path(str(cfg["ckpt"])).expanduser()
+    stages = [stage for stage in stages_of(cfg) if stage["predicts"]]
+    metrics, info = test_run(cfg, run_folder, folder, stages[: len(predicting_checkpoints(run_folder))], part)
+    if not metrics:
+        raise BadInput(f"the {part} split has no labelled object to score")
+    write_json(folder / "metrics.json", metrics | {})
+    write_json(folder / "provenance.json", {"data": info, "checkpoint": str(run_folder)})
+    for name in ("accuracy", "macro_f1", "log_loss"):
+        if f"{part}/{name}" in metrics:
+            print(f"{part}/{name} = {metrics[f'{part}/{name}']:.4f}")
+    print(f"metrics and predictions: {folder}")
+    return metrics
+
+
+def _some_input(cfg: dict[str, Any], scorer: Scorer) -> list[dict[str, torch.Tensor]]:
+    if cfg["data"].get("path"):
+        from astro_lightning.data.records import Records
+
+        records = Records.from_table(next(iter(read_input(cfg["data"], scorer))))
+    else:
+        stage = [stage for stage in stages_of(cfg) if stage["predicts"]][-1]
+        datamodule = make_datamodule(cfg, stage)
+        datamodule.setup()
+        assert datamodule.records is not None
+        records = datamodule.records
+    rows = np.arange(min(8, len(records)))
+    return list(scorer.batches(scorer.members[0], records, rows))
+
+

@@ -1,0 +1,111 @@
+"""One table in, one table out: the function that every front end (file, catalogue, stream) calls."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from astro_lightning.core.checkpoint import Restored, predicting_checkpoints, restore
+from astro_lightning.core.loader import Batch, BatchSampler, EpochLoader, make_loader
+from astro_lightning.data.records import Records
+
+Columns = dict[str, np.ndarray]
+
+
+class Scorer:
+    """Scores records with one checkpoint, or with all predicting checkpoints of a run (columns of one name are averaged).
+
+    Picklable: a worker process rebuilds the networks from the same files.
+
+    Args:
+        path: A .ckpt file or a run folder.
+        device: Where the networks run.
+        batch_size: Objects per batch; None = as in training.
+        precision: `bf16-mixed` runs under autocast; anything else at full precision.
+
+    Raises:
+        BadInput: The checkpoint is missing, cut short or not of this framework.
+    """
+
+    def __init__(self, path: Path | str, device: str = "cpu", batch_size: int | None = None, precision: str | None = None) -> None:
+        self.path, self.device, self.batch_size, self.precision = Path(path), torch.device(device), batch_size, precision
+        self.members: list[Restored] = [restore(file) for file in predicting_checkpoints(self.path)]
+        for member in self.members:
+            member.module.to(self.device)
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        return Scorer, (self.path, str(self.device), self.batch_size, self.precision)
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What the first member's data module had learned from its training data."""
+        return self.members[0].info
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names of all members, in order, each once."""
+        return list(dict.fromkeys(name for member in self.members for name in member.info["classes"]))
+
+    def predict_table(self, table: pa.Table) -> pa.Table:
+        """Score records.
+
+        Args:
+            table: One row per object (see `data.records`), labelled or not.
+
+        Returns:
+            One row per object in the same order: `id` and the columns of the task, `prob_<class>` among them.
+        """
+        return self.predict(Records.from_table(table))
+
+    def predict(self, records: Records, rows: np.ndarray | None = None) -> pa.Table:
+        """Like `predict_table` for opened records, or for some of their rows."""
+        rows = np.arange(len(records)) if rows is None else rows
+        members = [self._columns(member, records, rows) for member in self.members]
+        merged = {name: _mean([m[name] for m in members if name in m]) for name in dict.fromkeys(n for m in members for n in m)}
+        columns = {"id": records.flat["id"].take(pa.array(rows)), **{name: _arrow(values) for name, values in merged.items()}}
+        first = self.members[0]
+        return type(first.module).finish(pa.table(columns), first.info)
+
+    def seen_in_training(self, hashes: np.ndarray) -> int:
+        """How many objects of these content hashes a member was trained on."""
+        return int(np.isin(hashes, np.concatenate([member.train_hashes for member in self.members])).sum())
+
+    def batches(self, member: Restored, records: Records, rows: np.ndarray) -> EpochLoader:
+        """Batches of these rows, in order, without augmentation."""
+        size = self.batch_size or int(member.identity["batch_size"])
+        return make_loader(member.datamodule.dataset(records, member.info), BatchSampler(rows, size))
+
+    @torch.inference_mode()
+    def _columns(self, member: Restored, records: Records, rows: np.ndarray) -> Columns:
+        if not len(rows):
+            return {f"prob_{name}": np.empty(0, np.float32) for name in member.info["classes"]}
+        parts: list[Columns] = []
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16-mixed"):
+            for batch in self.batches(member, records, rows):
+                columns = member.module.predict_step(self._move(batch))
+                parts.append({name: _numpy(values) for name, values in columns.items()})
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _move(self, batch: Batch) -> Batch:
+        return {name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in batch.items()}
+
+
+def _numpy(values: Tensor | np.ndarray | Sequence[str]) -> np.ndarray:
+    if isinstance(values, Tensor):
+        return values.float().cpu().numpy() if values.is_floating_point() else values.cpu().numpy()
+    return np.asarray(values, dtype=object)
+
+
+def _mean(values: list[np.ndarray]) -> np.ndarray:
+    # Words and flags cannot be averaged; members that disagree on them settle it in `finish`.
+    return np.mean(values, axis=0, dtype=values[0].dtype) if len(values) > 1 and values[0].dtype.kind == "f" else values[0]
+
+
+def _arrow(values: np.ndarray) -> pa.Array:
+    if values.ndim == 2:
+        return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+    return pa.array(values)

@@ -1,0 +1,117 @@
+"""The whole story of one run: check -> stages -> test -> report; and the other modes over a checkpoint."""
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from astro_lightning.data.errors import BadInput
+
+log = logging.getLogger(__name__)
+
+MODES = ("fit", "validate", "test", "predict", "embed", "export")
+
+
+def run(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
+    """Do what the configuration says.
+
+    Args:
+        cfg: The composed configuration in plain containers.
+        folder: The run folder; made here.
+
+    Returns:
+        The metrics written to `metrics.json` (fit, validate, test), else an empty dict.
+
+    Raises:
+        BadInput: The configuration, the data or the checkpoint cannot be used.
+    """
+    from astro_lightning.core.ranks import processes_wanted, start_ranks
+    from astro_lightning.core.trainer import check_accelerator
+
+    if cfg["mode"] not in MODES:
+        raise BadInput(f"mode={cfg['mode']} is unknown; choose {', '.join(MODES)}")
+    check_accelerator(cfg["trainer"])
+    folder.mkdir(parents=True, exist_ok=True)
+    if cfg["mode"] != "fit":
+        from astro_lightning.predict import modes
+
+        return getattr(modes, cfg["mode"])(cfg, folder)
+    if not (folder / "config.yaml").exists():
+        (folder / "config.yaml").write_text(yaml.safe_dump(cfg, sort_keys=False))
+    n = processes_wanted(cfg["trainer"])
+    if n > 1:
+        start_ranks(folder, n)
+        return json.loads((folder / "metrics.json").read_text())
+    return fit(cfg, folder)
+
+
+def fit(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
+    """Run the stages that are not yet done, test what they made on objects that no stage trained on, write the report."""
+    from pytorch_lightning.utilities import rank_zero_only
+
+    from astro_lightning.core.provenance import command_line, provenance, write_json
+    from astro_lightning.core.stages import Artefacts, run_stage, stages_of
+    from astro_lightning.predict.modes import test_run
+
+    start = time.time()
+    stages, artefacts, metrics = stages_of(cfg), Artefacts(), {}
+    try:
+        for stage in stages:
+            log.info("stage %s", stage["name"])
+            found = run_stage(cfg, stage, folder, artefacts)
+            metrics |= {f"{stage['name']}/{name}": value for name, value in found.items()}
+        if rank_zero_only.rank != 0 or (cfg.get("debug") or {}).get("fast_dev_run"):
+            return metrics
+        predicting = [stage for stage in stages if stage["predicts"]]
+        index = [str(Path(artefacts[f"{stage['name']}/checkpoint"]).relative_to(folder)) for stage in predicting]
+        write_json(folder / "checkpoints" / "predicting.json", index)
+        tested, info = test_run(cfg, folder, folder, predicting)
+        metrics |= tested
+        last = predicting[-1]
+        objective = metrics.get(f"{last['name']}/best/{last['monitor']}", float("nan"))
+        write_json(folder / "provenance.json", provenance(cfg["seed"], command_line()) | {"seconds": time.time() - start, "data": info})
+        job = {"value": objective, "metric": f"{last['name']}/{last['monitor']}", "mode": last["mode"], **job_overrides()}
+        write_json(folder / "job.json", job | {"seconds": time.time() - start})
+        write_json(folder / "metrics.json", metrics)
+        if cfg["report"]:
+            from astro_lightning.report.html import write_report
+
+            write_report(folder)
+        finish_loggers(cfg, folder, metrics)
+        show(metrics, folder)
+        return metrics | {"objective": objective}
+    finally:
+        close_loggers(cfg)
+
+
+def job_overrides() -> dict[str, Any]:
+    """What this job of a sweep was given, as the user typed it."""
+    from hydra.core.hydra_config import HydraConfig
+
+    return {"overrides": list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []}
+
+
+def finish_loggers(cfg: dict[str, Any], folder: Path, metrics: dict[str, float]) -> None:
+    """Final metrics and pictures to the loggers that keep them, under names that line up between tasks."""
+    if cfg["logger"]["wandb"]:
+        from astro_lightning.report.wandb_summary import log_summary
+
+        log_summary(folder, metrics)
+
+
+def close_loggers(cfg: dict[str, Any]) -> None:
+    """One W&B run per job: close it whatever happened, or the next job of a sweep would write into it."""
+    if cfg["logger"]["wandb"]:
+        import wandb
+
+        wandb.finish()
+
+
+def show(metrics: dict[str, float], folder: Path) -> None:
+    """The metrics table and where the report is."""
+    from astro_lightning.report.table import print_metrics
+
+    print_metrics(metrics, folder)

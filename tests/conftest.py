@@ -1,0 +1,13 @@
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the real survey data; tests that need it are skipped where it is absent."""
+    root = Path(os.environ.get("ASTRO_LIGHTNING_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not root.is_dir():
+        pytest.skip(f"real survey data not found in {root}: set ASTRO_LIGHTNING_DATA")
+    return root
