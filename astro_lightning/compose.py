@@ -20,6 +20,9 @@ from astro_lightning.core.conf import conf_folder, plugin_folders
 from astro_lightning.data.errors import BadInput
 
 
+failures: list[str] = []
+
+
 class InstalledConf(SearchPathPlugin):
     """Puts the configuration folders of installed plug-ins on the search path."""
 
@@ -59,23 +62,32 @@ def hydra_main() -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     OmegaConf.register_new_resolver("run_name", run_name, use_cache=True, replace=True)
     Plugins.instance().register(InstalledConf)
-    if "optuna" in " ".join(sys.argv):
-        from astro_lightning.sweeper import OptunaSweeper
+    if any(word.startswith("sweep=optuna") for word in sys.argv):
+        from astro_lightning.sweeper import register
 
-        Plugins.instance().register(OptunaSweeper)
+        register()
     try:
         hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(job)()
     except (HydraException, OmegaConfBaseException) as error:
         parts = [str(error), str(error.__cause__ or "")]
         message = " ".join(" ".join(dict.fromkeys(part for part in parts if part)).split())
         raise BadInput(f"{message or type(error).__name__} (see `astro-lightning --help`)") from error
+    if failures:
+        raise BadInput(failures[0] if len(failures) == 1 else f"{len(failures)} jobs failed; the first: {failures[0]}")
 
 
 def job(cfg: DictConfig) -> dict[str, float]:
-    """One job: what Hydra calls, here or in a launcher's worker."""
+    """One job: what Hydra calls, here or in a launcher's worker. A sweep goes on after a job that cannot run."""
     from astro_lightning.run import run
 
-    return run(plain(cfg), Path(HydraConfig.get().runtime.output_dir))
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        return run(plain(cfg), folder)
+    except BadInput as error:
+        failures.append(str(error))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "error.txt").write_text(f"{error}\n")
+        return {"objective": float("nan")}
 
 
 def resume(words: list[str]) -> None:

@@ -28,6 +28,7 @@ def run(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
     Raises:
         BadInput: The configuration, the data or the checkpoint cannot be used.
     """
+    from astro_lightning.core.provenance import write_json, write_text
     from astro_lightning.core.ranks import processes_wanted, start_ranks
     from astro_lightning.core.trainer import check_accelerator
 
@@ -40,7 +41,8 @@ def run(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
 
         return getattr(modes, cfg["mode"])(cfg, folder)
     if not (folder / "config.yaml").exists():
-        (folder / "config.yaml").write_text(yaml.safe_dump(cfg, sort_keys=False))
+        write_text(folder / "config.yaml", yaml.safe_dump(cfg, sort_keys=False))
+        write_json(folder / "job.json", asked())
     n = processes_wanted(cfg["trainer"])
     if n > 1:
         start_ranks(folder, n)
@@ -52,7 +54,7 @@ def fit(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
     """Run the stages that are not yet done, test what they made on objects that no stage trained on, write the report."""
     from pytorch_lightning.utilities import rank_zero_only
 
-    from astro_lightning.core.provenance import command_line, provenance, write_json
+    from astro_lightning.core.provenance import provenance, write_json
     from astro_lightning.core.stages import Artefacts, run_stage, stages_of
     from astro_lightning.predict.modes import test_run
 
@@ -60,7 +62,6 @@ def fit(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
     stages, artefacts, metrics = stages_of(cfg), Artefacts(), {}
     try:
         for stage in stages:
-            log.info("stage %s", stage["name"])
             found = run_stage(cfg, stage, folder, artefacts)
             metrics |= {f"{stage['name']}/{name}": value for name, value in found.items()}
         if rank_zero_only.rank != 0 or (cfg.get("debug") or {}).get("fast_dev_run"):
@@ -72,14 +73,16 @@ def fit(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
         metrics |= tested
         last = predicting[-1]
         objective = metrics.get(f"{last['name']}/best/{last['monitor']}", float("nan"))
-        write_json(folder / "provenance.json", provenance(cfg["seed"], command_line()) | {"seconds": time.time() - start, "data": info})
-        job = {"value": objective, "metric": f"{last['name']}/{last['monitor']}", "mode": last["mode"], **job_overrides()}
-        write_json(folder / "job.json", job | {"seconds": time.time() - start})
+        job = json.loads((folder / "job.json").read_text())
+        write_json(folder / "provenance.json", provenance(cfg["seed"], job["command"]) | {"seconds": time.time() - start, "data": info})
+        write_json(folder / "job.json", job | {"objective": objective, "monitor": last["monitor"], "mode": last["mode"]})
         write_json(folder / "metrics.json", metrics)
         if cfg["report"]:
+            from astro_lightning.report.card import write_card
             from astro_lightning.report.html import write_report
 
             write_report(folder)
+            write_card(folder)
         finish_loggers(cfg, folder, metrics)
         show(metrics, folder)
         return metrics | {"objective": objective}
@@ -87,11 +90,12 @@ def fit(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
         close_loggers(cfg)
 
 
-def job_overrides() -> dict[str, Any]:
-    """What this job of a sweep was given, as the user typed it."""
+def asked() -> dict[str, Any]:
+    """What the user typed for this run, or for this job of a sweep."""
     from hydra.core.hydra_config import HydraConfig
 
-    return {"overrides": list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []}
+    words = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+    return {"overrides": words, "command": ["python", "-m", "astro_lightning", *words]}
 
 
 def finish_loggers(cfg: dict[str, Any], folder: Path, metrics: dict[str, float]) -> None:

@@ -24,7 +24,8 @@ class BatchSampler(Sampler[Key]):
 
     The order of an epoch follows (seed, epoch) alone, so that a resumed run sees the batches of an unbroken one. Batches of
     similar length are formed by sorting inside random pools, which keeps padding small and the order random. Ranks take
-    every `world_size`-th batch; the last batches are repeated from the front so that all ranks step equally often.
+    every `world_size`-th batch; some batches are repeated where that is needed for all ranks to step equally often (tests run on
+    one rank, so that no object counts twice there).
 
     Args:
         rows: Row numbers to draw from.
@@ -51,10 +52,12 @@ class BatchSampler(Sampler[Key]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self.rows, self.batch_size, self.shuffle, self.seed = np.asarray(rows), int(batch_size), shuffle, int(seed)
+        self.rows, self.shuffle, self.seed = np.asarray(rows), shuffle, int(seed)
+        # Each rank must get a batch, however few the rows are.
+        self.batch_size = min(int(batch_size), max(1, -(-len(rows) // world_size)))
         self.lengths, self.weights = lengths, weights
         # One batch must remain, or a small set would train on nothing without a word.
-        self.drop_last = drop_last and len(rows) >= batch_size
+        self.drop_last = drop_last and len(rows) >= self.batch_size
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
 
@@ -64,7 +67,7 @@ class BatchSampler(Sampler[Key]):
 
     def __len__(self) -> int:
         n = len(self.rows) // self.batch_size if self.drop_last else -(-len(self.rows) // self.batch_size)
-        return -(-n // self.world_size) if self.shuffle else len(range(self.rank, n, self.world_size))
+        return -(-n // self.world_size)
 
     def __iter__(self) -> Iterator[Key]:
         rng = np.random.default_rng([self.seed, self.epoch])
@@ -82,7 +85,7 @@ class BatchSampler(Sampler[Key]):
         if self.drop_last and len(batches[-1]) < self.batch_size:
             batches.pop()
         order = rng.permutation(len(batches)) if self.shuffle else np.arange(len(batches))
-        if self.shuffle and len(order) % self.world_size:
+        if len(order) % self.world_size:
             order = np.concatenate([order, np.resize(order, self.world_size - len(order) % self.world_size)])
         for i in order[self.rank :: self.world_size]:
             seed = np.random.SeedSequence([self.seed, self.epoch, int(i)]).generate_state(1, np.uint64)[0]

@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import subprocess
-import sys
 import uuid
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -36,14 +35,14 @@ def provenance(seed: int, command: list[str]) -> dict[str, Any]:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, sort_keys=False, default=str) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all; ranks that write the same at once do no harm."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    temporary.write_text(json.dumps(content, indent=2, sort_keys=False, default=str) + "\n")
+    temporary.write_text(text)
     os.replace(temporary, path)
-
-
-def command_line() -> list[str]:
-    """The command as the user can type it again."""
-    return ["python", "-m", "astro_lightning", *sys.argv[1:]]
 
 
 def _version(name: str) -> str | None:

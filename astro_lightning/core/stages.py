@@ -1,6 +1,7 @@
 """A run is a list of stages; a stage is one data module, one module, one Trainer call."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ import pytorch_lightning as pl
 from astro_lightning.core.build import build
 from astro_lightning.core.checkpoint import Identity
 from astro_lightning.core.datamodule import RecordsData
+from astro_lightning.core.optim import settings
 from astro_lightning.core.provenance import write_json
 from astro_lightning.core.task import TaskModule, count_parameters
 from astro_lightning.core.trainer import make_trainer
 from astro_lightning.data.errors import BadInput
+
+log = logging.getLogger(__name__)
 
 Artefacts = dict[str, str]
 KEYS = {"datamodule", "module", "model", "trainer", "optimizer", "monitor", "mode", "takes", "predicts", "batch_size", "verb"}
@@ -23,7 +27,7 @@ def stages_of(cfg: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The stages of a task, in order, each with its name and defaults filled in.
 
     `task.stages` maps a name to a block; or is a `_target_` block of a function that takes the configuration and returns such
-    a mapping (folds, labels, rounds).
+    a mapping (folds, labels, rounds). A block that is null is left out.
 
     Raises:
         BadInput: A stage has a key that is none of a stage's.
@@ -31,6 +35,7 @@ def stages_of(cfg: Mapping[str, Any]) -> list[dict[str, Any]]:
     blocks = cfg["task"]["stages"]
     if "_target_" in blocks:
         blocks = build(blocks, cfg=cfg)
+    blocks = {name: block for name, block in blocks.items() if block is not None}
     stages = []
     for i, (name, block) in enumerate(blocks.items()):
         unknown = set(block) - KEYS
@@ -46,7 +51,7 @@ def stages_of(cfg: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "trainer": {},
                 "verb": "fit",
                 "predicts": i == len(blocks) - 1,
-                **block,
+                **{key: value for key, value in block.items() if value is not None},
             }
         )
     return stages
@@ -109,6 +114,8 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
     )
     trainer = make_trainer(cfg, stage, folder, [identity])
     checkpoints = folder / "checkpoints" / stage["name"]
+    rate = settings(module.hparams["optimizer"])["lr"]
+    log.info("stage %s: rank %d of %d, learning rate %g", stage["name"], trainer.global_rank, trainer.world_size, rate)
     trainer.fit(module, datamodule, ckpt_path=newest(checkpoints))
     if trainer.interrupted:
         raise KeyboardInterrupt

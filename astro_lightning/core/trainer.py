@@ -138,7 +138,8 @@ def _wandb(chosen: Mapping[str, Any], cfg: Mapping[str, Any], stage: str, folder
 
     kept = folder / "wandb_run_id"
     if not kept.exists():
-        kept.write_text(wandb.util.generate_id())
+        # An agent of a W&B sweep has given this process its run already.
+        kept.write_text(os.environ.get("WANDB_RUN_ID") or wandb.util.generate_id())
     offline = chosen["offline"] if chosen["offline"] is not None else not _has_key()
     # One run per job: stages share it, their metrics told apart by the stage's prefix.
     return WandbLogger(

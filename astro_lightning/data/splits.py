@@ -43,6 +43,11 @@ def split_by_group(
     share[order] = position
     bounds = np.cumsum([fractions.get(part, 0.0) for part in PARTS])
     part_of = np.searchsorted(bounds, np.minimum(share, bounds[-1] - 1e-12), side="right")
+    if fractions.get("train", 0) > 0:
+        # A class of one or two objects must at least be learnt from.
+        learnt = np.isin(strata, strata[part_of == 0])
+        _, lonely = np.unique(np.where(learnt, "", strata), return_index=True)
+        part_of[lonely[~learnt[lonely]]] = 0
     rows = {part: np.flatnonzero(part_of[member] == i) for i, part in enumerate(PARTS)}
     for part, fraction in fractions.items():
         if fraction > 0 and not len(rows[part]):

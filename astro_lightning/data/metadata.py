@@ -1,0 +1,55 @@
+"""One survey's table with one row per object, column by column."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.light_curves import identifiers
+
+
+class Metadata:
+    """Columns under any of the names that a survey's releases gave them; what a file leaves out is unknown.
+
+    Args:
+        table: As read.
+        file: Named in messages.
+    """
+
+    def __init__(self, table: pa.Table, file: Path) -> None:
+        self.table, self.file = table, file
+
+    def _column(self, names: tuple[str, ...]) -> pa.ChunkedArray:
+        found = next((name for name in names if name in self.table.column_names), None)
+        return self.table[found] if found else pa.chunked_array([pa.nulls(self.table.num_rows)])
+
+    def ids(self, *names: str) -> pa.ChunkedArray:
+        """Identifiers as int64 or string.
+
+        Raises:
+            BadInput: No column has any of the names, or one value is missing.
+        """
+        if not set(names) & set(self.table.column_names):
+            found = ", ".join(self.table.column_names)
+            raise BadInput(f"{self.file}: missing column {' or '.join(names)}; found {found}")
+        return identifiers(self._column(names), str(self.file))
+
+    def numbers(self, *names: str) -> np.ndarray:
+        """Float64, shape (n_objects,), NaN where unknown.
+
+        Raises:
+            BadInput: The column holds text.
+        """
+        try:
+            return self._column(names).cast(pa.float64()).to_numpy()
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise BadInput(f"{self.file}: column {' or '.join(names)} is not a number: {error}") from error
+
+    def labels(self, *names: str) -> pa.ChunkedArray:
+        """Class labels as text, null where unknown; numbers that are float because some are missing come out whole."""
+        column = self._column(names)
+        if pa.types.is_floating(column.type):
+            column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column).cast(pa.int64())
+        return column.cast(pa.string())

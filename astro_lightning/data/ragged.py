@@ -1,0 +1,101 @@
+"""Lists of unequal length as two flat arrays."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Row i holds `values[offsets[i]:offsets[i + 1]]`.
+
+    Attributes:
+        values: All rows one after another, shape (n_values,).
+        offsets: Integers, shape (n_rows + 1,), ascending; the first need not be 0.
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    @classmethod
+    def from_arrow(cls, column: pa.Array | pa.ChunkedArray) -> "Ragged":
+        """Take a list column.
+
+        One chunk of numbers without nulls is not copied (so a memory-mapped file stays on disk); several chunks are
+        joined, Booleans are unpacked from bits, and null values become NaN.
+
+        Raises:
+            ValueError: A row is null instead of an empty list.
+        """
+        chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+        parts = [_take_chunk(chunk) for chunk in chunks]
+        if len(parts) == 1:
+            return cls(*parts[0])
+        if not parts:
+            return cls(np.empty(0, dtype=column.type.value_type.to_pandas_dtype()), np.zeros(1, dtype=np.int64))
+        lengths = np.concatenate([np.diff(offsets) for _, offsets in parts])
+        values = np.concatenate([values[offsets[0] : offsets[-1]] for values, offsets in parts])
+        return cls(values, _offsets(lengths))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Values in each row, shape (n_rows,)."""
+        return np.diff(self.offsets)
+
+    def take(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Copy rows, in the order asked for.
+
+        Args:
+            rows: Integers, shape (n,); negative ones count from the end, repeats are allowed.
+
+        Returns:
+            values of shape (sum of lengths,) and int64 offsets of shape (n + 1,), starting at 0.
+        """
+        lengths = self.lengths[rows]
+        offsets = _offsets(lengths)
+        starts = self.offsets[:-1][rows].astype(np.int64)
+        return self.values[np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)], offsets
+
+    def to_padded(self, rows: np.ndarray, length: int | None = None, fill: float = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Copy rows into a rectangle.
+
+        Args:
+            rows: Integers, shape (n,).
+            length: Columns; None takes the longest of these rows.
+            fill: Stands behind the end of a row.
+
+        Returns:
+            Array of shape (n, length) with the dtype of `values`, and the rows' lengths, shape (n,).
+
+        Raises:
+            ValueError: A row is longer than `length`: nothing is cut silently.
+        """
+        values, offsets = self.take(rows)
+        lengths = np.diff(offsets)
+        longest = int(lengths.max(initial=0))
+        length = longest if length is None else length
+        if longest > length:
+            raise ValueError(f"a row has {longest} values, more than length={length}: choose what to leave out before")
+        padded = np.full((len(lengths), length), fill, dtype=self.values.dtype)
+        padded[np.arange(length) < lengths[:, None]] = values
+        return padded, lengths
+
+
+def _take_chunk(chunk: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    if chunk.null_count:
+        raise ValueError("a row of a list column is null: give an empty list")
+    if pa.types.is_fixed_size_list(chunk.type):
+        offsets = np.arange(chunk.offset, chunk.offset + len(chunk) + 1, dtype=np.int64) * chunk.type.list_size
+    else:
+        offsets = chunk.offsets.to_numpy()
+    return chunk.values.to_numpy(zero_copy_only=False), offsets
+
+
+def _offsets(lengths: np.ndarray) -> np.ndarray:
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets

@@ -1,0 +1,109 @@
+"""What every survey reader has in common: find the files, read them in chunks, name the classes, pick a part."""
+
+import fnmatch
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import ClassVar, Generic, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from astro_lightning.data.errors import BadInput
+
+Source = TypeVar("Source")
+
+PARTS = ("labelled", "unlabelled", "all")
+
+
+class Survey(ABC, Generic[Source]):
+    """Reader of one survey's files.
+
+    A subclass says what its files look like (`layout`), finds them (`find`) and turns one of them, or one set of files
+    that belong together, into records (`chunks`).
+
+    Args:
+        memory_gib: Bound on the memory that reading may take; decides how many observations or images a chunk holds.
+        classes: The survey's label -> class name, tried in the order given; keys may be patterns (`SN Ia*`), a value of
+            None makes the object unlabelled. Empty keeps the survey's labels, None takes the survey's own default.
+    """
+
+    layout: ClassVar[str]
+    default_classes: ClassVar[Mapping[str, str | None]] = {}
+
+    def __init__(self, *, memory_gib: float = 1.0, classes: Mapping[str, str | None] | None = None) -> None:
+        if not memory_gib > 0:
+            raise BadInput(f"memory_gib={memory_gib}: give a positive number of GiB")
+        self.memory_gib = memory_gib
+        self.classes = {str(k): v for k, v in (self.default_classes if classes is None else classes).items()}
+
+    @abstractmethod
+    def find(self, path: Path) -> list[Source]:
+        """The survey's files in `path`, a file or a folder, in reading order; empty where there are none."""
+
+    @abstractmethod
+    def chunks(self, source: Source) -> Iterator[pa.Table]:
+        """Records of one of the things that `find` returned, `label` holding class names or null."""
+
+    def read(self, path: Path, part: str = "all") -> Iterator[pa.Table]:
+        """Records in the input's order, in chunks of bounded size.
+
+        Args:
+            path: File or folder.
+            part: `labelled`, `unlabelled` or `all` objects.
+
+        Raises:
+            BadInput: Unknown part; `path` is absent or holds none of the survey's files; a file cannot be used.
+        """
+        if part not in PARTS:
+            raise BadInput(f"part={part!r} is unknown: give one of {', '.join(PARTS)}")
+        return self._parts(self.sources(path), part)
+
+    def sources(self, path: Path) -> list[Source]:
+        """What `find` finds in `path`.
+
+        Raises:
+            BadInput: `path` is absent or holds none of the survey's files; the message says what was looked for.
+        """
+        path = Path(path)
+        if not path.exists():
+            raise BadInput(f"{path} does not exist: give {self.layout}, or the folder that holds them")
+        sources = self.find(path)
+        if not sources:
+            raise BadInput(f"{path} holds no data of {type(self).__name__}: looked for {self.layout}")
+        return sources
+
+    def _parts(self, sources: list[Source], part: str) -> Iterator[pa.Table]:
+        for source in sources:
+            for records in self.chunks(source):
+                chosen = _select(records, part)
+                if chosen.num_rows:
+                    yield chosen
+
+    def class_names(self, labels: pa.Array | pa.ChunkedArray, where: str) -> pa.Array | pa.ChunkedArray:
+        """Map the survey's labels (strings, null = unlabelled) to class names.
+
+        Raises:
+            BadInput: A label that `classes` does not cover; the message names it and `where` it stands.
+        """
+        if not self.classes:
+            return labels
+        found = pc.drop_null(pc.unique(labels)).to_pylist()
+        names = [self._class_name(label, where) for label in found]
+        return pc.take(pa.array(names, pa.string()), pc.index_in(labels, value_set=pa.array(found, labels.type)))
+
+    def _class_name(self, label: str, where: str) -> str | None:
+        for pattern, name in self.classes.items():
+            # Survey labels such as "SN Iax[02cx-like]" hold the characters of patterns.
+            if label == pattern or fnmatch.fnmatchcase(label, pattern):
+                return name
+        raise BadInput(f"{where}: label {label!r} has no class: add it to classes (now {', '.join(self.classes)})")
+
+
+def _select(records: pa.Table, part: str) -> pa.Table:
+    if part == "all":
+        return records
+    if "label" not in records.column_names:
+        return records if part == "unlabelled" else records.slice(0, 0)
+    labelled = pc.is_valid(records["label"])
+    return records.filter(labelled if part == "labelled" else pc.invert(labelled))

@@ -1,0 +1,120 @@
+"""Alert packets in AVRO with three gzipped FITS cutouts each: ZTF, Palomar Gattini, WINTER, DECam, Rubin."""
+
+import io
+import logging
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cramjam
+import fastavro
+import numpy as np
+from fastavro.schema import load_schema
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.surveys.fits_cutout import read_cutout
+
+log = logging.getLogger(__name__)
+CUTOUTS = (
+    ("cutoutScience", "cutoutTemplate", "cutoutDifference"),
+    ("cutout_science", "cutout_template", "cutout_difference"),
+)
+CONFLUENT_MAGIC = b"\x00"
+CONFLUENT_HEADER_BYTES = 5
+
+
+@dataclass(frozen=True)
+class Packet:
+    """One alert.
+
+    Attributes:
+        id: `candid` or `diaSourceId`.
+        object_id: `objectId`, or `id` where the survey has none.
+        cutouts: Science, template and difference, each (height, width), NaN kept.
+        mjd: Time of the exposure, NaN where not given.
+    """
+
+    id: int
+    object_id: str
+    cutouts: tuple[np.ndarray, np.ndarray, np.ndarray]
+    mjd: float
+
+
+def read_packets(path: Path, schema: Path | None = None, skipped: list[str] | None = None) -> Iterator[Packet]:
+    """Alerts of a file or of all `*.avro` files below a folder, in the order of their names.
+
+    A packet that cannot be read is left out, named in the log and appended to `skipped`; it never ends the night.
+
+    Args:
+        path: A file (one packet or many, any codec, or one Confluent message) or a folder.
+        schema: `.avsc` file of Confluent messages, which do not carry their own.
+        skipped: Filled with `name: reason`.
+
+    Raises:
+        BadInput: There is no AVRO file, or not one packet could be read.
+    """
+    files = sorted(path.rglob("*.avro")) if path.is_dir() else [path]
+    if not files or not files[0].is_file():
+        raise BadInput(f"{path} holds no .avro file: give a packet, a container file or a folder of them")
+    skipped = [] if skipped is None else skipped
+    before, count = len(skipped), 0
+    for file in files:
+        try:
+            for number, content in enumerate(_decode(file.read_bytes(), schema)):
+                try:
+                    packet = _packet(content)
+                except (BadInput, ValueError, KeyError, TypeError, zlib.error, EOFError, OSError) as error:
+                    skipped.append(f"{file.name}[{number}]: {error}")
+                    continue
+                count += 1
+                yield packet
+        # A damaged block can make the decoder raise nearly anything, MemoryError for an absurd length included.
+        except (Exception, MemoryError) as error:
+            skipped.append(f"{file.name}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+    bad = skipped[before:]
+    if bad:
+        log.warning("%d of %d packets skipped: %s", len(bad), len(bad) + count, "; ".join(bad[:5]))
+    if not count:
+        raise BadInput(f"{path}: no packet could be read ({bad[0] if bad else 'all files are empty'})")
+
+
+def _decode(raw: bytes, schema: Path | None) -> Iterator[dict[str, Any]]:
+    if raw[:4] == b"Obj\x01":
+        yield from fastavro.reader(io.BytesIO(raw))  # type: ignore[misc]
+    elif raw[:1] == CONFLUENT_MAGIC and len(raw) > CONFLUENT_HEADER_BYTES:
+        if schema is None:
+            number = int.from_bytes(raw[1:CONFLUENT_HEADER_BYTES], "big")
+            raise BadInput(f"a Confluent message of schema {number}: give its .avsc file as data.reader.schema")
+        body = io.BytesIO(raw[CONFLUENT_HEADER_BYTES:])
+        yield fastavro.schemaless_reader(body, _load_schema(str(schema)), None)  # type: ignore[misc]
+    else:
+        raise BadInput("neither an AVRO container nor a Confluent message")
+
+
+@lru_cache
+def _load_schema(path: str) -> Any:
+    return load_schema(path)
+
+
+def _packet(content: dict[str, Any]) -> Packet:
+    names = next((names for names in CUTOUTS if names[0] in content), None)
+    if names is None:
+        raise BadInput("the packet has no cutouts")
+    cutouts = []
+    for name in names:
+        value = content[name]
+        data = value["stampData"] if isinstance(value, dict) else value
+        if not data:
+            raise BadInput(f"{name} is empty")
+        plain = cramjam.gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        cutouts.append(read_cutout(bytes(plain)))
+    candidate = content.get("candidate") or content.get("diaSource") or {}
+    identifier = content.get("candid") or candidate.get("candid") or content.get("diaSourceId") or candidate.get("diaSourceId")
+    if identifier is None:
+        raise BadInput("the packet has neither candid nor diaSourceId")
+    name = content.get("objectId") or content.get("objectid") or candidate.get("diaObjectId") or identifier
+    mjd = candidate.get("midpointMjdTai") or (candidate["jd"] - 2400000.5 if candidate.get("jd") else np.nan)
+    return Packet(int(identifier), str(name), (cutouts[0], cutouts[1], cutouts[2]), float(mjd))

@@ -1,0 +1,96 @@
+"""Catalina Surveys southern periodic variables (Drake et al. 2017, arXiv:1705.05434) and other curves of magnitudes as lists."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.metadata import Metadata
+from astro_lightning.data.ragged import Ragged
+from astro_lightning.data.survey import Survey
+
+# Accepted names of the list columns, with the integer scale that their suffix declares.
+LISTS: dict[str, dict[str, float]] = {
+    "mjd": {"mjd_1e6": 1e6, "mjd": 1.0, "hmjd": 1.0},
+    "mag": {"mag_1e4": 1e4, "mag": 1.0},
+    "mag_err": {"magerr_1e4": 1e4, "magerr": 1.0, "mag_err": 1.0},
+}
+# Bytes that an observation takes while it is read, sorted and handed on.
+BYTES_PER_OBSERVATION = 400
+OBSERVATIONS_PER_OBJECT = 400
+
+
+class Catalina(Survey[Path]):
+    """Light curves in one band: a Parquet row per object with lists of times, magnitudes and errors.
+
+    `type_name` and `period` (days) are read where the file has them. Records hold `mjd` (float64), `mag` and `mag_err`
+    (float32), sorted by time; observations that are not finite or have no positive error are left out, objects never.
+    """
+
+    layout = "*.parquet with lists mjd_1e6, mag_1e4, magerr_1e4 (or mjd, mag, magerr in days and magnitudes)"
+    default_classes: ClassVar[dict[str, str | None]] = {}
+
+    def find(self, path: Path) -> list[Path]:
+        """The file itself, or the folder's Parquet files that hold such lists."""
+        if path.is_file():
+            return [path]
+        return [file for file in sorted(path.glob("*.parquet")) if not _missing(pq.read_schema(file).names)]
+
+    def chunks(self, source: Path) -> Iterator[pa.Table]:
+        """Records of one file."""
+        try:
+            with pq.ParquetFile(source) as file:
+                missing = _missing(file.schema_arrow.names)
+                if missing:
+                    raise BadInput(f"{source}: missing column {', '.join(missing)}; found {', '.join(file.schema_arrow.names)}")
+                rows = max(1, int(self.memory_gib * 2**30 / BYTES_PER_OBSERVATION / OBSERVATIONS_PER_OBJECT))
+                first = 0
+                for batch in file.iter_batches(rows):
+                    yield self._records(pa.Table.from_batches([batch]), source, first)
+                    first += batch.num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise BadInput(f"{source} cannot be read as Parquet: {error}; get the file again") from error
+
+    def _records(self, table: pa.Table, file: Path, first_row: int) -> pa.Table:
+        lists = {}
+        for name, accepted in LISTS.items():
+            found = next(column for column in accepted if column in table.column_names)
+            if table[found].null_count:
+                raise BadInput(f"{file}, rows from {first_row}: {found} is null for an object: give an empty list")
+            lists[name] = Ragged.from_arrow(table[found]), accepted[found]
+        lengths = lists["mjd"][0].lengths
+        for name, (ragged, _) in lists.items():
+            if (ragged.lengths != lengths).any():
+                row = first_row + int(np.argmax(ragged.lengths != lengths))
+                raise BadInput(f"{file}, row {row}: {name} and mjd differ in length: give one value for each time")
+        value = {name: _flat(ragged) / scale for name, (ragged, scale) in lists.items()}
+        owner = np.repeat(np.arange(len(lengths)), lengths)
+        good = np.isfinite(value["mjd"]) & np.isfinite(value["mag"]) & (value["mag_err"] > 0) & np.isfinite(value["mag_err"])
+        order = np.lexsort((value["mjd"], owner))
+        order = order[good[order]]
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(owner[order], minlength=len(lengths)))])
+        metadata = Metadata(table, file)
+        ids = metadata.ids("id", "obj_id", "oid") if {"id", "obj_id", "oid"} & set(table.column_names) else None
+        columns = {"id": pa.array(first_row + np.arange(len(lengths))) if ids is None else ids}
+        if "type_name" in table.column_names:
+            columns["label"] = self.class_names(metadata.labels("type_name"), str(file))
+        if "period" in table.column_names:
+            columns["period"] = pa.array(metadata.numbers("period"))
+        dtype = {"mjd": np.float64, "mag": np.float32, "mag_err": np.float32}
+        arrays = {
+            name: pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), pa.array(value[name][order].astype(kind)))
+            for name, kind in dtype.items()
+        }
+        return pa.table(columns | arrays)
+
+
+def _missing(found: list[str]) -> list[str]:
+    return [" or ".join(accepted) for accepted in LISTS.values() if not set(accepted) & set(found)]
+
+
+def _flat(ragged: Ragged) -> np.ndarray:
+    return ragged.values[ragged.offsets[0] : ragged.offsets[-1]].astype(np.float64)

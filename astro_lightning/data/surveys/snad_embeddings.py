@@ -1,0 +1,99 @@
+"""Sequences of frame embeddings of ZTF objects with the labels of the SNAD experts (Semenikhin et al. 2024)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.survey import Survey
+
+ARTEFACT, OTHER = "artefact", "other"
+FIELD_DIVISOR = 10**12
+
+
+def field_of(oid: np.ndarray) -> np.ndarray:
+    """ZTF field of object identifiers: what stands before the last 12 digits (filter, detector, quadrant, number)."""
+    return np.asarray(oid, dtype=np.int64) // FIELD_DIVISOR
+
+
+class SnadEmbeddings(Survey[Path]):
+    """Reader of `embeddings.parquet`, and of `lightcurve_features.parquet` beside it.
+
+    Records have `mu` and `logvar` (flat lists, frame after frame), `group` (the field) and, with light-curve features,
+    `features` of fixed length.
+
+    Args:
+        lightcurves: Join the light-curve features; an object without them gets NaN.
+        latent_dims: Latent dimensions per frame.
+        **arguments: Of `Survey`.
+    """
+
+    layout = "embeddings.parquet with the columns oid, mu8 and logvar8 (frames in time order, flattened)"
+
+    def __init__(self, *, lightcurves: bool = False, latent_dims: int = 8, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.lightcurves, self.latent_dims = lightcurves, latent_dims
+
+    def find(self, path: Path) -> list[Path]:
+        """Parquet files that have embeddings among their columns."""
+        files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+        return [file for file in files if file.suffix == ".parquet" and self._columns(file)]
+
+    def chunks(self, source: Path) -> Iterator[pa.Table]:
+        """Records in bounded numbers of rows."""
+        mu_name, logvar_name = self._columns(source)
+        features = self._features(source.parent) if self.lightcurves else None
+        # About 450 frames an object, two float32 arrays, and as much again while converting.
+        rows = max(1, int(self.memory_gib * 2**30 / (450 * self.latent_dims * 16)))
+        for batch in pq.ParquetFile(source).iter_batches(batch_size=min(rows, 100_000)):
+            oid = batch["oid"].cast(pa.int64()).to_numpy()
+            columns: dict[str, pa.Array] = {
+                "id": pa.array(oid),
+                "label": _labels(batch, source),
+                "group": pa.array(field_of(oid)),
+                "mu": self._lists(batch[mu_name], oid, source),
+                "logvar": self._lists(batch[logvar_name], oid, source),
+            }
+            if features is not None:
+                names, by_oid = features
+                values = by_oid.reindex(oid).to_numpy(dtype=np.float32)
+                columns["features"] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), len(names))
+            yield pa.table(columns)
+
+    def _columns(self, file: Path) -> tuple[str, str] | None:
+        names = pq.read_schema(file).names
+        pairs = [(f"mu{self.latent_dims}", f"logvar{self.latent_dims}"), ("mu", "logvar")]
+        return next((pair for pair in pairs if "oid" in names and set(pair) <= set(names)), None)
+
+    def _lists(self, column: pa.Array, oid: np.ndarray, source: Path) -> pa.Array:
+        lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
+        bad = np.flatnonzero(~(lengths > 0) | (lengths % self.latent_dims != 0))
+        if len(bad):
+            raise BadInput(f"{source.name}: oid {oid[bad[0]]} has {lengths[bad[0]]} values, not a positive multiple of {self.latent_dims}")
+        return column.cast(pa.list_(pa.float32()))
+
+    def _features(self, folder: Path) -> tuple[list[str], Any]:
+        file = folder / "lightcurve_features.parquet"
+        if not file.is_file():
+            raise BadInput(f"{file} is missing: put it beside the embeddings or set data.reader.lightcurves=false")
+        table = pq.read_table(file).to_pandas()
+        if "oid" in table.columns:
+            table = table.set_index("oid")
+        table = table.drop(columns="label", errors="ignore")
+        return list(table.columns), table[~table.index.duplicated()]
+
+
+def _labels(batch: pa.RecordBatch, source: Path) -> pa.Array:
+    if "label" not in batch.schema.names:
+        return pa.nulls(batch.num_rows, pa.string())
+    values = batch["label"].cast(pa.float64()).to_numpy(zero_copy_only=False)
+    bad = np.flatnonzero(~np.isnan(values) & (values != 0) & (values != 1))
+    if len(bad):
+        raise BadInput(f"{source.name}: label {values[bad[0]]} in row {bad[0]}: 1 is an artefact, 0 is none, null is not labelled")
+    names = np.where(np.isnan(values), None, np.where(values == 1, ARTEFACT, OTHER))
+    return pa.array(names, pa.string())

@@ -1,0 +1,112 @@
+"""FITS blocks of small spectra files, about ten times faster than a general reader."""
+
+import gzip
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.surveys.fits_cutout import BLOCK_BYTES, CARD_BYTES, DTYPES
+
+_COLUMN = re.compile(r"(TTYPE|TFORM)(\d+) *= *'([^']*)'")
+_FORMATS = {"L": "i1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8", "P": ">i8", "Q": ">i8,>i8"}
+
+
+class Hdu:
+    """One header with its data, parsed when asked for.
+
+    Args:
+        header: Text of the cards.
+        raw: Bytes of the whole file.
+        start: Where the data begin.
+    """
+
+    def __init__(self, header: str, raw: bytes, start: int) -> None:
+        self.header, self.raw, self.start = header, raw, start
+        self._cards = {header[i : i + 8].rstrip(): header[i + 10 : i + 80] for i in range(0, len(header), 80)}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Value of a card as int, float, bool or stripped string."""
+        text = self._cards.get(key, "").strip()
+        if not text:
+            return default
+        if text.startswith("'"):
+            return text[1 : text.find("'", 1)].strip()
+        text = text.split("/")[0].strip()
+        if text in ("T", "F"):
+            return text == "T"
+        try:
+            return float(text.replace("D", "E")) if re.search(r"[.EDn]", text) else int(text)
+        except ValueError:
+            return default
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Axes in NumPy's order; () without data."""
+        return tuple(int(self.get(f"NAXIS{i}")) for i in range(int(self.get("NAXIS", 0)), 0, -1))
+
+    @property
+    def n_bytes(self) -> int:
+        """Length of the data without padding."""
+        count = int(np.prod(self.shape)) if self.shape else 0
+        return abs(int(self.get("BITPIX", 8))) // 8 * count + int(self.get("PCOUNT", 0) or 0)
+
+    def image(self) -> np.ndarray:
+        """The image in native floating point."""
+        dtype = np.dtype(DTYPES[int(self.get("BITPIX"))])
+        flat = np.frombuffer(self.raw, dtype, int(np.prod(self.shape)), self.start)
+        return flat.reshape(self.shape).astype(np.float64)
+
+    def table(self) -> np.ndarray:
+        """The binary table as a structured array with upper-case names."""
+        found: dict[int, dict[str, str]] = {}
+        for kind, number, value in _COLUMN.findall(self.header):
+            found.setdefault(int(number), {})[kind] = value.strip()
+        fields = []
+        for number in sorted(found):
+            form = re.match(r"(\d*)([A-Z])", found[number]["TFORM"])
+            if form is None or (form[2] not in _FORMATS and form[2] not in "AX"):
+                raise BadInput(f"column {found[number].get('TTYPE')} has the format {found[number]['TFORM']}, which is not read")
+            repeat = int(form[1] or 1)
+            name = found[number].get("TTYPE", f"COLUMN{number}").upper()
+            if form[2] == "A":
+                fields.append((name, f"S{repeat}"))
+            elif form[2] == "X":
+                fields.append((name, "u1", (-(-repeat // 8),)))
+            else:
+                fields.append((name, _FORMATS[form[2]], (repeat,)) if repeat != 1 else (name, _FORMATS[form[2]]))
+        dtype = np.dtype(fields)
+        if dtype.itemsize != int(self.get("NAXIS1")):
+            raise BadInput(f"rows of {self.get('NAXIS1')} bytes do not fit their columns of {dtype.itemsize}")
+        return np.frombuffer(self.raw, dtype, int(self.get("NAXIS2")), self.start)
+
+
+def read_hdus(path: Path) -> list[Hdu]:
+    """All header-data units of a FITS file, gzipped or not.
+
+    Raises:
+        BadInput: Not FITS, or cut short; the message names the file.
+    """
+    try:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError) as error:
+        raise BadInput(f"{path}: cannot be read ({error}): give a whole FITS file") from error
+    hdus: list[Hdu] = []
+    position = 0
+    while position + BLOCK_BYTES <= len(raw) and raw[position : position + 8] in (b"SIMPLE  ", b"XTENSION"):
+        end = re.compile(rb"END {77}").search(raw, position)
+        while end is not None and (end.start() - position) % CARD_BYTES:
+            end = re.compile(rb"END {77}").search(raw, end.start() + 1)
+        if end is None:
+            raise BadInput(f"{path}: a FITS header has no END: the file is cut short")
+        start = position + -(-(end.end() - position) // BLOCK_BYTES) * BLOCK_BYTES
+        hdu = Hdu(raw[position : end.start()].decode("latin-1"), raw, start)
+        if start + hdu.n_bytes > len(raw):
+            raise BadInput(f"{path}: {hdu.n_bytes} bytes of data are announced and {max(len(raw) - start, 0)} are there: cut short")
+        hdus.append(hdu)
+        position = start + -(-hdu.n_bytes // BLOCK_BYTES) * BLOCK_BYTES
+    if not hdus:
+        raise BadInput(f"{path}: not a FITS file")
+    return hdus

@@ -1,0 +1,145 @@
+"""Spectra published as tables: Tianchi (one text file each), biendata (wide CSV), China-VO (FITS images), Parquet or Feather."""
+
+import csv as text_csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.feather
+import pyarrow.parquet as pq
+from pyarrow import csv
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.surveys.spectra_fits import read_hdus
+from astro_lightning.data.surveys.spectra_grid import N_PIXELS, resample, spectra_table
+
+CHINA_VO_WAVELENGTH_A = np.linspace(3900, 9000, 3000)
+CHINA_VO_LABELS = np.array(["GALAXY", "QSO", "STAR"])
+# Names that other tables give to the records' columns.
+ALIASES = {
+    "id": ("id", "objid", "object_id", "obsid", "key"),
+    "label": ("label", "type", "class", "answer"),
+    "group": ("group", "group_id"),
+}
+FACTS = ("subclass", "z", "zwarning", "snr", "ra", "dec", "survey")
+
+
+def upper(labels: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Class names in capitals, empty ones null."""
+    text = pc.utf8_upper(pc.utf8_trim_whitespace(labels.cast(pa.string())))
+    return pc.if_else(pc.equal(text, ""), None, text)
+
+
+def read_parquet(file: Path, rows: int) -> Iterator[pa.Table]:
+    """Chunks of a Parquet or Feather file with lists `flux` and, if known, `ivar` of 2600 on 3800 + 2 i A.
+
+    Raises:
+        BadInput: No flux column, or lists of another length.
+    """
+    if file.suffix == ".parquet":
+        batches: Iterator[pa.RecordBatch] = pq.ParquetFile(file).iter_batches(rows)
+    else:
+        batches = iter(pyarrow.feather.read_table(file, memory_map=True).to_batches(rows))
+    for batch in batches:
+        table = pa.Table.from_batches([batch])
+        names = {name.lower(): name for name in table.column_names}
+        found = {key: next((names[a] for a in aliases if a in names), None) for key, aliases in ALIASES.items()}
+        flux = _lists(table, names, "flux", file)
+        ivar = _lists(table, names, "ivar", file) if "ivar" in names else np.isfinite(flux).astype(np.float32)
+        columns = {
+            "id": table[found["id"]].combine_chunks() if found["id"] else pa.array(np.arange(len(table))),
+            **({"group": table[found["group"]].combine_chunks()} if found["group"] else {}),
+            **({"label": upper(table[found["label"]]).combine_chunks()} if found["label"] else {}),
+            **{name: table[names[name]].combine_chunks() for name in FACTS if name in names},
+        }
+        yield spectra_table(flux, ivar, columns)
+
+
+def _lists(table: pa.Table, names: dict[str, str], name: str, file: Path) -> np.ndarray:
+    if name not in names:
+        raise BadInput(f"{file}: the column {name} is missing: it holds {N_PIXELS} numbers on 3800 + 2 i Angstrom for each spectrum")
+    column = table[names[name]].combine_chunks()
+    values = column.flatten().to_numpy(zero_copy_only=False)
+    if len(values) != N_PIXELS * len(table) or column.null_count:
+        raise BadInput(f"{file}: {name} must hold {N_PIXELS} numbers for each spectrum: resample it to 3800 + 2 i Angstrom first")
+    return values.reshape(-1, N_PIXELS).astype(np.float32)
+
+
+def read_tianchi(index: Path, rows: int) -> Iterator[pa.Table]:
+    """Chunks of the Tianchi form: `index.csv` (id, type) and beside it or below it `<id>.txt` of 2600 numbers.
+
+    Raises:
+        BadInput: A listed text file is absent or has another length.
+    """
+    table = csv.read_csv(index)
+    names = {name.lower(): name for name in table.column_names}
+    key = next((names[a] for a in ALIASES["id"] if a in names), None)
+    label = next((names[a] for a in ALIASES["label"] if a in names), None)
+    if key is None:
+        raise BadInput(f"{index}: no column id")
+    files = {path.stem: path for path in index.parent.rglob("*.txt")}
+    ids = table[key].cast(pa.string()).to_pylist()
+    for start in range(0, len(ids), rows):
+        part = ids[start : start + rows]
+        flux = np.empty((len(part), N_PIXELS), np.float32)
+        for i, name in enumerate(part):
+            if name not in files:
+                raise BadInput(f"{index}: spectrum {name} is listed, but {name}.txt is not below {index.parent}")
+            values = np.fromstring(files[name].read_text(), dtype=np.float32, sep=",")
+            if len(values) != N_PIXELS:
+                raise BadInput(f"{files[name]}: {len(values)} numbers instead of {N_PIXELS}")
+            flux[i] = values
+        columns = {"id": table[key].slice(start, len(part)).combine_chunks(), "survey": ["LAMOST"] * len(part)}
+        if label is not None:
+            columns["label"] = upper(table[label].slice(start, len(part))).combine_chunks()
+        yield spectra_table(flux, (flux != 0).astype(np.float32), columns)
+
+
+def read_biendata(file: Path, rows: int) -> Iterator[pa.Table]:
+    """Chunks of the biendata form: CSV with FE0..FE2599, id and, if labelled, answer; repeated header rows are dropped.
+
+    Raises:
+        BadInput: A flux column is missing.
+    """
+    with file.open() as stream:
+        header = next(text_csv.reader(stream))
+    wanted = [f"FE{i}" for i in range(N_PIXELS)]
+    missing = sorted(set(wanted) - set(header))
+    if missing:
+        raise BadInput(f"{file}: the column {missing[0]} is missing: {N_PIXELS} flux columns FE0..FE{N_PIXELS - 1} are needed")
+    # Text first: a repeated header inside the file would stop a numeric parser.
+    convert = csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()))
+    read = csv.ReadOptions(block_size=max(1 << 20, rows * N_PIXELS * 12))
+    with csv.open_csv(file, read_options=read, convert_options=convert) as reader:
+        for batch in reader:
+            table = pa.Table.from_batches([batch])
+            table = table.filter(pc.not_equal(table["FE0"], "FE0"))
+            if not len(table):
+                continue
+            flux = np.column_stack([pc.cast(table[name], pa.float32()).to_numpy() for name in wanted])
+            label = next((name for name in ("answer", "label", "type") if name in header), None)
+            columns = {"id": table["id"].combine_chunks(), "survey": ["LAMOST"] * len(table)}
+            if label is not None:
+                columns["label"] = upper(table[label]).combine_chunks()
+            yield spectra_table(flux, (np.isfinite(flux) & (flux != 0)).astype(np.float32), columns)
+
+
+def read_china_vo(file: Path, rows: int) -> Iterator[pa.Table]:
+    """Chunks of the China-VO form: flux [N, 3000] on linspace(3900, 9000, 3000) A and, if labelled, a table objid, label."""
+    hdus = read_hdus(file)
+    flux = hdus[0].image()
+    if flux.ndim != 2 or flux.shape[1] != len(CHINA_VO_WAVELENGTH_A):
+        raise BadInput(f"{file}: the first image has the shape {flux.shape}; (N, 3000) is needed")
+    facts = hdus[1].table() if len(hdus) > 1 else None
+    names = facts.dtype.names or () if facts is not None else ()
+    for start in range(0, len(flux), rows):
+        part = slice(start, min(start + rows, len(flux)))
+        values, ivar = resample(CHINA_VO_WAVELENGTH_A, flux[part], (flux[part] != 0).astype(float))
+        columns: dict[str, object] = {"id": np.arange(part.start, part.stop), "survey": ["LAMOST"] * len(values)}
+        if facts is not None and "OBJID" in names:
+            columns["id"] = facts["OBJID"][part].astype(np.int64)
+        if facts is not None and "LABEL" in names:
+            columns["label"] = CHINA_VO_LABELS[facts["LABEL"][part].astype(int)]
+        yield spectra_table(values, ivar, columns)  # type: ignore[arg-type]

@@ -1,0 +1,156 @@
+"""Image stamps of detections (science, template, difference) as AVRO packets, NumPy archives or the FITS tables of ZTF-NEW."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.survey import Survey
+from astro_lightning.data.surveys.alerts_avro import Packet, read_packets
+from astro_lightning.data.surveys.stamps_fits import open_stamp_table
+
+REAL, BOGUS = "real", "bogus"
+CHANNELS = 3
+ID_NAMES = ("candid", "diaSourceId", "id")
+FITS_LABEL = re.compile(r"new_(real|bogus)_(\w+)\.fits$")
+
+
+class Stamps(Survey[Path]):
+    """Reader of stamps in any of their three formats; what a file is follows from its name's end.
+
+    Records have `stamp`, a flat (3, stamp_px, stamp_px) float32 list with NaN where there was no pixel: larger cutouts are
+    cropped about their centre, smaller ones are surrounded by NaN. `group` is the survey's object where it is known.
+
+    Args:
+        stamp_px: Side of a stamp in pixels.
+        label_column: Column of the table beside an archive that says 1 = real, 0 = bogus.
+        band: Which of the ZTF-NEW tables (`zg`, `zr`, `fuse`), or None for all that are there.
+        schema: `.avsc` file of Confluent messages.
+        **arguments: Of `Survey`.
+    """
+
+    layout = "alert packets (*.avro), archives with an array `triplets` (*.npz), or tables new_real_BAND.fits and new_bogus_BAND.fits"
+
+    def __init__(
+        self,
+        *,
+        stamp_px: int = 63,
+        label_column: str = "weak_label_real",
+        band: str | None = None,
+        schema: str | None = None,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(**arguments)
+        self.stamp_px, self.label_column, self.band = stamp_px, label_column, band
+        self.schema = Path(schema) if schema else None
+
+    def find(self, path: Path) -> list[Path]:
+        """Archives and tables by name; the folder itself where it holds packets."""
+        if path.is_file():
+            return [path]
+        tables = sorted(file for file in path.rglob("new_*.fits") if (m := FITS_LABEL.search(file.name)) and self._wanted(m))
+        if tables:
+            return tables
+        archives = [file for file in sorted(path.glob("*.npz")) if "triplets" in np.load(file).files]
+        return archives or ([path] if next(path.rglob("*.avro"), None) else [])
+
+    def chunks(self, source: Path) -> Iterator[pa.Table]:
+        """Records, as many stamps at once as memory allows."""
+        # A float32 stamp is copied twice on its way into Arrow.
+        rows = max(1, int(self.memory_gib * 2**30 / (CHANNELS * self.stamp_px**2 * 12)))
+        if source.suffix == ".npz":
+            return self._archive(source, rows)
+        if source.suffix in (".fits", ".fit"):
+            return self._table(source, rows)
+        return self._packets(source, rows)
+
+    def _wanted(self, match: re.Match[str]) -> bool:
+        return self.band is None or match[2] == self.band
+
+    def _packets(self, source: Path, rows: int) -> Iterator[pa.Table]:
+        waiting: list[Packet] = []
+        for packet in read_packets(source, self.schema):
+            waiting.append(packet)
+            if len(waiting) == rows:
+                yield self._from_packets(waiting)
+                waiting = []
+        if waiting:
+            yield self._from_packets(waiting)
+
+    def _from_packets(self, packets: list[Packet]) -> pa.Table:
+        stamp = np.stack([np.stack([fit_to(cutout, self.stamp_px) for cutout in packet.cutouts]) for packet in packets])
+        ids = pa.array([packet.id for packet in packets], pa.int64())
+        return self._records(ids, pa.array([p.object_id for p in packets]), pa.nulls(len(packets), pa.string()), stamp)
+
+    def _archive(self, source: Path, rows: int) -> Iterator[pa.Table]:
+        archive = np.load(source)
+        if "triplets" not in archive.files:
+            raise BadInput(f"{source.name} has no array `triplets`: it holds {', '.join(archive.files)}")
+        stamps = archive["triplets"]
+        if stamps.ndim != 4 or CHANNELS not in (stamps.shape[1], stamps.shape[3]):
+            raise BadInput(f"{source.name}: triplets have shape {stamps.shape}: give (n, 3, height, width) or (n, height, width, 3)")
+        if stamps.shape[1] != CHANNELS:
+            stamps = stamps.transpose(0, 3, 1, 2)
+        name = next((name for name in ID_NAMES if name in archive.files), None)
+        ids = archive[name].astype(np.int64) if name else np.arange(len(stamps), dtype=np.int64)
+        group, label = self._beside(source, ids if name else None, len(stamps))
+        for start in range(0, len(stamps), rows):
+            part = slice(start, start + rows)
+            fitted = fit_to(stamps[part].astype(np.float32), self.stamp_px)
+            yield self._records(pa.array(ids[part]), pa.array(group[part]), pa.array(label[part], pa.string()), fitted)
+
+    def _beside(self, source: Path, ids: np.ndarray | None, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Object and label of each stamp from the table in the same order whose name begins like the archive's."""
+        stem = source.stem.split("_triplets")[0]
+        default = (np.arange(n) if ids is None else ids).astype(str)
+        for file in sorted(source.parent.glob(f"{stem}*.csv")):
+            table = pa.csv.read_csv(file)
+            if table.num_rows != n:
+                raise BadInput(f"{file.name} has {table.num_rows} rows, {source.name} {n} stamps: they must be in the same order")
+            key = next((name for name in ID_NAMES if name in table.column_names), None)
+            # Tables that passed through float64 have lost the last digits of an identifier.
+            if ids is not None and key and table[key].type == pa.int64() and not (table[key].to_numpy() == ids).all():
+                raise BadInput(f"{file.name} and {source.name} differ in {key}: they must be in the same order")
+            group = np.array(table["objectId"].to_pylist(), dtype=object) if "objectId" in table.column_names else default
+            label = np.full(n, None, dtype=object)
+            if self.label_column in table.column_names:
+                values = table[self.label_column].cast(pa.float64()).to_numpy()
+                label = np.where(np.isnan(values), None, np.where(values > 0.5, REAL, BOGUS))
+            return group.astype(str), label
+        return default, np.full(n, None, dtype=object)
+
+    def _table(self, source: Path, rows: int) -> Iterator[pa.Table]:
+        match = FITS_LABEL.search(source.name)
+        stamps = open_stamp_table(source)
+        prefix = source.stem
+        for start in range(0, len(stamps), rows):
+            images = np.asarray(stamps[start : start + rows], dtype=np.float32).transpose(0, 3, 1, 2)
+            ids = pa.array([f"{prefix}:{i}" for i in range(start, start + len(images))])
+            label = pa.array([match[1] if match else None] * len(images), pa.string())
+            yield self._records(ids, ids, label, fit_to(images, self.stamp_px))
+
+    def _records(self, ids: pa.Array, group: pa.Array, label: pa.Array, stamp: np.ndarray) -> pa.Table:
+        flat = pa.FixedSizeListArray.from_arrays(pa.array(stamp.ravel(), pa.float32()), CHANNELS * self.stamp_px**2)
+        return pa.table({"id": ids, "label": label, "group": group, "stamp": flat})
+
+
+def fit_to(images: np.ndarray, side_px: int) -> np.ndarray:
+    """Crop images (..., height, width) about their centre, or surround them with NaN, to (..., side_px, side_px)."""
+    height, width = images.shape[-2:]
+    if (height, width) == (side_px, side_px):
+        return images
+    out = np.full((*images.shape[:-2], side_px, side_px), np.nan, dtype=np.float32)
+    (to_y, from_y), (to_x, from_x) = _overlap(height, side_px), _overlap(width, side_px)
+    out[..., to_y, to_x] = images[..., from_y, from_x]
+    return out
+
+
+def _overlap(have: int, want: int) -> tuple[slice, slice]:
+    n = min(have, want)
+    to, start = (want - n) // 2, (have - n) // 2
+    return slice(to, to + n), slice(start, start + n)

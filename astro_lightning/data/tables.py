@@ -1,0 +1,83 @@
+"""CSV and Parquet tables as streams of Arrow batches; whatever cannot be read is the user's bad input."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import csv
+
+from astro_lightning.data.errors import BadInput
+
+# Bytes of CSV decoded at a time; a row of photometry is about 40 bytes.
+_CSV_BLOCK = 16 << 20
+_CSV_ROW = 40
+
+
+def column_names(file: Path) -> list[str]:
+    """Names of a table's columns.
+
+    Raises:
+        BadInput: The file is empty, truncated or of another format.
+    """
+    with _readable(file):
+        if file.suffix == ".parquet":
+            return pq.read_schema(file).names
+        with csv.open_csv(file, read_options=csv.ReadOptions(block_size=1 << 16)) as reader:
+            return reader.schema.names
+
+
+def read_batches(file: Path, columns: Mapping[str, str], rows: int) -> Iterator[pa.Table]:
+    """Stream a table in pieces of at most about `rows` rows.
+
+    Args:
+        file: CSV, gzipped CSV or Parquet.
+        columns: Which to read, as record column (see `light_curves.COLUMNS`) -> the file's name; it fixes their CSV
+            types.
+        rows: Upper bound on the rows of a piece.
+
+    Raises:
+        BadInput: The file is truncated, malformed or of another format.
+    """
+    names = list(columns.values())
+    with _readable(file):
+        if file.suffix == ".parquet":
+            with pq.ParquetFile(file) as parquet:
+                for batch in parquet.iter_batches(min(rows, 1 << 20), columns=names):
+                    yield pa.Table.from_batches([batch])
+            return
+        types = {columns[name]: kind for name, kind in _CSV_TYPES.items() if name in columns}
+        convert = csv.ConvertOptions(include_columns=names, column_types=types)
+        read = csv.ReadOptions(block_size=max(1 << 12, min(_CSV_BLOCK, rows * _CSV_ROW)))
+        with csv.open_csv(file, read_options=read, convert_options=convert) as reader:
+            for batch in reader:
+                yield pa.Table.from_batches([batch])
+
+
+def read_table(file: Path) -> pa.Table:
+    """A whole table.
+
+    Raises:
+        BadInput: The file is empty, truncated, malformed or of another format.
+    """
+    with _readable(file):
+        return pq.read_table(file) if file.suffix == ".parquet" else csv.read_csv(file)
+
+
+_CSV_TYPES = {
+    "mjd": pa.float64(),
+    "flux": pa.float32(),
+    "flux_err": pa.float32(),
+    "mag": pa.float32(),
+    "mag_err": pa.float32(),
+}
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise BadInput(f"{file}: cannot be read ({reason}): give a whole CSV or Parquet file") from error

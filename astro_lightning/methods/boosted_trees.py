@@ -1,0 +1,123 @@
+"""Gradient-boosted trees (XGBoost, Chen & Guestrin 2016, arXiv:1603.02754) trained by the Trainer: an epoch is some boosting rounds."""
+
+from typing import Any
+
+import numpy as np
+import torch
+import xgboost as xgb
+from torch import Tensor, nn
+
+from astro_lightning.core.loader import Batch
+from astro_lightning.core.task import TaskModule
+
+
+class BoostedTrees(nn.Module):
+    """A booster whose trees are kept in the state dict as the bytes of XGBoost's own UBJSON format.
+
+    Args:
+        n_classes: Two classes are one logistic margin, more are a softmax.
+        parameters: XGBoost's parameters (`max_depth`, `eta`, ...); objective and number of classes follow from `n_classes`.
+    """
+
+    def __init__(self, n_classes: int, parameters: dict[str, Any]) -> None:
+        super().__init__()
+        self.n_classes = n_classes
+        objective = (
+            {"objective": "binary:logistic"} if n_classes == 2 else {"objective": "multi:softprob", "num_class": n_classes}
+        )
+        # The random choices of a round follow its number, so that a resumed run grows the trees of an unbroken one.
+        self.parameters = {"seed_per_iteration": True, "nthread": 1, "tree_method": "hist", **parameters, **objective}
+        self.booster: xgb.Booster | None = None
+
+    def grow(self, matrix: xgb.DMatrix, rounds: int) -> None:
+        """Add boosting rounds."""
+        if self.booster is None:
+            self.booster = xgb.Booster(self.parameters, [matrix])
+        start = self.booster.num_boosted_rounds()
+        for i in range(start, start + rounds):
+            self.booster.update(matrix, i)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits (batch, n_classes) of features (batch, n_features); NaN is a missing value. Without trees they are 0."""
+        if self.booster is None:
+            return features.new_zeros(len(features), self.n_classes)
+        margin = self.booster.inplace_predict(features.cpu().numpy(), predict_type="margin")
+        logits = torch.from_numpy(np.asarray(margin, dtype=np.float32)).to(features.device)
+        return torch.stack([torch.zeros_like(logits), logits], 1) if self.n_classes == 2 else logits
+
+    def get_extra_state(self) -> Tensor:
+        """The trees as a uint8 tensor; empty before the first round."""
+        raw = self.booster.save_raw("ubj") if self.booster else b""
+        return torch.frombuffer(bytearray(raw), dtype=torch.uint8) if raw else torch.empty(0, dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Bring the trees back."""
+        self.booster = None
+        if state.numel():
+            self.booster = xgb.Booster(self.parameters)
+            self.booster.load_model(bytearray(state.cpu().numpy().tobytes()))
+            self.booster.set_param(self.parameters)
+
+    def gain(self) -> dict[int, float]:
+        """Total gain of each feature that a tree uses, by its number."""
+        scores = self.booster.get_score(importance_type="total_gain") if self.booster else {}
+        return {int(name.removeprefix("f")): float(value) for name, value in scores.items()}
+
+
+class BoostedTreesModule(TaskModule):
+    """Trains `BoostedTrees` on batches with `features` (batch, n_features) and, optionally, `weight` (batch,).
+
+    The training set is gathered once; batches after the first of an epoch cost nothing but the loader's time, so give
+    `batch_size` the size of the training set or more. `rounds_per_epoch` trees (times classes) are added in each epoch.
+    """
+
+    def __init__(self, *, rounds_per_epoch: int = 20, **arguments: Any) -> None:
+        super().__init__(rounds_per_epoch=rounds_per_epoch, **arguments)
+        self.automatic_optimization = False
+        self.matrix: xgb.QuantileDMatrix | None = None
+        # The Trainer counts optimizer steps; without one it would never save a checkpoint.
+        self.step_counter = nn.Parameter(torch.zeros(1))
+
+    def make_network(self) -> nn.Module:
+        """The empty booster."""
+        parameters = {k: v for k, v in self.hparams["model"].items() if k != "_target_"}
+        return BoostedTrees(len(self.info["classes"]), parameters)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits (batch, n_classes)."""
+        assert self.network is not None
+        return self.network(batch["features"])
+
+    def on_fit_start(self) -> None:
+        """Gather the training features and quantise them once."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        batches = list(data.loader("train"))
+        features = torch.cat([batch["features"] for batch in batches]).numpy()
+        target = torch.cat([batch["target"] for batch in batches]).numpy()
+        weight = torch.cat([batch["weight"] for batch in batches]).numpy() if "weight" in batches[0] else None
+        bins = int(self.hparams["model"].get("max_bin", 256))
+        self.matrix = xgb.QuantileDMatrix(features, target, weight=weight, max_bin=bins)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """Boosting rounds at the first batch of an epoch, nothing at the others."""
+        assert isinstance(self.network, BoostedTrees) and self.matrix is not None
+        if batch_idx == 0:
+            self.network.grow(self.matrix, self.hparams["rounds_per_epoch"])
+            logits = self(batch)
+            self.log("train/loss", self.loss(logits, batch["target"]), batch_size=len(batch["row"]))
+        optimizer = self.optimizers()
+        optimizer.step()  # type: ignore[union-attr]
+        optimizer.zero_grad()  # type: ignore[union-attr]
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the number of rounds: as the stage's monitor (mode max) it keeps the last epoch, where validation is too small to choose."""
+        super().on_validation_epoch_end()
+        assert isinstance(self.network, BoostedTrees)
+        self.log("val/rounds", float(self.network.booster.num_boosted_rounds() if self.network.booster else 0))
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """An optimizer of one parameter that no gradient ever reaches."""
+        return {"optimizer": torch.optim.SGD([self.step_counter], lr=0.0)}
+
+    def on_train_epoch_end(self) -> None:
+        """No learning rate to lower."""

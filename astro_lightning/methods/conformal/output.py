@@ -1,0 +1,94 @@
+"""The columns a user reads: probability and p-value per class, prediction set, unknown-class p-value and flag."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+from sklearn.isotonic import IsotonicRegression
+
+from astro_lightning.data.errors import BadInput
+
+BINS = 20
+
+
+def unknown_probability(p: ArrayLike, prior: float | None = None) -> NDArray[np.float64]:
+    """Probability that each object of a batch belongs to no known class, from its p-values: 1 - local FDR.
+
+    p-values of known objects are uniform; what exceeds that is unknown. The density of the batch's p-values is a
+    decreasing histogram (Grenander 1956), the known share the upper half's density (Storey 2002) unless a prior is
+    given. A batch of fewer than about 100 objects says little: give the prior then.
+
+    Args:
+        p: shape (objects,), in (0, 1].
+        prior: share of unknown objects in [0, 1]; None = estimate from the batch.
+
+    Returns:
+        Shape (objects,), in [0, 1], non-increasing in p.
+
+    Raises:
+        BadInput: prior outside [0, 1].
+    """
+    v = np.asarray(p, dtype=np.float64)
+    if prior is not None and not 0 <= prior <= 1:
+        raise BadInput(f"prior of the unknown class is {prior}: give a number from 0 to 1")
+    if not len(v):
+        return np.zeros(0)
+    # p-values pile up just above a bin's lower edge (1/(n+1) steps), so bins are open on the left
+    index = np.clip(np.ceil(v * BINS).astype(int) - 1, 0, BINS - 1)
+    density = np.bincount(index, minlength=BINS) * BINS / len(v)
+    density = IsotonicRegression(increasing=False).fit_transform(np.arange(BINS), density)
+    known = min(1.0, density[BINS // 2 :].mean()) if prior is None else 1 - prior
+    return np.clip(1 - known / np.maximum(density[index], 1e-12), 0, 1)
+
+
+def result_table(
+    classes: Sequence[str],
+    prob: ArrayLike,
+    p_value: ArrayLike,
+    member: ArrayLike,
+    ood_p: ArrayLike | None = None,
+    ood_flag: ArrayLike | None = None,
+    prior_unknown: float | None = None,
+) -> pd.DataFrame:
+    """One row per object, in the order given.
+
+    Args:
+        classes: class names.
+        prob: probabilities among known classes, shape (objects, classes): columns `prob_<class>`.
+        p_value: conformal p-values, same shape: columns `p_<class>`.
+        member: prediction sets, same shape, bool: column `set`, a list of names.
+        ood_p: unknown-class p-values, shape (objects,): columns `ood_p`, and `prob_99` from the whole batch.
+        ood_flag: flags, shape (objects,), bool: column `ood_flag`.
+        prior_unknown: as `prior` of `unknown_probability`.
+
+    Raises:
+        BadInput: shapes that differ.
+    """
+    p, v, m = np.asarray(prob), np.asarray(p_value), np.asarray(member, dtype=bool)
+    if not p.shape == v.shape == m.shape or p.shape[1:] != (len(classes),):
+        raise BadInput(f"prob {p.shape}, p-values {v.shape} and sets {m.shape} must be (objects, {len(classes)})")
+    columns: dict[str, object] = {f"prob_{c}": p[:, k] for k, c in enumerate(classes)}
+    columns |= {f"p_{c}": v[:, k] for k, c in enumerate(classes)}
+    # one list of names for each distinct set, not for each object
+    code, index = np.unique(m, axis=0, return_inverse=True)
+    names = [[str(c) for c, inside in zip(classes, row) if inside] for row in code]
+    sets = pa.array(names, pa.list_(pa.string())).take(pa.array(index.ravel()))
+    columns["set"] = pd.array(sets, dtype=pd.ArrowDtype(sets.type))
+    if ood_p is not None:
+        columns |= {"ood_p": np.asarray(ood_p), "prob_99": unknown_probability(ood_p, prior_unknown)}
+    if ood_flag is not None:
+        columns["ood_flag"] = np.asarray(ood_flag, dtype=bool)
+    return pd.DataFrame(columns)
+
+
+def contest_prob(prob: ArrayLike, prob_99: ArrayLike) -> NDArray[np.float64]:
+    """Rows of the contest's table: known classes, then class 99; rows sum to 1.
+
+    Args:
+        prob: probabilities among known classes, shape (objects, classes).
+        prob_99: probability of the unknown class, shape (objects,).
+    """
+    unknown = np.asarray(prob_99, dtype=np.float64)[:, None]
+    return np.hstack([np.asarray(prob, dtype=np.float64) * (1 - unknown), unknown])

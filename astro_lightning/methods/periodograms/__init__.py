@@ -1,0 +1,1 @@
+"""Period finding for ragged batches of light curves."""

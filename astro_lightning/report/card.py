@@ -1,0 +1,126 @@
+"""`model_card.md`: what a trained model is, what it was measured on, and where it should not be trusted."""
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from astro_lightning.report.run_folder import RunFolder, read_run
+from astro_lightning.report.wording import METRIC_NAMES, SIMULATED, interval, metric_name, number, of_class
+
+_FEW = 30
+
+
+def write_card(run_folder: Path) -> Path:
+    """Write `model_card.md` into a run folder.
+
+    Raises:
+        BadInput: Not a run folder, or one of its files is not readable.
+    """
+    run = read_run(run_folder)
+    sections = {
+        "Data": _data(run),
+        "Numbers": _numbers(run),
+        "By class": _by_class(run),
+        "Limits": "\n".join(f"- {limit}" for limit in limits(run)),
+        "Licence": _licence(run),
+        "How to cite": _citation(run),
+        "How to repeat": f"```bash\n{run.command}\n```" if run.command else "",
+    }
+    text = f"# {run.setting('task', 'title') or run.task}\n\nRun `{run.path.name}` of task `{run.task}`"
+    text += f", seed {run.provenance.get('seed', 'not recorded')}, astro-lightning {_version(run)}.\n"
+    if run.simulated:
+        text += f"\n> **{SIMULATED}**\n"
+    text += "".join(f"\n## {title}\n\n{content}\n" for title, content in sections.items() if content)
+    path = run.path / "model_card.md"
+    part = path.with_suffix(".md.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+    return path
+
+
+def limits(run: RunFolder) -> list[str]:
+    """What the numbers of a run do not say, one sentence each."""
+    found = list(run.setting("task", "limits") or [])
+    if run.simulated:
+        found.append("Trained and tested on simulated objects: nothing here says how it does on the sky.")
+    scores = run.scores
+    if scores is None:
+        return [*found, "No labelled test split: this run states no quality."]
+    found.append("One training run with one seed: the intervals cover the choice of test objects only.")
+    objects = scores.per_class["objects"]
+    few = [name for name, count in zip(scores.classes, objects) if 0 < count < _FEW]
+    none = [name for name, count in zip(scores.classes, objects) if not count]
+    if few:
+        found.append(f"Fewer than {_FEW} test objects, so that their numbers are weak: {', '.join(few)}.")
+    if none:
+        found.append(f"Never measured, as the test split holds none: {', '.join(none)}.")
+    if scores.n_other:
+        found.append(f"{scores.n_other:,} test objects of classes that it does not know were left out of the metrics.")
+    off = scores.overall["calibration_error"].value
+    if off > 0.05:
+        found.append(f"Its probabilities are off by {off:.2f} on average: calibrate before use.")
+    return found
+
+
+def _data(run: RunFolder) -> str:
+    lines = [f"- Data: {run.data}"]
+    lines += [f"- SHA-256 of {name}: `{value}`" for name, value in run.fingerprint.items()]
+    if run.splits:
+        lines += ["", _table(["Split", "Objects"], ([part, number(n)] for part, n in run.splits.items()))]
+    return "\n".join(lines)
+
+
+def _numbers(run: RunFolder) -> str:
+    if run.scores is None:
+        return _table(["Metric", "Value"], ([key, number(value, 4)] for key, value in run.metrics.items()))
+    scores = run.scores
+    rows = [[METRIC_NAMES[k], number(e.value), interval(e) or "none"] for k, e in scores.overall.items()]
+    rows += [
+        [metric_name(key), number(value, 4), "none"]
+        for key, value in run.metrics.items()
+        if key.startswith("test/")
+        and key.removeprefix("test/") not in scores.overall
+        and not of_class(key, scores.classes)
+    ]
+    return (
+        f"Test split, {scores.n_scored:,} objects; intervals by bootstrap over {scores.n_units:,} {scores.unit}.\n\n"
+        + _table(["Metric", "Value", "95 % interval"], rows)
+    )
+
+
+def _by_class(run: RunFolder) -> str:
+    if run.scores is None:
+        return ""
+    columns = run.scores.per_class
+    trained, rows = run.training_counts, []
+    for i, name in enumerate(run.scores.classes):
+        low, high = columns["f1_low"][i], columns["f1_high"][i]
+        bounds = "" if math.isnan(low) or not columns["objects"][i] else f" [{low:.2f}, {high:.2f}]"
+        values = [number(float(columns[c][i])) for c in ("precision", "recall", "f1")]
+        objects = [number(trained.get(name)), number(int(columns["objects"][i]))]
+        rows.append([name, *objects, *values[:2], values[2] + bounds])
+    return _table(["Class", "Training objects", "Test objects", "Precision", "Recall", "F1"], rows)
+
+
+def _licence(run: RunFolder) -> str:
+    return f"Code: MIT. Data: {run.setting('data', 'licence') or 'see the source of the data'}."
+
+
+def _citation(run: RunFolder) -> str:
+    data = run.setting("data", "citation")
+    cite = f"astro-lightning {_version(run)} (`CITATION.cff` in its repository)"
+    return f"{cite}; data: {data}." if data else f"{cite}, and the source of the data."
+
+
+def _version(run: RunFolder) -> str:
+    versions = run.provenance.get("versions") or {}
+    return str(versions.get("astro-lightning") or "version not recorded")
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *([_cell(c) for c in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(str(text).split()).replace("|", "\\|").replace("<", "&lt;")

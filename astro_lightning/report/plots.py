@@ -1,0 +1,136 @@
+"""All pictures of a run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from astro_lightning.report.confusion import class_distribution, confusion_matrix
+from astro_lightning.report.curves import precision_recall_curves, roc_curves
+from astro_lightning.report.learning import learning_curves
+from astro_lightning.report.light_curves import light_curve, light_curve_grid, light_curves
+from astro_lightning.report.mistakes import confident_mistakes, mistakes_chart
+from astro_lightning.report.reliability import conformal_coverage, reliability_diagram
+from astro_lightning.report.run_folder import RunFolder
+from astro_lightning.report.scores import top_label
+from astro_lightning.report.style import save_png, themed_svg
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One figure of the report.
+
+    Attributes:
+        name: File name without ending, under `plots/`.
+        svg: Forms for the page, which follow its light or dark look; several where one PNG holds many panels.
+            Empty for a picture that a task added as PNG.
+        wide: Whether it needs the width of the page.
+        png: The file.
+    """
+
+    name: str
+    title: str
+    caption: str
+    png: Path
+    svg: tuple[str, ...] = ()
+    wide: bool = False
+
+
+def write_plots(run: RunFolder) -> list[Picture]:
+    """Draw what the run folder allows into `plots/<name>.png` with its caption in `<name>.txt`.
+
+    Returns:
+        These pictures, then the PNG files that the task itself left in `plots/`.
+    """
+    folder = run.path / "plots"
+    folder.mkdir(exist_ok=True)
+    pictures = [*_of_predictions(run, folder), *_of_examples(run, folder), *_of_learning(run, folder)]
+    known = {picture.name for picture in pictures}
+    for path in sorted(folder.glob("*.png")):
+        if path.stem not in known:
+            text = path.with_suffix(".txt")
+            caption = text.read_text().strip() if text.exists() else ""
+            pictures.append(Picture(path.stem, path.stem.replace("_", " ").capitalize(), caption, path, wide=True))
+    return pictures
+
+
+def _of_predictions(run: RunFolder, folder: Path) -> list[Picture]:
+    if not run.predictions or not run.scores:
+        return []
+    kept, scores = run.predictions.scored(), run.scores
+    classes, n = kept.classes, len(kept.classes)
+    pictures = [
+        _picture(
+            folder, "confusion", "Confusion matrix", confusion_matrix(scores.confusion, classes),
+            "Each row adds up to 100 %: the share of a true class that was predicted as each class, and how many.",
+            wide=n > 6,
+        ),
+        _picture(
+            folder, "classes", "Classes", class_distribution(*_counts(scores.confusion), classes),
+            "How many test objects carry each label, and how many were given it.",
+        ),
+        _picture(
+            folder, "roc", "ROC curves", roc_curves(kept.truth, kept.probabilities, classes),
+            "Each class against the rest; the numbers are areas under the curve, 0.5 is a guess.",
+        ),
+        _picture(
+            folder, "precision_recall", "Precision and recall",
+            precision_recall_curves(kept.truth, kept.probabilities, classes),
+            "Each class against the rest; the numbers are average precisions. "
+            "A guess has the share of the class as precision.",
+        ),
+        _picture(
+            folder, "reliability", "Reliability", reliability_diagram(*top_label(kept)),
+            "How often the predicted class was right, for each probability it was given; bars are 95 % intervals. "
+            "Below the line the network is too sure of itself.",
+        ),
+    ]  # fmt: skip
+    if kept.p_values is not None:
+        caption = "Share of test objects whose true class is in the conformal set, and how large the sets are."
+        figure = conformal_coverage(kept.p_values, kept.truth)
+        pictures.append(_picture(folder, "coverage", "Conformal coverage", figure, caption))
+    if mistakes := confident_mistakes(run.predictions, limit=12):
+        caption = "The wrongly classified test objects with the most confident predictions, as true → predicted."
+        pictures.append(_picture(folder, "mistakes", "Confident mistakes", mistakes_chart(mistakes), caption))
+    return pictures
+
+
+def _of_examples(run: RunFolder, folder: Path) -> list[Picture]:
+    examples = light_curves(run.examples) if run.examples is not None else []
+    if not examples:
+        return []
+    caption = "Observations with their errors, in band colours. "
+    if any(e.reconstruction is not None for e in examples):
+        caption += "Dashed: flux as the network reconstructs it; open symbols: observations it was not shown."
+    png = folder / "light_curves.png"
+    save_png(light_curve_grid(examples), png)
+    _write_caption(png, caption)
+    svg = tuple(themed_svg(light_curve(example)) for example in examples)
+    return [Picture("light_curves", "Light curves", caption, png, svg, wide=True)]
+
+
+def _of_learning(run: RunFolder, folder: Path) -> list[Picture]:
+    drawn = ((stage, learning_curves(logged)) for stage, logged in run.learning.items())
+    return [
+        _picture(folder, f"learning_{stage}", f"Learning curves: {stage}", figure, "As logged during training.")
+        for stage, figure in drawn
+        if figure
+    ]
+
+
+def _picture(folder: Path, name: str, title: str, figure: Figure, caption: str, wide: bool = False) -> Picture:
+    png = folder / f"{name}.png"
+    save_png(figure, png)
+    _write_caption(png, caption)
+    return Picture(name, title, caption, png, (themed_svg(figure),), wide)
+
+
+def _write_caption(png: Path, caption: str) -> None:
+    part = png.with_suffix(".txt.part")
+    part.write_text(caption)
+    part.replace(png.with_suffix(".txt"))
+
+
+def _counts(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return confusion.sum(axis=1), confusion.sum(axis=0)

@@ -1,0 +1,101 @@
+"""The scored test split: labels and class probabilities as arrays."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from astro_lightning.data.errors import BadInput
+
+_PROB, _P_VALUE = "prob_", "p_"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One row per object of the test split.
+
+    Attributes:
+        classes: Class names in the order of the probability columns, C of them.
+        probabilities: (rows, C) as written by the run.
+        truth: (rows,) class number; -1 where the object has no label, -2 where its label is not among `classes`.
+        labels: (rows,) label as text, or None.
+        ids: (rows,) the input's own identifiers.
+        groups: (rows,) what belongs together in a resample, or None.
+        p_values: (rows, C) conformal p-values, NaN for a class without one; None where the run made none.
+    """
+
+    classes: tuple[str, ...]
+    probabilities: np.ndarray
+    truth: np.ndarray
+    labels: np.ndarray
+    ids: np.ndarray
+    groups: np.ndarray | None = None
+    p_values: np.ndarray | None = None
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """(rows,) number of the most probable class."""
+        return np.where(np.isnan(self.probabilities), -np.inf, self.probabilities).argmax(axis=1)
+
+    @property
+    def usable(self) -> np.ndarray:
+        """(rows,) True where a label among the classes and finite probabilities exist: the rows that are scored."""
+        return (self.truth >= 0) & np.isfinite(self.probabilities).all(axis=1)
+
+    def scored(self) -> "Predictions":
+        """The rows that can be scored."""
+        keep = self.usable
+        return Predictions(
+            self.classes,
+            self.probabilities[keep],
+            self.truth[keep],
+            self.labels[keep],
+            self.ids[keep],
+            None if self.groups is None else self.groups[keep],
+            None if self.p_values is None else self.p_values[keep],
+        )
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read a table of `id`, `label`, `prob_<class>` columns; rows of other splits than `test` are left out.
+
+    Raises:
+        BadInput: The table has no `prob_<class>` column.
+    """
+    table = pq.read_table(path)
+    names = table.column_names
+    classes = tuple(name.removeprefix(_PROB) for name in names if name.startswith(_PROB))
+    if not classes:
+        raise BadInput(f"{path}: no column named prob_<class>; expected id, label, prob_<class>...")
+    if "split" in names:
+        table = table.filter(pc.fill_null(pc.equal(table["split"].cast(pa.string()), "test"), False))
+    labels = table["label"].cast(pa.string()) if "label" in names else pa.nulls(len(table), pa.string())
+    code = pc.index_in(labels, value_set=pa.array(classes, pa.string()))
+    p_values = None
+    if any(_P_VALUE + name in names for name in classes):
+        p_values = _matrix(table, [_P_VALUE + name for name in classes])
+    return Predictions(
+        classes=classes,
+        probabilities=_matrix(table, [_PROB + name for name in classes]),
+        truth=np.where(_numpy(labels.is_valid()), _numpy(pc.fill_null(code, -2)), -1).astype(np.int64),
+        labels=_numpy(labels),
+        ids=_numpy(table["id"]) if "id" in names else np.arange(len(table)),
+        groups=_numpy(table["group"]) if "group" in names else None,
+        p_values=p_values,
+    )
+
+
+def _matrix(table: pa.Table, names: list[str]) -> np.ndarray:
+    matrix = np.full((len(table), len(names)), np.nan)
+    for i, name in enumerate(names):
+        if name in table.column_names:
+            matrix[:, i] = _numpy(table[name].cast(pa.float64()))
+    return matrix
+
+
+def _numpy(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return array.to_numpy(zero_copy_only=False)

@@ -1,0 +1,65 @@
+"""Whether a stated probability is a true one: reliability diagram and conformal coverage."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from astro_lightning.report.scores import N_BINS, calibration_bins, calibration_error
+from astro_lightning.report.style import ACCENT, FAINT, INK, MUTED, canvas, styled
+
+_FIRM = 10  # bins of fewer objects are drawn open and not joined
+
+
+@styled
+def reliability_diagram(confidence: np.ndarray, correct: np.ndarray) -> Figure:
+    """Share of correct answers over the probability of the predicted class, with 95 % Wilson intervals per bin.
+
+    Args:
+        confidence: (rows,) probability of the predicted class.
+        correct: (rows,) bool.
+    """
+    mean, accuracy, count = calibration_bins(confidence, correct)
+    figure, (axes, below) = canvas(4.7, 4.4, rows=2)
+    axes.get_gridspec().set_height_ratios([4, 1])
+    some, firm = count > 0, count >= _FIRM
+    low, high = _wilson(accuracy[some], count[some])
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":", label="perfect")
+    axes.vlines(mean[some], low, high, color=ACCENT, linewidth=1.2)
+    axes.plot(mean[some], accuracy[some], "o", color=ACCENT, markersize=4.5, markerfacecolor="none")
+    axes.plot(mean[firm], accuracy[firm], color=ACCENT, marker="o", markersize=4.5, label="this run")
+    error = calibration_error(mean, accuracy, count)
+    axes.text(0.97, 0.05, f"calibration error {error:.3f}", ha="right", color=INK, transform=axes.transAxes)
+    axes.set(ylabel="Share correct", xlim=(0, 1), ylim=(0, 1.02))
+    axes.legend(loc="upper left")
+    below.bar((np.arange(N_BINS) + 0.5) / N_BINS, count, 0.9 / N_BINS, color=FAINT)
+    below.set(xlabel="Probability of the predicted class", ylabel="Objects", xlim=(0, 1))
+    return figure
+
+
+@styled
+def conformal_coverage(p_values: np.ndarray, truth: np.ndarray) -> Figure:
+    """Coverage and mean size of the prediction sets {class: p > alpha} over the level asked for.
+
+    Args:
+        p_values: (rows, C) conformal p-values, NaN for a class without one.
+        truth: (rows,) class numbers.
+    """
+    alpha = np.linspace(0.01, 0.5, 50)
+    own = np.sort(p_values[np.arange(len(truth)), truth])
+    own = own[np.isfinite(own)]
+    every = np.sort(p_values[np.isfinite(p_values)])
+    coverage = 1 - np.searchsorted(own, alpha, side="right") / max(len(own), 1)
+    size = (len(every) - np.searchsorted(every, alpha, side="right")) / len(truth)
+    figure, (left, right) = canvas(4.7, 2.9, columns=2)
+    left.plot([0.5, 1], [0.5, 1], color=MUTED, linewidth=0.8, linestyle=":")
+    left.plot(1 - alpha, coverage, color=ACCENT)
+    left.set(xlabel="Coverage asked for", ylabel="Coverage found", xlim=(0.5, 1), ylim=(min(0.5, coverage.min()), 1.01))
+    right.plot(1 - alpha, size, color=ACCENT)
+    right.set(xlabel="Coverage asked for", ylabel="Classes in a set, mean", xlim=(0.5, 1), ylim=(0, None))
+    return figure
+
+
+def _wilson(share: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    z = 1.96
+    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    return centre - half, centre + half

@@ -1,0 +1,253 @@
+"""Which observations make up a batch: cuts, joined bands, pairs of views, buckets of similar length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.tasks.plasticc.light_curves import LightCurves
+from astro_lightning.tasks.plasticc.tokenizer_seed import CLS, MJD_ORIGIN, PAD, SEP, day_bins, flux_tokens
+
+MAX_POINTS_OF_BAND = 72
+
+
+class Lost(NamedTuple):
+    """What did not fit into the tokens of a batch: warn about it."""
+
+    curves_cut: int
+    observations_outside_days: int
+
+
+def limit_lengths(
+    curves: LightCurves, max_length: int, rng: np.random.Generator, rule: str = "window"
+) -> tuple[LightCurves, int]:
+    """At most `max_length` observations of each object.
+
+    Args:
+        curves: light curves.
+        max_length: longest length allowed.
+        rng: which observations stay; a fixed seed makes it repeatable.
+        rule: `window` keeps a random run of consecutive observations, `subsample` a random set of them, in order of
+            time.
+
+    Returns:
+        The cut light curves and the number of objects that were cut.
+    """
+    if rule not in ("window", "subsample"):
+        raise BadInput(f"rule: {rule!r} is unknown; use window or subsample")
+    lengths = curves.lengths
+    n_cut = int((lengths > max_length).sum())
+    if not n_cut:
+        return curves, 0
+    if rule == "window":
+        place = curves.position - rng.integers(0, np.maximum(lengths - max_length, 0) + 1)[curves.owner]
+    else:
+        place = _random_rank(curves, rng)
+    return curves.keep((place >= 0) & (place < max_length)), n_cut
+
+
+def one_band(
+    curves: LightCurves,
+    rng: np.random.Generator,
+    max_length: int = 75,
+    n_bands: int = 6,
+    mjd_origin: float = MJD_ORIGIN,
+) -> tuple[dict[str, torch.Tensor], Lost]:
+    """``[CLS] band`` with one random observed band of each object.
+
+    A band keeps at most 72 observations, and no more than fit into `max_length` tokens; from a longer one a random
+    subset stays. Special tokens have band 0 and day 0: their own token tells them apart.
+
+    Returns:
+        tokens, band, day, segment (B, L) int64; mask (B, L) bool, true = not padding; special (B, L) bool, true = CLS
+        or SEP; and what was lost.
+    """
+    banded = curves.by_band(n_bands)
+    rows = _random_band(banded, n_bands, rng)[:, None]
+    return _join(banded, rows, rng, max_length, mjd_origin, separate=False)
+
+
+def pair(
+    curves: LightCurves,
+    rng: np.random.Generator,
+    max_length: int = 150,
+    n_bands: int = 6,
+    mjd_origin: float = MJD_ORIGIN,
+) -> tuple[dict[str, torch.Tensor], Lost]:
+    """``[CLS] a [SEP] b [SEP]``: a is a random band of the object, b another band of it or a band of another object.
+
+    Both cases have probability one half; an object seen in one band only has no other band and always gets another
+    object. The objects of the batch must be distinct. Cuts and tensors are as in `one_band`, with segment 1 from b
+    on, and `same` (B,) int64, 1 = same object.
+
+    Raises:
+        BadInput: the batch has a single object, so there is no other.
+    """
+    n_objects = len(curves)
+    if n_objects < 2:
+        raise BadInput("batch_size: pairs of different objects need at least 2 objects in a batch")
+    banded = curves.by_band(n_bands)
+    first = _random_band(banded, n_bands, rng)
+    another_band = _random_band(banded, n_bands, rng, excluded=first)
+    other = (np.arange(n_objects) + rng.integers(1, n_objects, n_objects)) % n_objects
+    another_object = _random_band(banded, n_bands, rng)[other]
+    several_bands = (_counts(banded, n_bands) > 0).sum(axis=1) > 1
+    same = several_bands & (rng.random(n_objects) < 0.5)
+    rows = np.stack((first, np.where(same, another_band, another_object)), axis=1)
+    batch, lost = _join(banded, rows, rng, max_length, mjd_origin, separate=True)
+    return batch | {"same": torch.from_numpy(same.astype(np.int64))}, lost
+
+
+def all_bands(
+    curves: LightCurves,
+    rng: np.random.Generator,
+    max_length: int = 450,
+    n_bands: int = 6,
+    mjd_origin: float = MJD_ORIGIN,
+) -> tuple[dict[str, torch.Tensor], Lost]:
+    """``[CLS] b0 [SEP] .. b5 [SEP]``, bands in a random order for each object; else as `one_band`."""
+    order = rng.permuted(np.tile(np.arange(n_bands), (len(curves), 1)), axis=1)
+    rows = np.arange(len(curves))[:, None] * n_bands + order
+    return _join(curves.by_band(n_bands), rows, rng, max_length, mjd_origin, separate=True)
+
+
+def two_views(
+    curves: LightCurves, rng: np.random.Generator, time_fraction: float = 0.5, n_bands: int = 6
+) -> tuple[LightCurves, LightCurves, np.ndarray]:
+    """Two disjoint views of each object: two random sets of its bands, or its earlier and later half, in random order.
+
+    Args:
+        curves: light curves.
+        rng: chooses the views.
+        time_fraction: share of objects split in time; those with a single band always are.
+        n_bands: bands of the survey.
+
+    Returns:
+        Both views, each with all objects, and (B,) bool: both views of the object have observations.
+    """
+    n_objects, owner = len(curves), curves.owner
+    seen = _counts(curves.by_band(n_bands), n_bands) > 0
+    # bands that were seen come first in a random order; the first half of them is one view
+    rank = np.argsort(np.argsort(np.where(seen, rng.random(seen.shape), 2.0), axis=1), axis=1)
+    in_bands = (rank < (seen.sum(axis=1, keepdims=True) // 2))[owner, curves.band]
+    in_time = curves.position < (curves.lengths // 2)[owner]
+    by_time = (rng.random(n_objects) < time_fraction) | (seen.sum(axis=1) < 2)
+    swap = rng.random(n_objects) < 0.5
+    first = np.where(by_time[owner], in_time, in_bands) ^ swap[owner]
+    views = curves.keep(first), curves.keep(~first)
+    return *views, (views[0].lengths > 0) & (views[1].lengths > 0)
+
+
+def bucket_batches(
+    lengths: np.ndarray,
+    rng: np.random.Generator | None,
+    batch_size: int | None = None,
+    tokens_per_batch: int | None = None,
+    pool_batches: int = 50,
+) -> list[np.ndarray]:
+    """Rows in batches of similar length, each row once.
+
+    Args:
+        lengths: (N,) length of each row.
+        rng: shuffles rows into pools, which are sorted by length and cut, then the batches; None sorts all rows.
+        batch_size: rows in a batch (the last of a pool may be smaller).
+        tokens_per_batch: instead, most tokens in a batch with its padding; a longer row is a batch of its own.
+        pool_batches: batches in a pool: more means less padding and less randomness.
+
+    Returns:
+        Arrays of row indices.
+    """
+    lengths = np.maximum(np.asarray(lengths), 1)
+    if (batch_size is None) == (tokens_per_batch is None):
+        raise BadInput("batch_size, tokens_per_batch: give exactly one of them")
+    if min(filter(None, (batch_size, tokens_per_batch)), default=0) < 1:
+        raise BadInput("batch_size, tokens_per_batch: must be at least 1")
+    rows = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
+    pool = max(1, len(rows))
+    if rng is not None:
+        rows_of_batch = batch_size or max(1, int(tokens_per_batch / lengths.mean())) if len(rows) else 1
+        pool = pool_batches * rows_of_batch
+    batches = [
+        batch
+        for start in range(0, len(rows), pool)
+        for batch in _cut(rows[start : start + pool], lengths, batch_size, tokens_per_batch)
+    ]
+    return batches if rng is None else [batches[i] for i in rng.permutation(len(batches))]
+
+
+def _cut(
+    rows: np.ndarray, lengths: np.ndarray, batch_size: int | None, tokens_per_batch: int | None
+) -> Iterator[np.ndarray]:
+    rows = rows[np.argsort(lengths[rows], kind="stable")]
+    start = 0
+    while start < len(rows):
+        size = batch_size
+        if size is None:
+            # the longest of the first n rows is the n-th
+            candidates = lengths[rows[start : start + tokens_per_batch]]
+            padded = candidates * np.arange(1, len(candidates) + 1)
+            size = max(1, int(np.searchsorted(padded, tokens_per_batch, side="right")))
+        yield rows[start : start + size]
+        start += size
+
+
+def _random_rank(curves: LightCurves, rng: np.random.Generator) -> np.ndarray:
+    order = np.lexsort((rng.random(len(curves.mjd)), curves.owner))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = curves.position
+    return rank
+
+
+def _counts(banded: LightCurves, n_bands: int) -> np.ndarray:
+    return banded.lengths.reshape(-1, n_bands)
+
+
+def _random_band(
+    banded: LightCurves, n_bands: int, rng: np.random.Generator, excluded: np.ndarray | None = None
+) -> np.ndarray:
+    """(B,) row in `banded` of a random observed band of each object, not row `excluded` if there is another."""
+    priority = rng.random((len(banded) // n_bands, n_bands)) + (_counts(banded, n_bands) > 0) * 2.0
+    if excluded is not None:
+        priority.reshape(-1)[excluded] -= 1.0
+    return np.arange(len(priority)) * n_bands + priority.argmax(axis=1)
+
+
+def _join(
+    banded: LightCurves, rows: np.ndarray, rng: np.random.Generator, max_length: int, mjd_origin: float, separate: bool
+) -> tuple[dict[str, torch.Tensor], Lost]:
+    """Tokens of the bands `rows` (B, P) behind CLS, one after the other, each followed by SEP if `separate`."""
+    n_objects, n_parts = rows.shape
+    room = (max_length - 1 - n_parts) // n_parts
+    if room < 1:
+        raise BadInput(
+            f"max_length: {max_length} tokens leave no room for {n_parts} bands; use at least {2 * n_parts + 1}"
+        )
+    parts, n_cut = limit_lengths(banded.take(rows.ravel()), min(room, MAX_POINTS_OF_BAND), rng, "subsample")
+    days, n_outside = day_bins(parts.mjd, mjd_origin)
+    tokens = flux_tokens(parts.flux)
+
+    lengths = parts.lengths.reshape(n_objects, n_parts) + separate
+    ends = 1 + np.cumsum(lengths, axis=1)
+    starts = ends - lengths
+    row = parts.owner // n_parts
+    column = starts.ravel()[parts.owner] + parts.position
+    shape = (n_objects, int(ends[:, -1].max(initial=1)))
+
+    batch = {name: np.zeros(shape, dtype=np.int64) for name in ("band", "day", "segment")}
+    batch["tokens"] = np.full(shape, PAD, dtype=np.int64)
+    batch["tokens"][:, 0] = CLS
+    if separate:
+        batch["tokens"][np.arange(n_objects)[:, None], ends - 1] = SEP
+    batch["special"] = batch["tokens"] != PAD
+    batch["tokens"][row, column] = tokens
+    batch["band"][row, column] = parts.band
+    batch["day"][row, column] = days
+    place = np.arange(shape[1])
+    batch["mask"] = place < ends[:, -1:]
+    if n_parts == 2:
+        batch["segment"] = ((place >= ends[:, :1]) & batch["mask"]).astype(np.int64)
+    return {name: torch.from_numpy(array) for name, array in batch.items()}, Lost(n_cut, n_outside)

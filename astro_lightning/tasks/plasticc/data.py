@@ -1,0 +1,203 @@
+"""Light curves to batches: tokens for classification, masked tokens and two views for pretraining."""
+
+import itertools
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from astro_lightning.core.build import build
+from astro_lightning.core.datamodule import RecordsData
+from astro_lightning.core.loader import Batch, Key
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.records import Records
+from astro_lightning.data.splits import split_by_group
+from astro_lightning.tasks.plasticc import batching
+from astro_lightning.tasks.plasticc.augment import Augment
+from astro_lightning.tasks.plasticc.light_curves import LightCurves
+from astro_lightning.tasks.plasticc.masking import mask_blocks, mask_tokens
+from astro_lightning.tasks.plasticc.tokenizer_continuous import METADATA, ContinuousTokenizer, fit_flux_scale
+
+log = logging.getLogger(__name__)
+
+COLUMNS = ("mjd", "band", "flux", "flux_err", "detected")
+
+
+class CurveBatches:
+    """Batches of tokenised light curves; `pretrain` in the tokeniser's settings adds masks and views.
+
+    Args:
+        records: Light curves.
+        info: `tokenizer` settings and statistics of the training data.
+        train: Random shift, metadata dropout and augmentation apply.
+    """
+
+    def __init__(self, records: Records, info: Mapping[str, Any], train: bool) -> None:
+        self.records, self.train = records, train
+        self.settings = info["tokenizer"]
+        self.pretrain = info.get("pretrain")
+        self.classes = {name: i for i, name in enumerate(info["classes"])}
+        self.targets = np.array([self.classes.get(label, -1) for label in records.labels], dtype=np.int64)
+        self.metadata = {name: records.column(name, np.nan).astype(np.float64) for name in (*METADATA, "specz")}
+        if self.settings["kind"] == "continuous":
+            keys = ("origin", "shift_days", "metadata", "metadata_dropout")
+            chosen = {key: self.settings[key] for key in keys if key in self.settings}
+            self.tokenizer = ContinuousTokenizer(info["flux_scale"], **chosen)
+        elif self.settings["kind"] != "seed":
+            raise BadInput(f"tokenizer.kind={self.settings['kind']} is unknown; choose continuous or seed")
+        # Absolute times of other surveys do not fit the published day bins, which begin with PLAsTiCC's first night.
+        self.first_mjd = float(info["first_mjd"])
+        self.augment = Augment(**info["augment"]) if train and info.get("augment") else None
+        self._warned = False
+
+    def __getitem__(self, key: Key) -> Batch:
+        rows, seed = key
+        rng = np.random.default_rng(seed)
+        curves = self.curves(rows)
+        metadata = {name: values[rows] for name, values in self.metadata.items()}
+        if self.augment is not None:
+            curves, metadata = self.augment(curves, metadata, rng)
+        if self.pretrain:
+            batch = self._pretraining(curves, metadata, rng)
+        else:
+            batch = self._tokens(curves, metadata, rng)
+        batch["row"] = torch.from_numpy(np.asarray(rows))
+        batch["target"] = torch.from_numpy(self.targets[rows])
+        return batch
+
+    def curves(self, rows: np.ndarray) -> LightCurves:
+        """Light curves of these rows."""
+        taken = [self.records.ragged[name].take(rows) for name in COLUMNS]
+        return LightCurves(*(values for values, _ in taken), taken[0][1])
+
+    def _tokens(self, curves: LightCurves, metadata: Mapping[str, np.ndarray], rng: np.random.Generator) -> Batch:
+        if self.settings["kind"] == "continuous":
+            longest = self.settings.get("max_length")
+            if longest and self.train:
+                curves, _ = batching.limit_lengths(curves, longest, rng)
+            return self.tokenizer(curves, metadata, rng if self.train else None)
+        form = {"one_band": batching.one_band, "pair": batching.pair, "all_bands": batching.all_bands}[self.settings["batching"]]
+        batch, lost = form(curves, rng, mjd_origin=self.first_mjd)
+        if (lost.curves_cut or lost.observations_outside_days) and not self._warned:
+            self._warned = True
+            log.warning(
+                "the seed tokeniser cut %d curves of a batch and met %d observations outside its 1,200 days",
+                lost.curves_cut,
+                lost.observations_outside_days,
+            )
+        return batch
+
+    def _pretraining(self, curves: LightCurves, metadata: Mapping[str, np.ndarray], rng: np.random.Generator) -> Batch:
+        chosen = self.pretrain
+        assert chosen is not None
+        tokens = self._tokens(curves, metadata, rng)
+        batch: Batch = (
+            mask_blocks(tokens, rng, tuple(chosen["fraction"]), chosen["block_length"], chosen["band_probability"])
+            if self.settings["kind"] == "continuous"
+            else mask_tokens(tokens, rng, chosen["token_fraction"], chosen["max_masked"])
+        )
+        # The pair form of the seed tokeniser carries its own same-source question.
+        if chosen["views"] and "same" not in batch:
+            first, second, valid = batching.two_views(curves, rng)
+            batch["views"] = [self._tokens(view, metadata, rng) for view in (first, second)]  # type: ignore[assignment]
+            batch["valid"] = torch.from_numpy(valid)
+        return batch
+
+
+class CurvesData(RecordsData):
+    """Labelled light curves for fine-tuning and testing.
+
+    Args:
+        tokenizer: Settings of the tokeniser: `kind` continuous or seed, see `conf/task/plasticc.yaml`.
+        augment: Strengths of `Augment`, training rows only; None or {} = none.
+        **shared: See `RecordsData`.
+    """
+
+    def __init__(self, *, tokenizer: dict, augment: dict | None = None, **shared: Any) -> None:
+        super().__init__(**shared)
+        self.tokenizer, self.augment = tokenizer, augment
+
+    @classmethod
+    def dataset(cls, records: Records, info: Mapping[str, Any], train: bool = False) -> CurveBatches:
+        """Tokens of these light curves."""
+        return CurveBatches(records, info, train)
+
+    def lengths(self, records: Records) -> np.ndarray:
+        """Observations of each object."""
+        return records.ragged["mjd"].lengths
+
+    def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
+        """Flux scale and first night of the training objects, with the settings that shape a batch."""
+        flux_err, _ = records.ragged["flux_err"].take(train)
+        mjd, _ = records.ragged["mjd"].take(train)
+        if not len(mjd):
+            raise BadInput("the training split holds no observation: check the photometry of the survey")
+        origin = 59575.0 if 59570.0 < mjd.min() and mjd.max() < 60780.0 else float(np.floor(mjd.min()))
+        return {
+            "tokenizer": self.tokenizer,
+            "augment": self.augment,
+            "flux_scale": fit_flux_scale(flux_err),
+            "first_mjd": origin,
+        }
+
+
+class PretrainData(CurvesData):
+    """All light curves that no label-based test will use: the labelled training objects and the unlabelled ones.
+
+    Args:
+        pretrain: Masking and views, see `conf/task/plasticc.yaml`.
+        extra: Further unlabelled survey, `{reader: {_target_: ...}, path: FILE_OR_FOLDER}`, or None.
+        val_share: Share of the unlabelled groups kept for validation.
+        **shared: See `CurvesData`.
+    """
+
+    part = "all"
+
+    def __init__(self, *, pretrain: dict, extra: dict | None = None, val_share: float = 0.05, **shared: Any) -> None:
+        super().__init__(**shared)
+        self.pretrain, self.extra, self.val_share = pretrain, extra, val_share
+
+    def rows(self, records: Records) -> dict[str, np.ndarray]:
+        """Labelled objects by the split of the later stages, unlabelled ones into train and val."""
+        labels, groups = records.labels, records.groups
+        has_label = np.array([label is not None for label in labels])
+        known, unknown = np.flatnonzero(has_label), np.flatnonzero(~has_label)
+        none = np.empty(0, dtype=np.int64)
+        parts = {part: none for part in ("train", "val", "calibration", "test")}
+        if len(known):
+            parts |= {
+                part: known[rows]
+                for part, rows in split_by_group(
+                    groups[known], labels[known], self.data["split"], self.data["split_seed"]
+                ).items()
+            }
+        # A sibling of a held-out object must stay out too.
+        held_out = np.unique(np.concatenate([groups[parts["test"]], groups[parts["calibration"]]]).astype(str))
+        unknown = unknown[~np.isin(groups[unknown].astype(str), held_out)]
+        if len(unknown):
+            shares = {"train": 1 - self.val_share, "val": self.val_share}
+            free = split_by_group(groups[unknown], labels[unknown], shares, self.data["split_seed"])
+            parts |= {part: np.sort(np.concatenate([parts[part], unknown[free[part]]])) for part in ("train", "val")}
+        return parts
+
+    def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
+        """As for fine-tuning, with the masking."""
+        return super().statistics(records, train) | {"pretrain": self.pretrain}
+
+    def _tables(self) -> Iterator[pa.Table]:
+        own = super()._tables()
+        if not self.extra:
+            return own
+        reader = build(self.extra["reader"], memory_gib=self.data["memory_gib"])
+        return itertools.chain(own, reader.read(Path(str(self.extra["path"])).expanduser(), part="all"))
+
+    def records_folder(self) -> Path:
+        """Named for the extra survey too."""
+        folder = super().records_folder()
+        if not self.extra:
+            return folder
+        return folder.with_name(f"{folder.name}-{abs(hash(str(self.extra))) % 10**8:08d}")

@@ -1,0 +1,83 @@
+"""A transformer encoder that never looks at padding."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Rotation = tuple[Tensor, Tensor]
+
+
+def init_weights(module: nn.Module) -> None:
+    """Truncated normal of 0.02 for weights, zero for biases; for `Module.apply`."""
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+def rotate(x: Tensor, rotation: Rotation) -> Tensor:
+    """Turn the pairs of halves of x (B, H, L, D) by the angles with cosines and sines (B, 1, L, D / 2)."""
+    cos, sin = rotation
+    left, right = x.chunk(2, dim=-1)
+    return torch.cat((left * cos - right * sin, left * sin + right * cos), dim=-1)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention; the heads need not divide the model's width."""
+
+    def __init__(self, d_model: int, n_heads: int, head_dim: int, dropout: float) -> None:
+        super().__init__()
+        self.n_heads, self.head_dim, self.dropout = n_heads, head_dim, dropout
+        self.qkv = nn.Linear(d_model, 3 * n_heads * head_dim)
+        self.out = nn.Linear(n_heads * head_dim, d_model)
+
+    def forward(self, x: Tensor, attend: Tensor, rotation: Rotation | None = None) -> Tensor:
+        """Mix x (B, L, d) over the positions where attend (B, 1, 1, L) is true."""
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.n_heads, self.head_dim)).permute(2, 0, 3, 1, 4)
+        if rotation is not None:
+            q, k = rotate(q, rotation), rotate(k, rotation)
+        dropout = self.dropout if self.training else 0.0
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=attend, dropout_p=dropout)
+        return self.out(mixed.transpose(1, 2).flatten(-2))
+
+
+class EncoderLayer(nn.Module):
+    """Attention and a GELU feed-forward part, each with its residual; layer norm before each part or after it."""
+
+    def __init__(self, d_model: int, n_heads: int, head_dim: int, d_ff: int, dropout: float, norm_first: bool) -> None:
+        super().__init__()
+        self.norm_first = norm_first
+        self.attention = Attention(d_model, n_heads, head_dim, dropout)
+        self.feed_forward = nn.Sequential(nn.Linear(d_model, d_ff), nn.GELU(), nn.Linear(d_ff, d_model))
+        self.norm_attention = nn.LayerNorm(d_model)
+        self.norm_feed_forward = nn.LayerNorm(d_model)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, attend: Tensor, rotation: Rotation | None = None) -> Tensor:
+        """(B, L, d) to (B, L, d)."""
+        if self.norm_first:
+            x = x + self.dropout(self.attention(self.norm_attention(x), attend, rotation))
+            return x + self.dropout(self.feed_forward(self.norm_feed_forward(x)))
+        x = self.norm_attention(x + self.dropout(self.attention(x, attend, rotation)))
+        return self.norm_feed_forward(x + self.dropout(self.feed_forward(x)))
+
+
+class Encoder(nn.Module):
+    """A stack of `EncoderLayer`, with a last layer norm where the norms come first."""
+
+    def __init__(
+        self, n_layers: int, d_model: int, n_heads: int, head_dim: int, d_ff: int, dropout: float, norm_first: bool
+    ) -> None:
+        super().__init__()
+        layer = (d_model, n_heads, head_dim, d_ff, dropout, norm_first)
+        self.layers = nn.ModuleList(EncoderLayer(*layer) for _ in range(n_layers))
+        self.norm = nn.LayerNorm(d_model) if norm_first else nn.Identity()
+
+    def forward(self, x: Tensor, mask: Tensor, rotation: Rotation | None = None) -> Tensor:
+        """Encode x (B, L, d); mask (B, L) is true on what may be looked at, at least once in each row."""
+        attend = mask[:, None, None, :]
+        for layer in self.layers:
+            x = layer(x, attend, rotation)
+        return self.norm(x)

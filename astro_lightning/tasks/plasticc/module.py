@@ -1,0 +1,164 @@
+"""The two modules of PLAsTiCC: pretraining without labels, fine-tuning with few."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+from astro_lightning.core.build import build
+from astro_lightning.core.checkpoint import read_checkpoint
+from astro_lightning.core.loader import Batch
+from astro_lightning.core.task import TaskModule
+from astro_lightning.data.errors import BadInput
+from astro_lightning.tasks.plasticc.network import Classifier, Pretrainer
+from astro_lightning.tasks.plasticc.objectives import ClassificationLoss
+
+BACKBONE = "network.backbone."
+
+
+class PretrainModule(TaskModule):
+    """Masked modelling and same-light-source discrimination.
+
+    Args:
+        masked_weight: Weight of the masked-modelling loss.
+        same_source_weight: Weight of the same-source loss; 0 leaves it out.
+        same_source: `infonce` or `two_way`.
+        flux_loss: `student` or `gaussian` likelihood of the masked fluxes (continuous tokens).
+        **shared: See `TaskModule`.
+    """
+
+    def __init__(
+        self,
+        *,
+        masked_weight: float = 1.0,
+        same_source_weight: float = 0.1,
+        same_source: str = "infonce",
+        flux_loss: str = "student",
+        **shared: Any,
+    ) -> None:
+        if same_source not in ("infonce", "two_way"):
+            raise BadInput(f"same_source={same_source} is unknown; choose infonce or two_way")
+        super().__init__(
+            masked_weight=masked_weight,
+            same_source_weight=same_source_weight,
+            same_source=same_source,
+            flux_loss=flux_loss,
+            **shared,
+        )
+
+    def metrics(self) -> MetricCollection:
+        """None beside the losses."""
+        return MetricCollection({})
+
+    def make_network(self) -> nn.Module:
+        """Backbone with the losses' heads."""
+        return Pretrainer(build(self.hparams["model"]), self.hparams["same_source"], self.hparams["flux_loss"])
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Weighted sum of the losses."""
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """The same on validation objects; their masks are the same in each epoch."""
+        self._step(batch, "val")
+
+    def columns(self, batch: Batch) -> dict[str, Tensor]:
+        """A pretrained network has no classes to predict: its columns are the embedding."""
+        return {"embedding": self.embed(batch)}
+
+    def embed(self, batch: Batch) -> Tensor:
+        """One vector (B, d) for each object."""
+        assert self.network is not None
+        return self.network.backbone.embed(batch)  # type: ignore[union-attr, operator]
+
+    def _step(self, batch: Batch, part: str) -> Tensor:
+        assert self.network is not None
+        losses = self.network(batch)
+        weights = {"masked": self.hparams["masked_weight"], "same_source": self.hparams["same_source_weight"]}
+        loss = torch.stack([weights[name] * value for name, value in losses.items()]).sum()
+        logged = {f"{part}/loss": loss, **{f"{part}/{name}_loss": value for name, value in losses.items()}}
+        self.log_dict(logged, batch_size=len(batch["row"]), prog_bar=True, on_epoch=part == "val", sync_dist=part == "val")
+        return loss
+
+
+class FinetuneModule(TaskModule):
+    """Classification from a pretrained backbone, frozen or whole with layer-wise decay of the learning rate.
+
+    Args:
+        backbone: Checkpoint of a pretraining stage; None trains from random weights, on purpose.
+        frozen: Train the head alone.
+        layer_decay: Factor of the learning rate from one encoder layer to the one below it.
+        balance: `none`, `balanced` or `logit_adjusted` cross-entropy.
+        **shared: See `TaskModule`.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: str | None = None,
+        frozen: bool = False,
+        layer_decay: float = 0.8,
+        balance: str = "logit_adjusted",
+        **shared: Any,
+    ) -> None:
+        super().__init__(backbone=backbone, frozen=frozen, layer_decay=layer_decay, balance=balance, **shared)
+        self.criterion = ClassificationLoss(self.info["counts"], balance)
+
+    def make_network(self) -> nn.Module:
+        """Backbone with a classification head."""
+        return Classifier(build(self.hparams["model"]), len(self.info["classes"]))
+
+    def setup(self, stage: str) -> None:
+        """Load the pretrained weights before the fit; a missing or other network's file is an error, never silence."""
+        if stage != "fit":
+            return
+        self.configure_model()
+        assert self.network is not None
+        if self.hparams["backbone"]:
+            load_backbone(self.network.backbone, Path(self.hparams["backbone"]))  # type: ignore[arg-type]
+        if self.hparams["frozen"]:
+            self.network.backbone.requires_grad_(False)  # type: ignore[union-attr]
+
+    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Cross-entropy for unequal classes."""
+        return self.criterion(logits, target)
+
+    def embed(self, batch: Batch) -> Tensor:
+        """One vector (B, d) for each object."""
+        assert self.network is not None
+        return self.network.backbone.embed(batch)  # type: ignore[union-attr, operator]
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Head at the full rate, encoder layers decayed from the top, everything below them decayed once more."""
+        assert self.network is not None
+        depth = len(self.network.backbone.encoder.layers)  # type: ignore[union-attr, arg-type]
+        groups: dict[tuple[float, bool], list[Tensor]] = {}
+        for name, parameter in self.network.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            above = 0
+            if name.startswith("backbone.encoder.layers."):
+                above = depth - int(name.split(".")[3])
+            elif name.startswith("backbone.") and not name.startswith(("backbone.pool", "backbone.merge", "backbone.encoder.norm")):
+                above = depth + 1
+            groups.setdefault((self.hparams["layer_decay"] ** above, parameter.ndim > 1), []).append(parameter)
+        return [
+            {"params": parameters, "scale": scale, **({} if decayed else {"weight_decay": 0.0})}
+            for (scale, decayed), parameters in groups.items()
+        ]
+
+
+def load_backbone(backbone: nn.Module, path: Path) -> None:
+    """Copy the weights of a pretrained backbone, all of them.
+
+    Raises:
+        BadInput: No such checkpoint, or it holds another network.
+    """
+    state = read_checkpoint(path)["state_dict"]
+    weights = {name.removeprefix(BACKBONE): value for name, value in state.items() if name.startswith(BACKBONE)}
+    try:
+        backbone.load_state_dict(weights)
+    except RuntimeError as error:
+        raise BadInput(f"backbone {path} is another network than model=...: {str(error).splitlines()[-1].strip()}") from error

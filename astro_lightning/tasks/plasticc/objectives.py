@@ -1,0 +1,154 @@
+"""Losses, and the small heads that belong to them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.tasks.plasticc.encoder import init_weights
+from astro_lightning.tasks.plasticc.masking import IGNORED
+
+
+def masked_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy over the masked positions; zero if there are none.
+
+    Args:
+        logits: (..., K).
+        labels: (...) int64, -100 where nothing is to be predicted.
+    """
+    total = functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+    return total / (labels != IGNORED).sum().clamp(min=1)
+
+
+def flux_nll(
+    prediction: Tensor, features: Tensor, masked: Tensor, distribution: str = "student", degrees_of_freedom: float = 4.0
+) -> Tensor:
+    """Mean negative log-likelihood of the masked fluxes in asinh(f / s); zero if there are none.
+
+    The flux error, carried over to asinh(f / s), adds to the predicted scale in quadrature: a noisy point pulls less.
+
+    Args:
+        prediction: (B, L, 2) mean and log scale.
+        features: (B, L, 4) of `ContinuousTokenizer`, before masking.
+        masked: (B, L) bool.
+        distribution: `gaussian` or `student` (heavier tails).
+        degrees_of_freedom: of Student's t.
+
+    Raises:
+        BadInput: unknown distribution.
+    """
+    if distribution not in ("gaussian", "student"):
+        raise BadInput(f"distribution: {distribution!r} is unknown; use gaussian or student")
+    target, log_err = features[masked][:, 0], features[masked][:, 2]
+    mean, log_scale = prediction[masked].unbind(dim=-1)
+    if not len(target):
+        return prediction.sum() * 0.0
+    variance = (2 * log_scale.clamp(-10, 10)).exp() + (log_err.exp() / target.cosh()).square()
+    chi2 = (target - mean).square() / variance
+    if distribution == "gaussian":
+        return 0.5 * (chi2 + variance.log() + math.log(2 * math.pi)).mean()
+    nu = degrees_of_freedom
+    constant = math.lgamma(nu / 2) - math.lgamma((nu + 1) / 2) + 0.5 * math.log(nu * math.pi)
+    return (constant + 0.5 * variance.log() + (nu + 1) / 2 * torch.log1p(chi2 / nu)).mean()
+
+
+class PairHead(nn.Module):
+    """Logits (B, 2) of "both light curves are one object" from the vector (B, d) of a joined pair."""
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(d_model, d_model), nn.Tanh(), nn.Linear(d_model, 2))
+        self.apply(init_weights)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """(B, d) to (B, 2)."""
+        return self.layers(pooled)
+
+    def loss(self, pooled: Tensor, same: Tensor) -> Tensor:
+        """Cross-entropy against same (B,) int64, 1 = one object."""
+        return functional.cross_entropy(self(pooled), same)
+
+
+class InfoNCE(nn.Module):
+    """Symmetric contrastive loss of two views with a learned temperature (Radford 2021, arXiv:2103.00020).
+
+    Args:
+        d_model: width of the vectors.
+        d_projection: width in which they are compared.
+        temperature: to start with; it never falls below 0.01.
+    """
+
+    def __init__(self, d_model: int, d_projection: int = 128, temperature: float = 0.1) -> None:
+        super().__init__()
+        self.project = nn.Sequential(nn.Linear(d_model, d_model), nn.GELU(), nn.Linear(d_model, d_projection))
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
+        self.apply(init_weights)
+
+    def forward(self, first: Tensor, second: Tensor, valid: Tensor) -> Tensor:
+        """Loss of the views (B, d) of the objects that are valid (B,) bool; the others are no negatives either."""
+        a, b = (functional.normalize(self.project(view[valid]), dim=-1) for view in (first, second))
+        logits = a @ b.T / self.log_temperature.exp().clamp(min=0.01)
+        if not len(logits):
+            return logits.sum()
+        target = torch.arange(len(logits), device=logits.device)
+        return 0.5 * (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target))
+
+
+class ClassificationHead(nn.Module):
+    """Logits (B, K): Linear, layer norm, GELU, dropout, Linear.
+
+    Softmax belongs to the loss, or is applied once in prediction.
+    """
+
+    def __init__(self, d_model: int, n_classes: int, d_hidden: int = 128, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(d_model, d_hidden),
+            nn.LayerNorm(d_hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(d_hidden, n_classes),
+        )
+        self.apply(init_weights)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """(B, d) to (B, K)."""
+        return self.layers(pooled)
+
+
+class ClassificationLoss(nn.Module):
+    """Cross-entropy for unequal classes.
+
+    Args:
+        class_counts: training objects of each class.
+        balance: `none`; `balanced`, weights in proportion to 1 / count with mean 1 over the training objects;
+            `logit_adjusted`, which adds tau ln(prior) to the logits in the loss only, so that plain softmax is
+            balanced (Menon 2021, arXiv:2007.07314).
+        tau: strength of the adjustment.
+
+    Raises:
+        BadInput: unknown balance, or a class without training objects.
+    """
+
+    def __init__(self, class_counts: list[int], balance: str = "balanced", tau: float = 1.0) -> None:
+        super().__init__()
+        if balance not in ("none", "balanced", "logit_adjusted"):
+            raise BadInput(f"balance: {balance!r} is unknown; use none, balanced or logit_adjusted")
+        counts = torch.tensor(class_counts, dtype=torch.float32)
+        if (counts < 1).any():
+            raise BadInput(
+                f"class_counts: class {int((counts < 1).nonzero()[0])} has no training object; leave the class out"
+            )
+        prior = counts / counts.sum()
+        weight = 1 / (len(counts) * prior) if balance == "balanced" else torch.ones_like(prior)
+        self.register_buffer("weight", weight, persistent=False)
+        self.register_buffer("shift", prior.log() * (tau * (balance == "logit_adjusted")), persistent=False)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Mean over the batch of logits (B, K) and target (B,) int64."""
+        # divided by B, not by the batch's own weights: else a batch of one class would undo its weight
+        return (functional.cross_entropy(logits + self.shift, target, reduction="none") * self.weight[target]).mean()

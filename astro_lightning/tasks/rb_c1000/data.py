@@ -1,0 +1,228 @@
+"""Stamps or features as batches, and the data module of a stage of the labelling loop."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+
+from astro_lightning.core.datamodule import RecordsData
+from astro_lightning.core.loader import Batch, Key
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.records import Records
+from astro_lightning.methods.active_learning import trim_to_share
+from astro_lightning.tasks.rb_c1000.preprocess import preprocess, turn
+
+ROLES = ("its", "als", "ssls", "random", "full")
+CHANNELS = 3
+FEATURE_CLIP = 3.5
+
+
+class RealBogusBatches:
+    """Batches with `stamp` or `features`, `target`, and for pseudo labels `soft` and `weight`.
+
+    Args:
+        records: With fixed `stamp` or `features`.
+        info: `preprocess`, `side_px`, `quantiles` and, for a training set with pseudo labels, `pseudo` (a file).
+        train: Turn and mirror stamps; use pseudo labels.
+    """
+
+    def __init__(self, records: Records, info: Mapping[str, Any], train: bool = False) -> None:
+        self.records, self.info, self.train = records, info, train
+        classes = {name: i for i, name in enumerate(info["classes"])}
+        self.targets = np.array([classes.get(label, -1) for label in records.labels])
+        self.soft = np.where(self.targets < 0, 0.5, self.targets).astype(np.float32)
+        self.weight = np.ones(len(records), dtype=np.float32)
+        if train and info.get("pseudo"):
+            rows, soft, weight = read_pseudo(Path(info["pseudo"]), records)
+            self.soft[rows], self.weight[rows] = soft, weight
+            # The truth of a pool object is not ours to see: hard metrics of training follow the pseudo label.
+            self.targets[rows] = (soft > 0.5).astype(self.targets.dtype)
+
+    def __getitem__(self, key: Key) -> Batch:
+        rows, seed = np.asarray(key[0]), key[1]
+        batch: Batch = {
+            "row": torch.from_numpy(rows),
+            "target": torch.from_numpy(self.targets[rows]),
+            "soft": torch.from_numpy(self.soft[rows]),
+            "weight": torch.from_numpy(self.weight[rows]),
+        }
+        if "stamp" in self.records.fixed:
+            batch["stamp"] = self.stamps(rows, np.random.default_rng(seed))
+        else:
+            batch["features"] = torch.from_numpy(self.features(rows))
+        return batch
+
+    def stamps(self, rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        """Preprocessed stamps (n, 3, side, side), turned and mirrored together while training."""
+        flat = self.records.fixed["stamp"][rows]
+        side = int(round((flat.shape[1] / CHANNELS) ** 0.5))
+        x = torch.from_numpy(preprocess(flat.reshape(-1, CHANNELS, side, side), self.info["preprocess"], self.info["side_px"]))
+        if not self.train:
+            return x
+        # A few groups with one turn each cost less than a turn for every stamp.
+        kind = rng.integers(0, 8, len(rows))
+        out = torch.empty_like(x)
+        for k in np.unique(kind):
+            chosen = torch.from_numpy(kind == k)
+            out[chosen] = turn(x[chosen], int(k) // 2, bool(k % 2))
+        return out
+
+    def features(self, rows: np.ndarray) -> np.ndarray:
+        """Features as they are (`quantiles` is None), or on the unit normal scale of the training objects with a flag for each missing one."""
+        values = np.array(self.records.fixed["features"][rows], dtype=np.float32)
+        if self.info.get("quantiles") is None:
+            return values
+        grid = np.asarray(self.info["quantiles"])
+        normal = np.asarray(self.info["normal"])
+        scaled = np.stack([np.interp(values[:, i], grid[i], normal) for i in range(values.shape[1])], axis=1)
+        missing = ~np.isfinite(values)
+        scaled[missing] = 0
+        return np.concatenate([scaled, missing[:, self.info["may_miss"]]], axis=1).astype(np.float32)
+
+
+class LoopData(RecordsData):
+    """One stage's share of a survey: labelled, pool, validation (never training data) and test.
+
+    Args:
+        role: `its` (labelled alone), `als` (and the selected), `ssls` (and pseudo labels), `random` (as many at random as would be
+            selected), `full` (all pool labels).
+        n_labelled: Objects labelled at the beginning.
+        n_pool: Objects in the pool; null = all that remain.
+        n_select: Objects that the expert labels.
+        val_share: Share of the labelled kept for validation in all stages.
+        share_tolerance: Trim selected objects until their share of real ones is this close to that of the labelled; null
+            wastes none.
+        preprocess: Of stamps, see `preprocess`.
+        side_px: Crop stamps to this side; null = as they are.
+        unit_normal: Bring features to the unit normal scale (networks need it, trees do not).
+        selected: File of the selected objects with their labels.
+        pseudo: File of the pseudo labels.
+        earlier: File of the earlier stages' scores.
+        **shared: See `RecordsData`.
+    """
+
+    def __init__(
+        self,
+        *,
+        role: str = "its",
+        n_labelled: int = 900,
+        n_pool: int | None = 10000,
+        n_select: int = 100,
+        val_share: float = 0.4,
+        share_tolerance: float | None = None,
+        preprocess: str = "robust",
+        side_px: int | None = None,
+        unit_normal: bool = False,
+        selected: str | None = None,
+        pseudo: str | None = None,
+        earlier: str | None = None,
+        **shared: Any,
+    ) -> None:
+        super().__init__(**shared)
+        if role not in ROLES:
+            raise BadInput(f"role={role} is unknown; choose {', '.join(ROLES)}")
+        self.role, self.n_labelled, self.n_pool, self.n_select = role, n_labelled, n_pool, n_select
+        self.val_share, self.share_tolerance = val_share, share_tolerance
+        self.preprocess, self.side_px, self.unit_normal = preprocess, side_px, unit_normal
+        self.selected, self.pseudo, self.earlier = selected, pseudo, earlier
+
+    @classmethod
+    def dataset(cls, records: Records, info: Mapping[str, Any], train: bool = False) -> RealBogusBatches:
+        """Batches of these records."""
+        return RealBogusBatches(records, info, train)
+
+    def rows(self, records: Records) -> dict[str, np.ndarray]:
+        """The loop's sets: `train` of this stage, fixed `val` and `test`, and what remains of the `pool`."""
+        sets = loop_sets(records.groups, self.data["split"]["test"], self.n_labelled, self.n_pool, self.val_share, self.data["split_seed"])
+        rng = np.random.default_rng([self.data["split_seed"], 1])
+        pool, extra = sets["pool"], np.empty(0, dtype=np.int64)
+        if self.role == "random":
+            extra = rng.permutation(pool)[: self.n_select]
+        elif self.role == "full":
+            extra = pool
+        elif self.selected:
+            extra = rows_of(records, pq.read_table(self.selected)["id"].to_numpy())
+        pool = np.setdiff1d(pool, extra)
+        if self.share_tolerance is not None and self.role in ("als", "ssls"):
+            real = records.labels == "real"
+            extra = extra[trim_to_share(real[extra].astype(int), real[sets["train"]].mean(), self.share_tolerance, rng)]
+        believed = read_pseudo(Path(self.pseudo), records)[0] if self.pseudo else np.empty(0, dtype=np.int64)
+        train = np.sort(np.concatenate([sets["train"], extra, believed]))
+        return {"train": train, "val": sets["val"], "calibration": np.empty(0, dtype=np.int64), "test": sets["test"], "pool": pool}
+
+    def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
+        """Scales of the training features; the files that shape training batches; earlier stages' scores."""
+        import json
+
+        info: dict[str, Any] = {"preprocess": self.preprocess, "side_px": self.side_px, "pseudo": self.pseudo, "role": self.role}
+        info["earlier"] = json.loads(Path(self.earlier).read_text()) if self.earlier else {}
+        if "features" in records.fixed:
+            values = np.array(records.fixed["features"][train], dtype=np.float64)
+            info |= quantile_scale(values) if self.unit_normal else {"quantiles": None}
+            info["n_features"] = values.shape[1] + (len(info["may_miss"]) if self.unit_normal else 0)
+        else:
+            side = int(round((records.fixed["stamp"].shape[1] / CHANNELS) ** 0.5))
+            info["stamp_px"] = self.side_px or side
+        return info
+
+
+def loop_sets(
+    groups: np.ndarray, test_share: float, n_labelled: int, n_pool: int | None, val_share: float, seed: int
+) -> dict[str, np.ndarray]:
+    """Rows of the first labelled (`train`, `val`), the `pool` and the `test` set, groups kept whole.
+
+    Raises:
+        BadInput: Too few objects for the labelled set, or nothing is left for the pool.
+    """
+    names, code = np.unique(np.asarray(groups).astype(str), return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    place = np.empty(len(names), dtype=np.int64)
+    place[order] = np.arange(len(names))
+    rows = np.argsort(place[code], kind="stable")
+    rank = place[code][rows]
+    begin = np.searchsorted(rank, rank[min(len(rows) - 1, int(len(rows) * (1 - test_share)))])
+    rest, test = rows[:begin], rows[begin:]
+    if n_labelled + 2 > len(rest):
+        raise BadInput(f"{len(rest)} objects beside the test set: too few for n_labelled={n_labelled} and a pool")
+    labelled, pool = rest[:n_labelled], rest[n_labelled : None if n_pool is None else n_labelled + n_pool]
+    # An object whose group was cut by the border belongs to neither side of it.
+    pool = pool[~np.isin(code[pool], code[labelled])]
+    n_val = int(round(val_share * n_labelled))
+    val, train = labelled[:n_val], labelled[n_val:]
+    train = train[~np.isin(code[train], code[val])]
+    return {name: np.sort(part) for name, part in {"train": train, "val": val, "pool": pool, "test": test}.items()}
+
+
+def rows_of(records: Records, ids: np.ndarray) -> np.ndarray:
+    """Rows of identifiers.
+
+    Raises:
+        BadInput: One of them is not in the records.
+    """
+    where = {identifier: row for row, identifier in enumerate(records.ids.tolist())}
+    missing = [identifier for identifier in ids.tolist() if identifier not in where]
+    if missing:
+        raise BadInput(f"labels were given for {missing[0]}, which is not among the {len(where)} objects of the data")
+    return np.array([where[identifier] for identifier in ids.tolist()], dtype=np.int64)
+
+
+def read_pseudo(path: Path, records: Records) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, probabilities of the second class and weights of a file of pseudo labels."""
+    table = pq.read_table(path)
+    return rows_of(records, table["id"].to_numpy()), table["soft"].to_numpy(), table["weight"].to_numpy()
+
+
+def quantile_scale(values: np.ndarray, n_knots: int = 129) -> dict[str, Any]:
+    """Knots that map each feature (n, n_features) to the unit normal distribution, and the features that may be missing."""
+    from scipy.stats import norm
+
+    share = np.linspace(0, 1, n_knots)
+    knots = np.nan_to_num(np.nanquantile(np.where(np.isfinite(values), values, np.nan), share, axis=0)).T
+    # np.interp needs knots that rise; ties get the smallest step there is.
+    rising = np.maximum.accumulate(knots + np.arange(n_knots) * 1e-9 * (1 + np.abs(knots)), axis=1)
+    normal = np.clip(norm.ppf(np.clip(share, 1e-6, 1 - 1e-6)), -FEATURE_CLIP, FEATURE_CLIP)
+    may_miss = np.flatnonzero(~np.isfinite(values).all(0))
+    return {"quantiles": rising.tolist(), "normal": normal.tolist(), "may_miss": may_miss.tolist()}

@@ -1,0 +1,138 @@
+"""Modules that tell artefacts from other objects: sequence networks and boosted trees over pooled statistics."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+from torchmetrics import Metric, MetricCollection
+from torchmetrics.classification import MulticlassAUROC
+from torchmetrics.utilities.data import dim_zero_cat
+
+from astro_lightning.core.build import build
+from astro_lightning.core.loader import Batch
+from astro_lightning.core.metrics import classification_metrics
+from astro_lightning.core.task import TaskModule
+from astro_lightning.data.errors import BadInput
+from astro_lightning.methods.boosted_trees import BoostedTreesModule
+from astro_lightning.tasks.rb_vae_rnn.folds import fold_numbers
+
+LOSSES = ("cross_entropy", "tversky")
+# Outside this range a threshold fitted on some hundred objects is noise.
+THRESHOLD_RANGE = (0.3, 0.7)
+
+
+class BestThreshold(Metric):
+    """The probability of class 0 above which deciding for it is most accurate; of equal ones the nearest to one half."""
+
+    probability: list[Tensor]
+    is_first: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("probability", default=[], dist_reduce_fx="cat")
+        self.add_state("is_first", default=[], dist_reduce_fx="cat")
+
+    def update(self, logits: Tensor, target: Tensor) -> None:
+        """Keep probabilities and truths of a batch."""
+        self.probability.append(logits.softmax(-1)[:, 0])
+        self.is_first.append(target == 0)
+
+    def compute(self) -> Tensor:
+        """The threshold."""
+        probability, is_first = dim_zero_cat(self.probability), dim_zero_cat(self.is_first)
+        grid = torch.linspace(*THRESHOLD_RANGE, 41, device=probability.device)
+        right = ((probability[None] > grid[:, None]) == is_first[None]).float().mean(1)
+        return grid[(right - 1e-3 * (grid - 0.5).abs()).argmax()]
+
+
+class ArtefactScores(TaskModule):
+    """What both kinds of module share: area under the ROC curve, a threshold from validation, scores per fold."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.register_buffer("threshold", torch.tensor(0.5))
+
+    def metrics(self) -> MetricCollection:
+        """With area and threshold."""
+        further = {"auc": MulticlassAUROC(len(self.info["classes"])), "threshold": BestThreshold()}
+        return MetricCollection([super().metrics(), MetricCollection(further, compute_groups=False)], compute_groups=False)
+
+    def on_validation_epoch_end(self) -> None:
+        """The threshold belongs to the weights of its epoch."""
+        super().on_validation_epoch_end()
+        self.threshold.fill_(self.val_metrics["threshold"].compute())
+
+    def columns(self, batch: Batch) -> dict[str, Tensor]:
+        """`prob_<class>`, and the threshold that validation objects gave."""
+        columns = super().columns(batch)
+        return {**columns, "threshold": self.threshold.expand(len(batch["row"])).clone()}
+
+    @classmethod
+    def finish(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:
+        """The decision at the threshold."""
+        first, second = info["classes"][:2]
+        above = predictions[f"prob_{first}"].to_numpy() > predictions["threshold"].to_numpy()
+        return predictions.append_column("decision", pa.array(np.where(above, first, second)))
+
+    @classmethod
+    def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:
+        """Metrics over all objects, accuracy at the threshold, and mean and standard deviation over the folds."""
+        metrics = classification_metrics(predictions, info["classes"])
+        first = info["classes"][0]
+        truth = np.array(predictions["label"].to_pylist(), dtype=object) == first
+        probability = predictions[f"prob_{first}"].to_numpy()
+        right = (probability > predictions["threshold"].to_numpy()) == truth
+        metrics["accuracy_at_threshold"] = float(right.mean())
+        if not info["folds"]:
+            return metrics
+        ids, groups = (predictions[name].to_numpy() for name in ("id", "group"))
+        fold = fold_numbers(ids, groups, predictions["label"].to_pylist(), info["protocol"], info["n_folds"], info["fold_seed"])
+        known = [fold == k for k in range(info["n_folds"]) if len(np.unique(truth[fold == k])) == 2]
+        areas = np.array([roc_auc_score(truth[rows], probability[rows]) for rows in known])
+        right_share = np.array([right[rows].mean() for rows in known])
+        return metrics | {
+            "fold_auc_mean": float(areas.mean()),
+            "fold_auc_std": float(areas.std()),
+            "fold_accuracy_mean": float(right_share.mean()),
+            "fold_accuracy_std": float(right_share.std()),
+        }
+
+
+class SequenceModule(ArtefactScores):
+    """A sequence network.
+
+    Args:
+        criterion: `cross_entropy` or `tversky`.
+        label_smoothing: Of the cross-entropy; expert labels of artefacts are not all right.
+        tversky_alpha: Weight of false positives; 1 - alpha weighs false negatives.
+        **shared: See `TaskModule`.
+    """
+
+    def __init__(
+        self, *, criterion: str = "cross_entropy", label_smoothing: float = 0.0, tversky_alpha: float = 0.5, **shared: Any
+    ) -> None:
+        if criterion not in LOSSES:
+            raise BadInput(f"criterion={criterion} is unknown; choose {' or '.join(LOSSES)}")
+        super().__init__(criterion=criterion, label_smoothing=label_smoothing, tversky_alpha=tversky_alpha, **shared)
+
+    def make_network(self) -> nn.Module:
+        """The head, as wide as the frames and features of the training data."""
+        n_inputs = self.info["latent_dims"] * len(self.info["inputs"])
+        sizes = {"n_inputs": n_inputs, "n_features": self.info.get("n_features", 0)}
+        return build(self.hparams["model"], n_classes=len(self.info["classes"]), **sizes)
+
+    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Cross-entropy, or 1 - Tversky index of class 0 (Salehi et al. 2017, arXiv:1706.05721)."""
+        if self.hparams["criterion"] == "cross_entropy":
+            return nn.functional.cross_entropy(logits, target, label_smoothing=self.hparams["label_smoothing"])
+        p, truth, alpha = logits.softmax(-1)[:, 0], (target == 0).float(), self.hparams["tversky_alpha"]
+        hit, false_positive, false_negative = (p * truth).sum(), (p * (1 - truth)).sum(), ((1 - p) * truth).sum()
+        return 1 - (hit + 1) / (hit + alpha * false_positive + (1 - alpha) * false_negative + 1)
+
+
+class TreesModule(ArtefactScores, BoostedTreesModule):
+    """Boosted trees over pooled statistics and light-curve features."""

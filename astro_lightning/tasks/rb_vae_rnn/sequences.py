@@ -1,0 +1,205 @@
+"""Sequences of frame embeddings as batches, and their data module."""
+
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from astro_lightning.core.datamodule import RecordsData
+from astro_lightning.core.loader import Batch, Key
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.records import Records
+from astro_lightning.tasks.rb_vae_rnn.folds import fold_numbers, fold_split
+from astro_lightning.tasks.rb_vae_rnn.pooling import pool_all, pooled_names
+
+INPUTS = ("mu", "logvar", "deviation", "step")
+
+
+class SequenceBatches:
+    """Batches of flat frames with offsets, and features of the objects.
+
+    Args:
+        records: With ragged `mu` and `logvar`, and `features` where light-curve features are used.
+        info: `inputs`, `latent_dims`, `max_frames`, `pooled`, `lightcurves` and the statistics of the training frames.
+        train: Draw at most `max_frames` frames of each object at random.
+    """
+
+    def __init__(self, records: Records, info: Mapping[str, Any], train: bool = False) -> None:
+        self.records, self.info, self.train = records, info, train
+        classes = {name: i for i, name in enumerate(info["classes"])}
+        self.targets = np.array([classes.get(label, -1) for label in records.labels])
+        self.features = object_features(records, info)
+        if self.features is not None and info.get("feature_center") is not None:
+            scaled = (squash(self.features) - info["feature_center"]) / info["feature_scale"]
+            self.scaled = np.nan_to_num(np.clip(scaled, -5, 5)).astype(np.float32)
+
+    def __getitem__(self, key: Key) -> Batch:
+        rows, seed = key
+        rows = np.asarray(rows)
+        batch: Batch = {"row": torch.from_numpy(rows), "target": torch.from_numpy(self.targets[rows])}
+        if self.info["inputs"]:
+            frames, offsets = self.frames(rows, np.random.default_rng(seed))
+            batch |= {"frames": torch.from_numpy(frames), "offsets": torch.from_numpy(offsets)}
+        if self.features is not None:
+            values = self.scaled if self.info["inputs"] else self.features
+            batch["features"] = torch.from_numpy(values[rows])
+        return batch
+
+    def frames(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs (total_frames, n_inputs) of these objects and offsets (n + 1,)."""
+        d, info = self.info["latent_dims"], self.info
+        mu, offsets = self.records.ragged["mu"].take(rows)
+        logvar, _ = self.records.ragged["logvar"].take(rows)
+        offsets = offsets // d
+        mu = (mu.reshape(-1, d).astype(np.float32) - info["mu_mean"]) / info["mu_std"]
+        parts = {"mu": mu}
+        if "logvar" in info["inputs"]:
+            parts["logvar"] = (logvar.reshape(-1, d) - info["logvar_mean"]) / info["logvar_std"]
+        if "deviation" in info["inputs"]:
+            middle = np.stack([np.median(mu[a:b], axis=0) for a, b in zip(offsets[:-1], offsets[1:])])
+            parts["deviation"] = mu - np.repeat(middle, np.diff(offsets), axis=0)
+        if "step" in info["inputs"]:
+            step = np.zeros_like(mu)
+            step[1:] = np.abs(np.diff(mu, axis=0))
+            step[offsets[:-1]] = 0
+            parts["step"] = step
+        frames = np.concatenate([parts[name] for name in info["inputs"]], axis=1).astype(np.float32)
+        if not self.train or not info["max_frames"]:
+            return frames, offsets
+        return draw_frames(frames, offsets, info["max_frames"], rng)
+
+
+class SequenceData(RecordsData):
+    """Embedding sequences with one fold held out.
+
+    Args:
+        fold: Number of the test fold; None splits once by `data.split`.
+        n_folds: How many.
+        protocol: `field` or `random`.
+        fold_seed: Of the folds.
+        val_share: Share of the other folds' objects kept for validation.
+        inputs: What a frame gives: any of mu, logvar, deviation (from the object's median frame), step; [] = no frames.
+        pooled: Statistics of the sequence as object features.
+        lightcurves: Light-curve features as object features.
+        max_frames: Frames drawn of a training object; null = all.
+        **shared: See `RecordsData`.
+    """
+
+    def __init__(
+        self,
+        *,
+        fold: int | None = None,
+        n_folds: int = 5,
+        protocol: str = "field",
+        fold_seed: int = 7,
+        val_share: float = 0.1,
+        inputs: list[str] | None = None,
+        pooled: bool = False,
+        lightcurves: bool = False,
+        max_frames: int | None = None,
+        **shared: Any,
+    ) -> None:
+        super().__init__(**shared)
+        self.fold, self.n_folds, self.protocol, self.fold_seed, self.val_share = fold, n_folds, protocol, fold_seed, val_share
+        self.settings = {
+            "inputs": list(inputs or []),
+            "pooled": pooled,
+            "lightcurves": lightcurves,
+            "max_frames": max_frames,
+        }
+        strange = set(self.settings["inputs"]) - set(INPUTS)
+        if strange or not (inputs or pooled or lightcurves):
+            raise BadInput(f"inputs={inputs}: choose any of {', '.join(INPUTS)}, or pooled=true, or lightcurves=true")
+
+    @classmethod
+    def dataset(cls, records: Records, info: Mapping[str, Any], train: bool = False) -> SequenceBatches:
+        """Batches of these sequences."""
+        return SequenceBatches(records, info, train)
+
+    def rows(self, records: Records) -> dict[str, np.ndarray]:
+        """The fold's train, val and test rows."""
+        if self.fold is None:
+            return super().rows(records)
+        fold = fold_numbers(records.ids, records.groups, records.labels, self.protocol, self.n_folds, self.fold_seed)
+        groups = records.groups if self.protocol == "field" else records.ids
+        return fold_split(fold, groups, self.fold, self.val_share, self.fold_seed)
+
+    def lengths(self, records: Records) -> np.ndarray | None:
+        """Frames of each object, for bucketing."""
+        return records.ragged["mu"].lengths if self.settings["inputs"] else None
+
+    def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
+        """Scales of the training frames and features, and how the folds were made."""
+        d = int(self.data.get("reader", {}).get("latent_dims") or 8)
+        info: dict[str, Any] = {**self.settings, "latent_dims": d}
+        info |= {"protocol": self.protocol, "n_folds": self.n_folds, "fold_seed": self.fold_seed, "folds": self.fold is not None}
+        for name in ("mu", "logvar"):
+            values, _ = records.ragged[name].take(train)
+            values = values.reshape(-1, d).astype(np.float64)
+            info |= {f"{name}_mean": values.mean(0).tolist(), f"{name}_std": (values.std(0) + 1e-6).tolist()}
+        features = object_features(records, info)
+        if features is not None:
+            values = squash(features[train])
+            with np.errstate(all="ignore"):
+                center, scale = np.nanmedian(values, axis=0), np.nanstd(values, axis=0)
+            info["n_features"] = int(features.shape[1])
+            info["feature_center"] = np.nan_to_num(center).tolist()
+            info["feature_scale"] = np.where(scale > 1e-6, scale, 1.0).tolist()
+            names = pooled_names(d) if info["pooled"] else []
+            info["feature_names"] = names + [f"lightcurve_{i}" for i in range(features.shape[1] - len(names))]
+        return info
+
+
+def object_features(records: Records, info: Mapping[str, Any]) -> np.ndarray | None:
+    """Features (n_objects, n_features) chosen by `pooled` and `lightcurves`, NaN where missing; None if neither is chosen.
+
+    Raises:
+        BadInput: Light-curve features are wanted and absent.
+    """
+    parts = []
+    if info["pooled"]:
+        parts.append(_pooled(records, info["latent_dims"]))
+    if info["lightcurves"]:
+        if "features" not in records.fixed:
+            raise BadInput("light-curve features are missing: put lightcurve_features.parquet beside the embeddings")
+        values = np.array(records.fixed["features"], dtype=np.float32)
+        parts.append(np.where(np.isfinite(values), values, np.nan))
+    return np.concatenate(parts, axis=1).astype(np.float32) if parts else None
+
+
+def squash(features: np.ndarray) -> np.ndarray:
+    """Signed logarithm: light-curve features span 15 decades."""
+    return np.sign(features) * np.log1p(np.abs(features.astype(np.float64)))
+
+
+def draw_frames(
+    frames: np.ndarray, offsets: np.ndarray, limit: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """At most `limit` random frames of each object, in their order."""
+    lengths = np.diff(offsets)
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    order = np.lexsort((rng.random(len(frames)), owner))
+    rank = np.arange(len(frames)) - np.repeat(offsets[:-1], lengths)
+    kept = np.sort(order[rank < limit])
+    return frames[kept], np.concatenate([[0], np.cumsum(np.minimum(lengths, limit))]).astype(np.int64)
+
+
+def _pooled(records: Records, d: int) -> np.ndarray:
+    """Pooled statistics, kept beside memory-mapped records so that folds and heads share them."""
+    mu, logvar = records.ragged["mu"], records.ragged["logvar"]
+    source = getattr(mu.values, "filename", None)
+    kept = Path(f"{source}.pooled.npy") if source else None
+    if kept and kept.exists():
+        return np.load(kept, mmap_mode="r")
+    flat_mu, offsets = mu.take(np.arange(len(records)))
+    flat_logvar, _ = logvar.take(np.arange(len(records)))
+    values = pool_all(flat_mu.reshape(-1, d), flat_logvar.reshape(-1, d), offsets // d)
+    if kept:
+        temporary = kept.with_name(f".{uuid.uuid4().hex[:8]}.npy")
+        np.save(temporary, values)
+        os.replace(temporary, kept)
+    return values

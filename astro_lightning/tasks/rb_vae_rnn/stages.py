@@ -1,0 +1,38 @@
+"""The stages of cross-validation: every chosen head on every fold."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from astro_lightning.data.errors import BadInput
+
+
+def fold_stages(cfg: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """One stage for each head and fold, all predicting: heads of one fold are averaged on its test objects.
+
+    Raises:
+        BadInput: A chosen head or fold does not exist.
+    """
+    task = cfg["task"]
+    stages = {}
+    for k in chosen_folds(task):
+        for name in task["heads"]:
+            if name not in task["head"]:
+                raise BadInput(f"task.heads names {name}, which is none of {', '.join(task['head'])}")
+            stages[f"{name}_fold{k}"] = head_stage(task, name, k)
+    return stages
+
+
+def chosen_folds(task: Mapping[str, Any]) -> list[int]:
+    """The folds to train: all, or those of `task.folds` when each is a job of its own."""
+    n_folds = task["n_folds"]
+    folds = list(range(n_folds)) if task["folds"] is None else list(task["folds"])
+    if any(not 0 <= k < n_folds for k in folds):
+        raise BadInput(f"task.folds={folds}: number them from 0 to {n_folds - 1}")
+    return folds
+
+
+def head_stage(task: Mapping[str, Any], name: str, k: int) -> dict[str, Any]:
+    """The block of one head with fold `k` held out."""
+    head = task["head"][name]
+    shared = {key: task[key] for key in ("n_folds", "protocol", "fold_seed", "lightcurves")}
+    return {**head, "datamodule": {**head["datamodule"], **shared, "fold": k}, "predicts": True}

@@ -1,0 +1,145 @@
+"""Light curves of variable stars to batches: the curves, their features, their candidate periods, their tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from astro_lightning.core.datamodule import RecordsData
+from astro_lightning.core.loader import Batch, Key
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.fingerprint import object_hashes
+from astro_lightning.data.records import Records
+from astro_lightning.methods.periodograms.light_curves import LightCurves
+from astro_lightning.tasks.scope.features import WIDTHS
+from astro_lightning.tasks.scope.measure import magnitudes, measure
+from astro_lightning.tasks.scope.taxonomy import Taxonomy
+
+# A period counts as found within this relative distance of the catalogue's.
+PERIOD_TOLERANCE = 0.01
+
+
+class ScopeBatches:
+    """Batches of light curves and features; features are measured on the fly where the records lack them.
+
+    A batch holds `time_d`, `mag`, `mag_err`, `valid` (batch, points), the columns of `features.aperiodic`, `target`
+    (class number, -1 unknown), `tags` (batch, n_tags; NaN unknown) and, where the records give a `period`, `right`
+    (batch, candidates): 1 for candidates within 1% of it, NaN without a period. `score` is there where periods were
+    chosen before.
+
+    Args:
+        records: Light curves, with or without features.
+        info: `features` settings, `taxonomy`, `tags`, `classes`.
+        score: Scores of all candidates, shape (objects, candidates), or None.
+    """
+
+    def __init__(self, records: Records, info: Mapping[str, Any], score: np.ndarray | None = None) -> None:
+        if "mjd" not in records.ragged:
+            raise BadInput("the records hold no light curves (column mjd): choose a survey with times and magnitudes")
+        self.records, self.settings, self.score = records, dict(info["features"]), score
+        classes = {name: i for i, name in enumerate(info["classes"])}
+        self.target = np.array([classes.get(label, -1) for label in records.labels], dtype=np.int64)
+        taxonomy = Taxonomy.from_config(info["taxonomy"])
+        known = [label if label in taxonomy.types else None for label in records.labels]
+        self.tags = taxonomy.targets(known, info["tags"])
+        self.period_d = records.column("period", np.nan).astype(np.float64)
+
+    def __getitem__(self, key: Key) -> Batch:
+        rows, _seed = key
+        curves = LightCurves.from_ragged(*magnitudes(self.records, rows, self.settings["min_gap_d"]))
+        if all(name in self.records.fixed for name in WIDTHS):
+            found = {name: self.records.fixed[name][rows] for name in WIDTHS}
+        else:
+            found = measure(self.records, rows, **self.settings)
+        batch = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in found.items()}
+        batch |= {"time_d": curves.time_d, "mag": curves.mag, "mag_err": curves.mag_err, "valid": curves.valid}
+        distance = np.abs(1 / (found["frequency"] * self.period_d[rows, None]) - 1)
+        right = np.where(np.isnan(distance), np.nan, distance < PERIOD_TOLERANCE).astype(np.float32)
+        batch |= {
+            "row": torch.from_numpy(np.asarray(rows)),
+            "target": torch.from_numpy(self.target[rows]),
+            "tags": torch.from_numpy(self.tags[rows]),
+            "right": torch.from_numpy(right),
+            "period_d": torch.from_numpy(self.period_d[rows]),
+        }
+        if self.score is not None:
+            batch["score"] = torch.from_numpy(self.score[rows])
+        return batch
+
+
+class ScopeData(RecordsData):
+    """Catalogues of variable stars; features are measured once and kept with the cached records.
+
+    Args:
+        taxonomy: Block of `conf/taxonomy`: tags, parents, and the tags of each type.
+        tags: Tags to learn; empty takes all tags that the types decide.
+        max_per_day: Highest frequency searched, cycles a day.
+        min_gap_d: Thin the curves to one observation in this many days (0 = keep all).
+        processes: Worker processes for the features; 0 = one for each core.
+        score: `.npy` file with the scores of all candidate periods, handed over by the stage that chose periods.
+        arguments: Of `RecordsData`.
+    """
+
+    def __init__(
+        self, *, taxonomy: dict, tags: list[str] | str = "all", max_per_day: float = 20.0, min_gap_d: float = 0.0,
+        processes: int = 0, score: str | None = None, **arguments: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(**arguments)
+        self.taxonomy = Taxonomy.from_config(taxonomy)
+        self.taxonomy_block = taxonomy
+        self.tags = self._chosen(tags)
+        self.features = {"max_per_day": max_per_day, "min_gap_d": min_gap_d, "processes": processes}
+        self.score = score
+
+    def _chosen(self, tags: list[str] | str) -> list[str]:
+        decided = {tag for held in self.taxonomy.types.values() for t in held for tag in (t, *self.taxonomy.ancestors(t))}
+        available = [tag for tag in self.taxonomy.tags if tag in decided]
+        chosen = available if tags == "all" else [tags] if isinstance(tags, str) else list(tags)
+        for tag in chosen:
+            if tag not in available:
+                raise BadInput(f"label={tag} is none of the tags that the types decide ({', '.join(available)})")
+        return chosen
+
+    def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
+        """Tags and feature settings; what is fitted on features lives in the network's buffers."""
+        return {"taxonomy": self.taxonomy_block, "tags": self.tags, "features": self.features}
+
+    @classmethod
+    def dataset(cls, records: Records, info: Mapping[str, Any], train: bool = False) -> ScopeBatches:
+        """Batches of any light curves."""
+        return ScopeBatches(records, info)
+
+    def _loader(self, part: str, train: bool = False) -> Any:
+        if self.score is not None and not self._datasets:
+            self.setup()
+            assert self.records is not None
+            chosen = ScopeBatches(self.records, self.info(), np.load(self.score))
+            self._datasets = {False: chosen, True: chosen}
+        return super()._loader(part, train)
+
+    def train_hashes(self) -> np.ndarray:
+        """Hashes of the curves alone: a file to score has no feature columns."""
+        self.setup()
+        assert self.records is not None
+        return object_hashes(Records(self.records.flat, self.records.ragged, {}), self.splits["train"])
+
+    def records_folder(self) -> Path:
+        """The cached records' name also says how the features were measured."""
+        settings = {key: value for key, value in self.features.items() if key != "processes"}
+        return super().records_folder().with_name(
+            f"{super().records_folder().name}-scope1-" + "-".join(f"{value:g}" for value in settings.values())
+        )
+
+    def _tables(self) -> Iterator[pa.Table]:
+        for table in super()._tables():
+            records = Records.from_table(table)
+            found = measure(records, np.arange(len(records)), **self.features)
+            for name, values in found.items():
+                array = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+                table = table.append_column(name, array)
+            yield table

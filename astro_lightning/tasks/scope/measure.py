@@ -1,0 +1,121 @@
+"""Period-independent features of many light curves, over all processor cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+
+import numpy as np
+import torch
+from rich.progress import track
+
+from astro_lightning.data.light_curves import FLUX_ZERO_POINT
+from astro_lightning.data.records import Records
+from astro_lightning.methods.periodograms.light_curves import LightCurves
+from astro_lightning.tasks.scope.features import WIDTHS, aperiodic
+
+# Curves handled together: enough to vectorise over, few enough to stay in the processor's cache.
+BLOCK = 16
+# A Fourier series of six harmonics has 13 coefficients; below this a curve gets no features, and is scored all the same.
+MIN_POINTS = 15
+
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def magnitudes(records: Records, rows: np.ndarray, min_gap_d: float = 0.0) -> Arrays:
+    """Times (MJD), magnitudes, errors and offsets of some rows; fluxes that are not positive are left out.
+
+    Args:
+        records: With `mag` and `mag_err`, or with `flux` and `flux_err` on the scale of all records.
+        rows: Which objects.
+        min_gap_d: Keep an observation only if it comes this many days or more after the last one kept.
+    """
+    mjd, offsets = records.ragged["mjd"].take(rows)
+    if "mag" in records.ragged:
+        mag, mag_err = (records.ragged[name].take(rows)[0].astype(np.float64) for name in ("mag", "mag_err"))
+        keep = np.ones(len(mjd), dtype=bool)
+    else:
+        flux, flux_err = (records.ragged[name].take(rows)[0].astype(np.float64) for name in ("flux", "flux_err"))
+        keep = (flux > 0) & (flux_err > 0)
+        safe = np.where(keep, flux, 1.0)
+        mag, mag_err = FLUX_ZERO_POINT - 2.5 * np.log10(safe), 2.5 / np.log(10) * flux_err / safe
+    owner = np.repeat(np.arange(len(rows)), np.diff(offsets))
+    if min_gap_d > 0:
+        keep &= thinned(mjd, owner, keep, min_gap_d)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(owner[keep], minlength=len(rows)))])
+    return mjd[keep], mag[keep], mag_err[keep], offsets
+
+
+def thinned(mjd: np.ndarray, owner: np.ndarray, keep: np.ndarray, min_gap_d: float) -> np.ndarray:
+    """True for observations at least `min_gap_d` after the last one kept of the same object.
+
+    Every pass keeps each object's next observation at once, so that the passes are as many as the longest curve has
+    kept points, whatever the number of objects.
+    """
+    taken = np.zeros(len(mjd), dtype=bool)
+    earliest = np.full(int(owner.max(initial=-1)) + 1, -np.inf)
+    left = np.flatnonzero(keep)
+    while len(left):
+        left = left[mjd[left] >= earliest[owner[left]]]
+        first = left[np.unique(owner[left], return_index=True)[1]]
+        taken[first] = True
+        earliest[owner[first]] = mjd[first] + min_gap_d
+        left = np.setdiff1d(left, first, assume_unique=True)
+    return taken
+
+
+def measure(
+    records: Records, rows: np.ndarray, max_per_day: float = 20.0, min_gap_d: float = 0.0, processes: int = 0
+) -> dict[str, np.ndarray]:
+    """The columns of `features.aperiodic` for some rows.
+
+    Args:
+        records: Light curves.
+        rows: Which objects.
+        max_per_day: Highest frequency searched, cycles a day.
+        min_gap_d: See `magnitudes`.
+        processes: Worker processes; 0 takes as many as there are cores.
+
+    Returns:
+        Arrays of shape (rows, WIDTHS[name]); NaN (frequency 1) for a curve of fewer than MIN_POINTS observations.
+    """
+    mjd, mag, mag_err, offsets = magnitudes(records, rows, min_gap_d)
+    length = np.diff(offsets)
+    out = {name: np.full((len(rows), width), np.nan, _dtype(name)) for name, width in WIDTHS.items()}
+    out["frequency"][:] = 1.0
+    out["dmdt"][:] = 0.0
+    # Curves of like length share a block: less padding.
+    usable = np.flatnonzero(length >= MIN_POINTS)
+    usable = usable[np.argsort(length[usable], kind="stable")]
+    blocks = np.array_split(usable, -(-len(usable) // BLOCK)) if len(usable) else []
+
+    def arguments() -> Iterator[tuple[Arrays, float]]:
+        for block in blocks:
+            place = np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in block])
+            yield (mjd[place], mag[place], mag_err[place], np.concatenate([[0], np.cumsum(length[block])])), max_per_day
+
+    workers = min(processes or len(os.sched_getaffinity(0)), -(-len(blocks) // 4))
+    parallel = workers > 1 and not multiprocessing.current_process().daemon
+    found = _pool(workers).map(_measure_block, arguments(), chunksize=1) if parallel else map(_measure_block, arguments())
+    for block, columns in zip(blocks, track(found, "features", len(blocks), disable=len(blocks) < 30), strict=True):
+        for name, values in columns.items():
+            out[name][block] = values
+    return out
+
+
+def _dtype(name: str) -> type:
+    return np.float64 if name in ("frequency", "best_sine") else np.float32
+
+
+@cache
+def _pool(workers: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(1,))
+
+
+def _measure_block(arguments: tuple[Arrays, float]) -> dict[str, np.ndarray]:
+    arrays, max_per_day = arguments
+    return {name: values.numpy() for name, values in aperiodic(LightCurves.from_ragged(*arrays), max_per_day).items()}

@@ -1,0 +1,130 @@
+"""A tree of tags: parents, tags that exclude each other, and the tags that a survey's own types stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from astro_lightning.data.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Objects whose probabilities contradict the tree.
+
+    Attributes:
+        kind: `child above parent` or `exclusive tags`.
+        tags: The child and its parent, or the two tags that exclude each other.
+        rows: Positions of the objects, shape (n,).
+    """
+
+    kind: str
+    tags: tuple[str, str]
+    rows: np.ndarray
+
+
+@dataclass(frozen=True)
+class Taxonomy:
+    """Tags and their relations.
+
+    Attributes:
+        name: Of the taxonomy.
+        labels: Tag -> name in words.
+        parents: Tag -> parent tag, None at the top; parents come before their children.
+        exclusive: Sets of tags of which at most one holds.
+        types: A survey's own type -> its tags.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    parents: Mapping[str, str | None]
+    exclusive: Sequence[Sequence[str]] = ()
+    types: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @classmethod
+    def from_config(cls, block: Mapping[str, Any]) -> Taxonomy:
+        """Build from a plain mapping with `name`, `tags`, `exclusive` and `types`.
+
+        Raises:
+            BadInput: A parent, an exclusive tag or the tag of a type is unknown; a parent stands after its child.
+        """
+        tags: Mapping[str, Any] = block["tags"]
+        seen: set[str] = set()
+        for tag, entry in tags.items():
+            parent = entry.get("parent")
+            if parent is not None and parent not in seen:
+                raise BadInput(f"taxonomy.tags.{tag}: parent {parent!r} must be a tag listed before it")
+            seen.add(tag)
+        used = {tag for group in block.get("exclusive") or () for tag in group}
+        used |= {tag for tags_of in (block.get("types") or {}).values() for tag in tags_of}
+        if used - seen:
+            raise BadInput(f"taxonomy {block['name']}: {sorted(used - seen)[0]!r} is no tag; these are: {', '.join(tags)}")
+        return cls(
+            str(block["name"]),
+            {tag: entry["label"] for tag, entry in tags.items()},
+            {tag: entry.get("parent") for tag, entry in tags.items()},
+            [list(group) for group in block.get("exclusive") or ()],
+            {name: list(tags_of) for name, tags_of in (block.get("types") or {}).items()},
+        )
+
+    @property
+    def tags(self) -> list[str]:
+        """All tags, parents before children."""
+        return list(self.parents)
+
+    def ancestors(self, tag: str) -> list[str]:
+        """Parent, grandparent, ... of a tag."""
+        found, parent = [], self.parents[tag]
+        while parent is not None:
+            found.append(parent)
+            parent = self.parents[parent]
+        return found
+
+    def targets(self, types: Sequence[str | None], tags: Sequence[str]) -> np.ndarray:
+        """1 where a tag holds for an object's type, NaN where the type is unknown; shape (objects, tags), float32.
+
+        Raises:
+            BadInput: A type that the taxonomy does not map.
+        """
+        unknown = sorted({name for name in types if name is not None} - set(self.types))
+        if unknown:
+            raise BadInput(f"type {unknown[0]!r} has no tags: add it to taxonomy.types (now {', '.join(self.types) or 'empty'})")
+        rows = {
+            name: [float(any(t == tag or tag in self.ancestors(t) for t in held)) for tag in tags]
+            for name, held in self.types.items()
+        }
+        nothing = [np.nan] * len(tags)
+        return np.array([nothing if name is None else rows[name] for name in types], dtype=np.float32)
+
+    def conflicts(self, probability: Mapping[str, np.ndarray], margin: float = 0.1, threshold: float = 0.5) -> list[Conflict]:
+        """Objects with a child more probable than its parent by `margin`, or two exclusive tags above `threshold`.
+
+        Args:
+            probability: Tag -> probabilities, each of shape (objects,); tags that are absent are not checked.
+            margin: Tolerated excess of a child.
+            threshold: Above it a tag counts as on.
+        """
+        found = []
+        for tag, parent in self.parents.items():
+            if parent in probability and tag in probability:
+                rows = np.flatnonzero(probability[tag] > probability[parent] + margin)
+                found.append(Conflict("child above parent", (tag, parent), rows))
+        for group in self.exclusive:
+            present = [tag for tag in group if tag in probability]
+            for i, first in enumerate(present):
+                for second in present[i + 1 :]:
+                    rows = np.flatnonzero((probability[first] > threshold) & (probability[second] > threshold))
+                    found.append(Conflict("exclusive tags", (first, second), rows))
+        return [conflict for conflict in found if len(conflict.rows)]
+
+    def corrected(self, probability: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Probabilities with every parent raised to its most probable child: what holds of a child holds of the parent."""
+        raised = {tag: np.array(values, dtype=np.float64) for tag, values in probability.items()}
+        for tag in reversed(self.tags):
+            parent = self.parents[tag]
+            if tag in raised and parent in raised:
+                raised[parent] = np.maximum(raised[parent], raised[tag])
+        return raised

@@ -1,0 +1,129 @@
+"""Spectra to batches: which rows train, and what they are balanced by."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from astro_lightning.core.datamodule import RecordsData
+from astro_lightning.core.loader import BatchSampler, EpochLoader
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.records import Records
+from astro_lightning.data.splits import folds_by_group, split_by_group
+from astro_lightning.tasks.spectra.batches import SpectraBatches
+
+log = logging.getLogger(__name__)
+
+CLASSES = ["STAR", "GALAXY", "QSO"]
+CLEAN_SNR = 2.0
+
+
+class SpectraData(RecordsData):
+    """Labelled spectra; sky fibres and spectra of unknown kind teach what to reject.
+
+    Args:
+        inputs: Form of the network's input, see `conf/task/spectra.yaml`.
+        augment: Probabilities of `Augment`; None = none.
+        white_noise: Published augmentation, `{strength: k, share: {class number: share}}`; None = none.
+        twin: Synthetic spectra mixed into training batches,
+            `{share, templates, fractions, min_snr, batch_size}`; None = none.
+        fold: Which of `n_folds` to test on, by object; None follows `data.split`.
+        n_folds: Number of folds.
+        leave_out: Survey to test on while all others train; None = none.
+        val_share: With folds or a survey left out, the share of the rest that validates and calibrates.
+        survey_power: Spectra are drawn in proportion to (class and survey count)^-power.
+        **shared: See `RecordsData`.
+    """
+
+    part = "all"
+
+    def __init__(
+        self,
+        *,
+        inputs: dict,
+        augment: dict | None = None,
+        white_noise: dict | None = None,
+        twin: dict | None = None,
+        fold: int | None = None,
+        n_folds: int = 5,
+        leave_out: str | None = None,
+        val_share: float = 0.15,
+        survey_power: float = 0.5,
+        **shared: Any,
+    ) -> None:
+        super().__init__(**shared)
+        self.inputs, self.augment, self.white_noise = inputs, augment, white_noise
+        self.twin = {**twin, "templates": _existing(twin["templates"])} if twin and twin["share"] > 0 else None
+        self.fold, self.n_folds, self.leave_out, self.val_share = fold, n_folds, leave_out, val_share
+        self.survey_power = survey_power
+        self.data = {**self.data, "classes": list(self.data.get("classes") or CLASSES)}
+
+    @classmethod
+    def dataset(cls, records: Records, info: Mapping[str, Any], train: bool = False) -> SpectraBatches:
+        """Channels of these spectra."""
+        return SpectraBatches(records, info, train)
+
+    def rows(self, records: Records) -> dict[str, np.ndarray]:
+        """Split by object, stratified by class and survey; unreliable labels (zwarning) are tested but never learnt."""
+        labels = records.labels
+        surveys = self._surveys(records)
+        strata = np.array([f"{label}|{survey}" for label, survey in zip(labels, surveys, strict=True)], object)
+        none = np.empty(0, np.int64)
+        if self.leave_out is not None:
+            out = surveys == self.leave_out
+            if not out.any():
+                raise BadInput(f"leave_out={self.leave_out}: no spectrum of that survey; there are {', '.join(sorted(set(surveys)))}")
+            parts = {"test": np.flatnonzero(out), "calibration": none} | self._train_and_val(records, strata, np.flatnonzero(~out))
+        elif self.fold is not None:
+            fold = folds_by_group(records.groups, strata, self.n_folds, self.data["split_seed"])
+            rest = np.flatnonzero(fold != self.fold)
+            parts = {"test": np.flatnonzero(fold == self.fold), "calibration": none} | self._train_and_val(records, strata, rest)
+        else:
+            parts = split_by_group(records.groups, strata, self.data["split"], self.data["split_seed"])
+        has_label = np.array([label is not None for label in labels])
+        reliable = (records.column("zwarning", 0.0) == 0) | ~np.isin(labels, self.data["classes"])
+        learnt = has_label & reliable
+        parts = {part: rows[has_label[rows]] for part, rows in parts.items()}
+        return parts | {part: parts[part][learnt[parts[part]]] for part in ("train", "val")}
+
+    def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
+        """The settings of a batch, and the scale of the summary features on the training spectra."""
+        settings = {"inputs": self.inputs, "augment": self.augment, "white_noise": self.white_noise, "twin": self.twin}
+        if not self.inputs["features"]:
+            return settings
+        batches = SpectraBatches(records, {"classes": self.data["classes"], "inputs": self.inputs}, train=False)
+        flux = np.nan_to_num(np.array(records.fixed["flux"][train[:5000]]))
+        values = batches.summary(flux, np.asarray(records.fixed["ivar"][train[:5000]]) > 0)
+        return settings | {"feature_scale": [values.mean(0).tolist(), (values.std(0) + 1e-6).tolist()]}
+
+    def train_dataloader(self) -> EpochLoader:
+        """Training batches, drawn so that neither a class nor a survey rules."""
+        loader = super().train_dataloader()
+        assert self.records is not None
+        assert isinstance(loader.sampler, BatchSampler)
+        if self.survey_power > 0:
+            rows = loader.sampler.rows
+            cell = [f"{a}|{b}" for a, b in zip(self.records.labels[rows], self._surveys(self.records)[rows], strict=True)]
+            _, code, count = np.unique(cell, return_inverse=True, return_counts=True)
+            loader.sampler.weights = count[code] ** -self.survey_power
+        return loader
+
+    def _train_and_val(self, records: Records, strata: np.ndarray, rest: np.ndarray) -> dict[str, np.ndarray]:
+        shares = {"train": 1 - self.val_share, "val": self.val_share}
+        parts = split_by_group(records.groups[rest], strata[rest], shares, self.data["split_seed"])
+        return {part: rest[parts[part]] for part in ("train", "val")}
+
+    @staticmethod
+    def _surveys(records: Records) -> np.ndarray:
+        if "survey" not in records.flat.column_names:
+            return np.full(len(records), "", object)
+        return np.array([name or "" for name in records.flat["survey"].to_pylist()], object)
+
+
+def _existing(templates: str | None) -> str | None:
+    if templates and not Path(str(templates)).expanduser().is_dir():
+        log.warning("no template spectra in %s: the twin uses its parametric stars alone", templates)
+        return None
+    return templates

@@ -1,0 +1,158 @@
+"""The Lightning module of spectra: class logits, the logit of unknown kinds, and its conformal p-value."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor, nn
+
+from astro_lightning.core.build import build
+from astro_lightning.core.checkpoint import read_checkpoint
+from astro_lightning.core.loader import Batch
+from astro_lightning.core.task import TaskModule
+from astro_lightning.data.errors import BadInput
+from astro_lightning.methods.conformal.ranks import Ranks
+from astro_lightning.tasks.spectra.losses import SpectraLoss
+from astro_lightning.tasks.spectra.scoring import spectra_metrics
+
+# Most validation spectra kept for p-values.
+CALIBRATION = 1024
+
+
+class SpectraModule(TaskModule):
+    """Classifier of spectra that knows when it does not know.
+
+    Args:
+        loss_kind: `cross_entropy`, `weighted` or `soft_f1`.
+        smoothing: Label smoothing.
+        unknown_weight: Weight of the loss of known against unknown.
+        backbone: Checkpoint whose network is the start, such as one trained on the twin; None = random weights.
+        shifts: Shifts in bins over which a prediction is averaged; [0] = none.
+        alpha: Share of good spectra that may be rejected.
+        **shared: See `TaskModule`.
+    """
+
+    def __init__(
+        self,
+        *,
+        loss_kind: str = "cross_entropy",
+        smoothing: float = 0.02,
+        unknown_weight: float = 0.5,
+        backbone: str | None = None,
+        shifts: list[int] | None = None,
+        alpha: float = 0.03,
+        **shared: Any,
+    ) -> None:
+        super().__init__(
+            loss_kind=loss_kind,
+            smoothing=smoothing,
+            unknown_weight=unknown_weight,
+            backbone=backbone,
+            shifts=list(shifts or [0]),
+            alpha=alpha,
+            **shared,
+        )
+        self.info["alpha"] = alpha
+        self.criterion = SpectraLoss(self.info["counts"], loss_kind, smoothing, unknown_weight)
+        self.register_buffer("calibration", torch.full((CALIBRATION,), torch.nan))
+        self._seen: list[Tensor] = []
+
+    def make_network(self) -> nn.Module:
+        """The network for these inputs."""
+        inputs = self.info["inputs"]
+        channels = 4 if inputs["form"] == "channels" else 2 + int(inputs["blackbody_channel"])
+        return build(
+            self.hparams["model"],
+            n_classes=len(self.info["classes"]),
+            in_channels=channels,
+            n_features=len(inputs["features"]),
+        )
+
+    def setup(self, stage: str) -> None:
+        """Start from another checkpoint's network where one is given."""
+        if stage != "fit":
+            return
+        self.configure_model()
+        assert self.network is not None
+        if self.hparams["backbone"]:
+            state = read_checkpoint(Path(self.hparams["backbone"]))["state_dict"]
+            weights = {k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")}
+            try:
+                self.network.load_state_dict(weights)
+            except RuntimeError as error:
+                raise BadInput(f"backbone {self.hparams['backbone']} is another network than model=...: {str(error).splitlines()[-1].strip()}") from error
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of a batch."""
+        logits, unknown = self._split(batch)
+        loss = self.criterion(logits, unknown, batch["target"])
+        known = self._known(batch)
+        self.train_metrics.update(logits[known].detach(), batch["target"][known])
+        self.log("train/loss", loss, batch_size=len(known), prog_bar=True)
+        self.log_dict(dict(self.train_metrics), on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Loss and metrics of a batch; the logits of known spectra calibrate the p-values."""
+        logits, unknown = self._split(batch)
+        known = self._known(batch)
+        self.val_metrics.update(logits[known], batch["target"][known])
+        self._seen.append(unknown[known].float())
+        loss = self.criterion(logits, unknown, batch["target"])
+        self.log("val/loss", loss, batch_size=len(known), on_epoch=True, prog_bar=True, sync_dist=True)
+        self.log_dict(dict(self.val_metrics), on_step=False, on_epoch=True, prog_bar=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Keep the calibration scores, and log how far training is for stages that take the last epoch."""
+        scores = torch.cat(self._seen)[:CALIBRATION] if self._seen else torch.empty(0)
+        self._seen.clear()
+        self.calibration.fill_(torch.nan)
+        self.calibration[: len(scores)] = scores
+        self.log("val/epoch", float(self.current_epoch))
+
+    def embed(self, batch: Batch) -> Tensor:
+        """One vector (B, d) for each spectrum."""
+        assert self.network is not None
+        return self.network.embed(batch)  # type: ignore[operator]
+
+    def columns(self, batch: Batch) -> dict[str, Any]:
+        """Class probabilities, `ood_score` (logit of an unknown kind), `p_known`, and the facts that reports need."""
+        probabilities, scores = [], []
+        for shift in self.hparams["shifts"]:
+            shifted = batch if shift == 0 else {**batch, "inputs": batch["inputs"].roll(shift, 2)}
+            logits, unknown = self._split(shifted)
+            probabilities.append(logits.softmax(1))
+            scores.append(unknown)
+        probability, score = torch.stack(probabilities).mean(0), torch.stack(scores).mean(0)
+        calibration = self.calibration[torch.isfinite(self.calibration)].cpu().numpy()
+        p_known = Ranks(calibration).p_values(score.float().cpu().numpy())
+        # A spectrum without data is not known whatever the network thinks.
+        covered = batch["inputs"].abs().amax((1, 2)) > 0 if self.info["inputs"]["form"] != "channels" else batch["inputs"][:, 2].amax(1) > 0
+        columns: dict[str, Any] = {f"prob_{name}": probability[:, i] for i, name in enumerate(self.info["classes"])}
+        columns["ood_score"] = score
+        columns["p_known"] = torch.from_numpy(np.asarray(p_known)).to(score.device).float() * covered
+        return columns | {name: batch[name] for name in ("survey", "snr", "zwarning") if name in batch}
+
+    @classmethod
+    def finish(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:
+        """Add `reject`: p_known at most alpha."""
+        if "p_known" not in predictions.column_names:
+            return predictions
+        return predictions.append_column("reject", pc.less_equal(predictions["p_known"], pa.scalar(info["alpha"], pa.float32())))
+
+    @classmethod
+    def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:
+        """Metrics on clean spectra, by survey and signal-to-noise ratio, and of the rejection."""
+        return spectra_metrics(predictions, list(info["classes"]))
+
+    def _split(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        logits = self(batch)
+        n = len(self.info["classes"])
+        return logits[:, :n], logits[:, n]
+
+    def _known(self, batch: Batch) -> Tensor:
+        return (batch["target"] >= 0) & (batch["target"] < len(self.info["classes"]))

@@ -1,0 +1,91 @@
+"""How fast light-curve files become records, and in how much memory.
+
+`python benchmarks/light_curve_reading.py [--rows N] [--memory-gib G] [PATH]` prints observations per second on one core
+and peak memory. Without PATH, files in PLAsTiCC's layout, CSV and Parquet, are written to a temporary folder first.
+"""
+
+import argparse
+import multiprocessing
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import csv
+
+from astro_lightning.data.surveys.plasticc import Plasticc
+
+
+def write_challenge(folder: Path, rows: int, epochs: int = 180) -> None:
+    """Write a training set of `rows` observations, CSV and (in `parquet/`) Parquet."""
+    rng = np.random.default_rng(0)
+    objects = max(1, rows // epochs)
+    ids = np.sort(rng.choice(130_000_000, objects, replace=False))
+    mjd = 59580 + np.round(np.sort(rng.uniform(0, 1094, (objects, epochs)), axis=1), 4)
+    table = pa.table(
+        {
+            "object_id": np.repeat(ids, epochs),
+            "mjd": mjd.ravel(),
+            "passband": rng.integers(0, 6, objects * epochs),
+            "flux": np.round(rng.normal(0, 300, objects * epochs), 6),
+            "flux_err": np.round(rng.uniform(1, 40, objects * epochs), 6),
+            "detected": rng.integers(0, 2, objects * epochs),
+        }
+    )
+    metadata = pa.table(
+        {
+            "object_id": ids,
+            "ddf": np.zeros(objects, dtype=int),
+            "hostgal_specz": rng.uniform(0, 1, objects),
+            "hostgal_photoz": rng.uniform(0, 1, objects),
+            "hostgal_photoz_err": rng.uniform(0, 1, objects),
+            "mwebv": rng.uniform(0, 1, objects),
+            "target": np.full(objects, 90),
+        }
+    )
+    (folder / "parquet").mkdir()
+    for name, part in (("training_set", table), ("training_set_metadata", metadata)):
+        csv.write_csv(part, folder / f"{name}.csv")
+        pq.write_table(part, folder / "parquet" / f"{name}.parquet")
+
+
+def measure(path: Path, memory_gib: float) -> None:
+    """Read `path` once and print what it took."""
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start, objects, observations = time.perf_counter(), 0, 0
+    for records in Plasticc(memory_gib=memory_gib).read(path):
+        objects += records.num_rows
+        observations += sum(len(chunk.flatten()) for chunk in records["mjd"].chunks)
+    seconds = time.perf_counter() - start
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20
+    print(
+        f"{path}: {objects:,} objects, {observations:,} observations, {seconds:.2f} s, "
+        f"{observations / seconds:,.0f} observations/s, peak memory grew by {grown:.2f} GiB"
+    )
+
+
+def in_fresh_process(path: Path, memory_gib: float) -> None:
+    """Peak memory never falls within a process, so that each measurement needs its own."""
+    process = multiprocessing.get_context("spawn").Process(target=measure, args=(path, memory_gib))
+    process.start()
+    process.join()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("path", nargs="?", type=Path, help="PLAsTiCC file or folder")
+    parser.add_argument("--rows", type=int, default=1_420_000, help="observations to write where no path is given")
+    parser.add_argument("--memory-gib", type=float, default=1.0, help="bound on memory, as for the survey")
+    options = parser.parse_args()
+    if options.path:
+        in_fresh_process(options.path, options.memory_gib)
+    else:
+        with tempfile.TemporaryDirectory() as name:
+            write_challenge(Path(name), options.rows)
+            for folder in (Path(name), Path(name) / "parquet"):
+                in_fresh_process(folder, options.memory_gib)

@@ -1,0 +1,74 @@
+import pyarrow as pa
+import pytest
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.survey import Survey
+
+
+class Stars(Survey):
+    """One line of labels per file, comma separated, an empty one unlabelled."""
+
+    layout = "*.stars"
+
+    def find(self, path):
+        return sorted(path.glob("*.stars")) if path.is_dir() else [path]
+
+    def chunks(self, source):
+        labels = pa.chunked_array([[name or None for name in source.read_text().split(",")]], pa.string())
+        yield pa.table({"id": list(range(len(labels))), "label": self.class_names(labels, source.name)})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "a.stars").write_text("SN Ia,,SN Iax[02cx-like]")
+    (tmp_path / "b.stars").write_text(",AGN")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ("all", ["SN Ia", None, "SN Iax[02cx-like]", None, "AGN"]),
+        ("labelled", ["SN Ia", "SN Iax[02cx-like]", "AGN"]),
+        ("unlabelled", [None, None]),
+    ],
+)
+def test_parts(folder, part, expected):
+    chunks = list(Stars().read(folder, part))
+    assert [label for chunk in chunks for label in chunk["label"].to_pylist()] == expected
+
+
+def test_classes_are_tried_in_order_and_may_drop_a_label(folder):
+    survey = Stars(classes={"SN Iax*": None, "SN Ia*": "Ia", "AGN": "active"})
+    labels = pa.concat_tables(survey.read(folder))["label"].to_pylist()
+    assert labels == ["Ia", None, None, None, "active"]
+
+
+def test_label_with_pattern_characters_matches_itself(folder):
+    survey = Stars(classes={"SN Iax[02cx-like]": "Iax", "*": "rest"})
+    assert pa.concat_tables(survey.read(folder))["label"].to_pylist() == ["rest", None, "Iax", None, "rest"]
+
+
+def test_label_without_class_is_named(folder):
+    with pytest.raises(BadInput, match=r"b.stars: label 'AGN' has no class: add it to classes \(now SN\*\)"):
+        list(Stars(classes={"SN*": "SN"}).read(folder))
+
+
+def test_bad_calls_say_what_was_looked_for(folder, tmp_path_factory):
+    with pytest.raises(BadInput, match="part='test' is unknown: give one of labelled, unlabelled, all"):
+        Stars().read(folder, "test")
+    with pytest.raises(BadInput, match=r"does not exist: give \*.stars"):
+        Stars().read(folder / "absent")
+    with pytest.raises(BadInput, match=r"holds no data of Stars: looked for \*.stars"):
+        Stars().read(tmp_path_factory.mktemp("empty"))
+    with pytest.raises(BadInput, match="memory_gib=0"):
+        Stars(memory_gib=0)
+
+
+def test_records_without_label_column_are_unlabelled(folder):
+    class Plain(Stars):
+        def chunks(self, source):
+            yield pa.table({"id": [1]})
+
+    assert len(list(Plain().read(folder, "unlabelled"))) == 2
+    assert not list(Plain().read(folder, "labelled"))

@@ -1,0 +1,141 @@
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fake_run import PLASTICC, predictions
+from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc_score, roc_curve
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.report.intervals import bootstrap
+from astro_lightning.report.predictions import read_predictions
+from astro_lightning.report.ranking import areas, descending_ranks, threshold_counts
+from astro_lightning.report.scores import confusion_counts, precision_recall_f1, score
+
+
+@pytest.fixture
+def read(tmp_path):
+    def write_and_read(table):
+        pq.write_table(table, tmp_path / "predictions.parquet")
+        return read_predictions(tmp_path / "predictions.parquet")
+
+    return write_and_read
+
+
+def test_metrics_equal_scikit_learn(read):
+    found = read(predictions(PLASTICC, 3000))
+    scores = score(found)
+    p, y = found.probabilities, found.truth
+    assert scores.overall["accuracy"].value == pytest.approx((p.argmax(1) == y).mean())
+    assert scores.overall["macro_f1"].value == pytest.approx(f1_score(y, p.argmax(1), average="macro"))
+    assert scores.overall["log_loss"].value == pytest.approx(log_loss(y, p / p.sum(1, keepdims=True)), rel=1e-5)
+    assert scores.overall["roc_auc"].value == pytest.approx(
+        np.mean([roc_auc_score(y == c, p[:, c]) for c in range(len(PLASTICC))])
+    )
+    assert scores.overall["pr_auc"].value == pytest.approx(
+        np.mean([average_precision_score(y == c, p[:, c]) for c in range(len(PLASTICC))])
+    )
+    for name in ("accuracy", "macro_f1", "log_loss", "roc_auc", "pr_auc"):
+        estimate = scores.overall[name]
+        assert estimate.low < estimate.value < estimate.high
+
+
+def test_areas_with_ties_equal_scikit_learn():
+    rng = np.random.default_rng(0)
+    truth, p = rng.integers(0, 3, 400), np.round(rng.random((400, 3)), 1)
+    roc, precision = areas(truth, ranks := descending_ranks(p), int(ranks.max()) + 1)
+    for c in range(3):
+        assert roc[c] == pytest.approx(roc_auc_score(truth == c, p[:, c]))
+        assert precision[c] == pytest.approx(average_precision_score(truth == c, p[:, c]))
+        true, false = threshold_counts(p[:, c], truth == c)
+        x, y, _ = roc_curve(truth == c, p[:, c], drop_intermediate=False)
+        np.testing.assert_allclose(false / false[-1], x)
+        np.testing.assert_allclose(true / true[-1], y)
+
+
+def test_class_that_never_occurs_has_no_numbers_and_leaves_the_means_alone(read):
+    table = predictions(["a", "b"], 200)
+    before = score(read(table)).overall["macro_f1"].value
+    scores = score(read(table.append_column("prob_c", pa.array(np.zeros(200)))))
+    assert np.isnan(scores.per_class["f1"][2]) and np.isnan(scores.per_class["roc_auc"][2])
+    assert scores.overall["macro_f1"].value == pytest.approx(before)
+
+
+def test_rows_with_nan_are_left_out(read):
+    table = predictions(["a", "b"], 100)
+    p = table["prob_a"].to_numpy().copy()
+    p[:7] = np.nan
+    scores = score(read(table.set_column(table.column_names.index("prob_a"), "prob_a", pa.array(p))))
+    assert scores.n_scored == 93 and scores.n_not_finite == 7
+
+
+def test_only_the_test_split_counts(read):
+    table = predictions(["a", "b"], 100)
+    found = read(table.append_column("split", pa.array(["train"] * 60 + ["test"] * 40)))
+    assert len(found.truth) == 40
+
+
+def test_table_without_probabilities_is_refused(read):
+    with pytest.raises(BadInput, match="prob_"):
+        read(pa.table({"id": [1], "label": ["a"]}))
+
+
+def test_interval_only_beside_the_number_it_was_made_for(read):
+    scores = score(read(predictions(["a", "b"], 300)))
+    value = scores.overall["accuracy"].value
+    assert scores.interval("test/accuracy", value).low < value
+    assert scores.interval("test/accuracy", value + 0.01) is None
+    assert scores.interval("finetune/val/accuracy", value) is None
+    assert scores.interval("test/calibration_error", scores.overall["calibration_error"].value) is None
+
+
+def test_bootstrap_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    hits = 0
+    for seed in range(200):
+        low, high = bootstrap(np.mean, [rng.random(150) < 0.7], n=300, seed=seed)
+        hits += low <= 0.7 <= high
+    assert 0.90 <= hits / 200 <= 0.99
+
+
+def test_bootstrap_over_groups_is_wider_where_rows_repeat():
+    value = np.random.default_rng(2).normal(size=100)
+    rows, groups = np.repeat(value, 10), np.repeat(np.arange(100), 10)
+    low, high = bootstrap(np.mean, [rows])
+    group_low, group_high = bootstrap(np.mean, [rows], groups=groups)
+    assert (group_high - group_low) / (high - low) == pytest.approx(np.sqrt(10), rel=0.15)
+
+
+def test_bootstrap_draws_whole_groups():
+    groups = np.array([3, 1, 3, 1, 2])
+    seen = []
+
+    def record(g):
+        seen.append({name: int((g == name).sum()) for name in (1, 2, 3)})
+        return 0.0
+
+    bootstrap(record, [groups], groups=groups, n=50)
+    assert all(draw[1] % 2 == 0 and draw[3] % 2 == 0 for draw in seen)
+    assert len({tuple(draw.values()) for draw in seen}) > 3
+
+
+def test_bootstrap_is_repeatable_and_undefined_for_one_row_or_group():
+    values = np.random.default_rng(3).random(50)
+    assert bootstrap(np.mean, [values]) == bootstrap(np.mean, [values])
+    assert np.isnan(bootstrap(np.mean, [values[:1]])).all()
+    assert np.isnan(bootstrap(np.mean, [values], groups=np.zeros(50))).all()
+
+
+def test_bootstrap_of_macro_f1_is_fast():
+    rng = np.random.default_rng(4)
+    truth, predicted = rng.integers(0, 14, (2, 5000))
+
+    def both(truth, predicted):
+        table = confusion_counts(truth, predicted, 14)
+        return np.array([np.trace(table) / table.sum(), precision_recall_f1(table)[2].mean()])
+
+    start = time.process_time()
+    low, high = bootstrap(both, (truth, predicted))
+    assert time.process_time() - start < 2
+    assert (low < high).all()

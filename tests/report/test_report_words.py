@@ -1,0 +1,163 @@
+"""Model card, terminal tables, comparison."""
+
+import io
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from fake_run import make_run, predictions
+from rich.console import Console
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.report.card import write_card
+from astro_lightning.report.compare import compare, comparison_table
+from astro_lightning.report.table import print_metrics, sweep_table
+from astro_lightning.report.wording import duration, number
+
+THREE = ["SN Ia", "SN II", "AGN"]
+
+
+def console():
+    return Console(file=io.StringIO(), width=160)
+
+
+def printed(what) -> str:
+    out = console()
+    out.print(what)
+    return out.file.getvalue()
+
+
+def accuracy(table) -> float:
+    p = np.stack([table[f"prob_{c}"].to_numpy() for c in THREE], axis=1)
+    return float((np.array(THREE)[p.argmax(1)] == np.array(table["label"].to_pylist())).mean())
+
+
+def test_card_states_what_a_reader_needs(tmp_path):
+    table = predictions(THREE, 400).append_column("group", pa.array(np.arange(400) // 4))
+    text = write_card(make_run(tmp_path / "plasticc" / "x", table, {"test/weighted_log_loss": 0.9})).read_text()
+    assert f"| Accuracy | {accuracy(table):.3f} | [0." in text
+    assert "bootstrap over 100 groups" in text
+    assert "| weighted log loss | 0.9000 | none |" in text
+    assert "ab" * 32 in text and "| train | 17,500 |" in text and "seed 0" in text
+    assert "CC BY 4.0" in text and "CITATION.cff" in text
+    assert "python -m astro_lightning task=plasticc" in text
+    for section in ("Data", "Numbers", "By class", "Limits", "Licence", "How to cite", "How to repeat"):
+        assert f"\n## {section}\n" in text
+    assert "imulated" not in text
+
+
+def test_card_names_its_weak_and_unmeasured_classes(tmp_path):
+    table = predictions(THREE, 400)
+    agn = [i for i, label in enumerate(table["label"].to_pylist()) if label == "AGN"]
+    rest = [i for i, label in enumerate(table["label"].to_pylist()) if label != "AGN"]
+    weak = write_card(make_run(tmp_path / "t" / "a", table.take(rest + agn[:5]), data="simulated")).read_text()
+    assert "Fewer than 30 test objects" in weak and ": AGN." in weak
+    assert "not evidence of quality" in weak
+    none = write_card(make_run(tmp_path / "t" / "b", table.take(rest))).read_text()
+    assert "Never measured, as the test split holds none: AGN." in none
+
+
+def test_card_cells_stay_in_their_column(tmp_path):
+    text = write_card(make_run(tmp_path / "t" / "x", predictions(["a|b", "<c>"], 100))).read_text()
+    assert "| a\\|b |" in text and "| &lt;c> |" in text
+
+
+def test_card_without_predictions(tmp_path):
+    text = write_card(make_run(tmp_path / "t" / "x", None, {"pretrain/val/loss": 0.5})).read_text()
+    assert "this run states no quality" in text and "pretrain/val/loss" in text
+
+
+def test_metrics_table_puts_the_test_split_first_with_intervals(tmp_path):
+    table = predictions(THREE, 400)
+    metrics = {
+        "pretrain/val/loss": 0.61,
+        "test/accuracy": accuracy(table),
+        "test/f1_AGN": 0.123,
+        "test/odd": float("nan"),
+    }
+    folder = make_run(tmp_path / "t" / "x", table, metrics)
+    (folder / "report.html").write_text("")
+    out = console()
+    print_metrics(metrics, folder, out)
+    text = out.file.getvalue()
+    line = next(line for line in text.splitlines() if "Accuracy" in line)
+    assert f"{accuracy(table):.4f}" in line and "[0." in line
+    assert text.index("Accuracy") < text.index("pretrain")
+    assert "0.123" not in text and "n/a" in text  # per class: from the predictions, in the second table
+    assert str(folder / "report.html") in text
+
+
+def test_metrics_table_takes_brackets_in_names_for_text(tmp_path):
+    out = console()
+    print_metrics({"test/[bold]x": 1.5}, make_run(tmp_path / "t" / "x", None), out)
+    assert "[bold]x" in out.file.getvalue()
+
+
+@pytest.mark.parametrize(("mode", "order"), [("min", "102"), ("max", "012")])
+def test_sweep_is_best_first_and_failed_last(mode, order):
+    values = [0.9, 0.1, float("nan")]
+    jobs = [
+        {"job": f"j{i}", "overrides": [f"lr=[{i}]"], "objective": v, "monitor": "val/loss", "mode": mode}
+        for i, v in enumerate(values)
+    ]
+    jobs[0]["metrics"] = {"test/accuracy": 0.77}
+    text = printed(sweep_table(jobs))
+    assert [f"j{i}" for i in order] == sorted((f"j{i}" for i in order), key=text.index)
+    assert "failed" in text and "lr=[0]" in text and "val/loss" in text and "0.7700" in text
+
+
+@pytest.fixture
+def two(tmp_path):
+    table = predictions(THREE, 500, seed=1, skill=2.5)
+    worse = predictions(THREE, 500, seed=1, skill=2.5)
+    swapped = worse.rename_columns(["id", "label", "prob_SN II", "prob_SN Ia", "prob_AGN"]).select(worse.column_names)
+    return [
+        make_run(tmp_path / "plasticc" / "good", table, {"test/accuracy": accuracy(table), "finetune/val/loss": 0.25}),
+        make_run(tmp_path / "plasticc" / "bad", swapped.take(np.random.default_rng(0).permutation(500)), seed=1),
+    ]
+
+
+def test_comparison_page(two):
+    path = compare(two)
+    text = path.read_text()
+    assert path == two[0].parent / "compare.html"
+    assert "http" not in text and "<script" not in text
+    assert "good" in text and "bad" in text and "optimizer.lr" in text and "0.25" in text
+    assert "data.name" not in text  # the same in both
+    assert "not comparable" not in text
+    difference = text[text.index("Difference from the first run") :]
+    assert "-0." in difference and "[-0." in difference
+
+
+def test_comparison_is_paired_by_object(two):
+    text = compare([two[0], two[0]]).read_text()
+    assert "+0.000 <small>[0.000, 0.000]</small>" in text
+
+
+def test_comparison_warns_of_other_data(two, tmp_path):
+    about = two[1] / "provenance.json"
+    about.write_text(about.read_text().replace("cd" * 32, "ef" * 32))
+    assert "not comparable" in compare(two, out=tmp_path / "c.html").read_text()
+    assert "not comparable" in " ".join(printed(comparison_table(two)).split())
+
+
+def test_comparison_in_the_terminal(two):
+    text = printed(comparison_table(two))
+    assert "Accuracy" in text and "[0." in text and "optimizer.lr" in text and "0.002" in text
+
+
+def test_comparison_needs_two_runs(two):
+    with pytest.raises(BadInput, match="2 to 12"):
+        compare(two[:1])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(float("nan"), "n/a"), (None, "n/a"), (0.5, "0.500"), (1234567, "1,234,567"), (2e-5, "2.00e-05"), (0.0, "0.000")],
+)
+def test_number(value, text):
+    assert number(value) == text
+
+
+def test_duration():
+    assert [duration(s) for s in (5.25, 59.9, 812.4, 7321)] == ["5.2 s", "1 min 0 s", "13 min 32 s", "2 h 2 min"]
