@@ -8,8 +8,9 @@ from collections.abc import Sequence
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a task, resume a run, or call a verb; errors of the user are one line and exit status 2."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    # Hydra's parser wants -m before all settings; people write it anywhere.
-    words.sort(key=lambda word: word not in ("-m", "--multirun"))
+    if not words or not words[0].isidentifier():
+        # Hydra's parser wants all settings in one piece; people write -m and --cfg anywhere between them.
+        words.sort(key=lambda word: not word.startswith("~") and (word.startswith("-") or "=" not in word))
     sys.argv[1:] = words
     from astro_lightning.data.errors import BadInput
 

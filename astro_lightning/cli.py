@@ -30,7 +30,14 @@ EXAMPLES = """\
 
 def help_text() -> str:
     """What can be typed, for people."""
-    lines = ["Astro Lightning: experiments on light curves, spectra and alert images.", "", "Examples:", EXAMPLES, "", "Tasks (task=...):"]
+    lines = [
+        "Astro Lightning: experiments on light curves, spectra and alert images.",
+        "",
+        "Examples:",
+        EXAMPLES,
+        "",
+        "Tasks (task=...):",
+    ]
     lines += [f"  {name:<20} {_about(comment)}" for name, (comment, _) in configs("task").items()]
     lines += ["", "Groups (group=choice):"]
     for group, meaning in GROUPS.items():
@@ -59,7 +66,9 @@ def call(words: list[str]) -> None:
     """
     name, *rest = words
     if name not in VERBS:
-        raise BadInput(f"{name!r} is neither a verb ({', '.join(VERBS)}) nor a setting (key=value); see astro-lightning --help")
+        raise BadInput(
+            f"{name!r} is neither a verb ({', '.join(VERBS)}) nor a setting (key=value); see astro-lightning --help"
+        )
     VERBS[name](rest)
 
 
@@ -85,7 +94,9 @@ def fetch(words: list[str]) -> None:
         raise BadInput("fetch takes the name of a data set (see astro-lightning datasets) and, if you like, a folder")
     data = _data(words[0])
     if not data.get("files"):
-        raise BadInput(f"{words[0]} has no published download: {data.get('source') or 'set data.root to your own copy'}")
+        raise BadInput(
+            f"{words[0]} has no published download: {data.get('source') or 'set data.root to your own copy'}"
+        )
     folder = Path(words[1]).expanduser() if len(words) > 1 else fetched(data, _cache())
     files = [RemoteFile(**file) for file in data["files"]]
     for path in download(files, folder):

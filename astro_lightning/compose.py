@@ -19,7 +19,6 @@ from omegaconf.errors import OmegaConfBaseException
 from astro_lightning.core.conf import conf_folder, plugin_folders
 from astro_lightning.data.errors import BadInput
 
-
 failures: list[str] = []
 
 
@@ -99,7 +98,9 @@ def resume(words: list[str]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = Path(words[0].removeprefix("resume=")).expanduser().resolve()
     if len(words) > 1:
-        raise BadInput(f"resume= takes no other setting ({words[1]}): a resumed run keeps its own; start a new run to change one")
+        raise BadInput(
+            f"resume= takes no other setting ({words[1]}): a resumed run keeps its own; start a new run to change one"
+        )
     if not (folder / "config.yaml").is_file():
         raise BadInput(f"{folder} is not a run folder: config.yaml is missing")
     if (folder / "metrics.json").is_file() and "LOCAL_RANK" not in os.environ:

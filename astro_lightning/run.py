@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 MODES = ("fit", "validate", "test", "predict", "embed", "export")
 
 
-def run(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
+def run(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Do what the configuration says.
 
     Args:
@@ -46,11 +46,11 @@ def run(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
     n = processes_wanted(cfg["trainer"])
     if n > 1:
         start_ranks(folder, n)
-        return json.loads((folder / "metrics.json").read_text())
+        return json.loads((folder / "metrics.json").read_text()) | json.loads((folder / "job.json").read_text())
     return fit(cfg, folder)
 
 
-def fit(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
+def fit(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Run the stages that are not yet done, test what they made on objects that no stage trained on, write the report."""
     from pytorch_lightning.utilities import rank_zero_only
 
@@ -74,8 +74,13 @@ def fit(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
         last = predicting[-1]
         objective = metrics.get(f"{last['name']}/best/{last['monitor']}", float("nan"))
         job = json.loads((folder / "job.json").read_text())
-        write_json(folder / "provenance.json", provenance(cfg["seed"], job["command"]) | {"seconds": time.time() - start, "data": info})
-        write_json(folder / "job.json", job | {"objective": objective, "monitor": last["monitor"], "mode": last["mode"]})
+        write_json(
+            folder / "provenance.json",
+            provenance(cfg["seed"], job["command"]) | {"seconds": time.time() - start, "data": info},
+        )
+        write_json(
+            folder / "job.json", job | {"objective": objective, "monitor": last["monitor"], "mode": last["mode"]}
+        )
         write_json(folder / "metrics.json", metrics)
         if cfg["report"]:
             from astro_lightning.report.card import write_card

@@ -57,7 +57,9 @@ class OptunaSweeper(Sweeper):
         fixed = [override.input_line for override in parsed if not override.is_sweep_override()]
         searched = {override.get_key_element(): override for override in parsed if override.is_sweep_override()}
         if not searched:
-            raise BadInput("sweep=optuna has nothing to search: give for example 'optimizer.lr=tag(log,interval(1e-4,1e-2))'")
+            raise BadInput(
+                "sweep=optuna has nothing to search: give for example 'optimizer.lr=tag(log,interval(1e-4,1e-2))'"
+            )
         space = {key: _distribution(override) for key, override in searched.items()}
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +87,9 @@ class OptunaSweeper(Sweeper):
             log.info("best %.5g with %s", study.best_value, study.best_params)
 
     def _mode(self) -> str:
-        blocks = [block for block in OmegaConf.to_container(self.config.task.stages).values() if isinstance(block, dict)]
+        blocks = [
+            block for block in OmegaConf.to_container(self.config.task.stages).values() if isinstance(block, dict)
+        ]
         return blocks[-1].get("mode", "min") if blocks else "min"
 
 
@@ -94,7 +98,9 @@ def _distribution(override: Override) -> Any:
 
     value = override.value()
     if isinstance(value, ChoiceSweep):
-        return CategoricalDistribution([element if isinstance(element, int | float | bool) else str(element) for element in value.list])
+        return CategoricalDistribution(
+            [element if isinstance(element, int | float | bool) else str(element) for element in value.list]
+        )
     if isinstance(value, IntervalSweep):
         whole = isinstance(value.start, int) and isinstance(value.end, int)
         kind = IntDistribution if whole else FloatDistribution

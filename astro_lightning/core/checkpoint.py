@@ -26,7 +26,9 @@ class Identity(pl.Callback):
         self.identity = dict(identity)
         self.train_hashes = torch.from_numpy(train_hashes.view(np.int64).copy())
 
-    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Add the identity."""
         checkpoint[KEY] = {**self.identity, "train_hashes": self.train_hashes}
 
@@ -62,7 +64,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise BadInput(f"checkpoint {path} cannot be read ({reason}): it is cut short, or holds more than plain numbers") from error
+        raise BadInput(
+            f"checkpoint {path} cannot be read ({reason}): it is cut short, or holds more than plain numbers"
+        ) from error
     if not isinstance(content, dict) or KEY not in content:
         raise BadInput(f"checkpoint {path} was not written by Astro Lightning: the key {KEY!r} is missing")
     return content

@@ -81,9 +81,13 @@ class RecordsData(pl.LightningDataModule):
 
     def rows(self, records: Records) -> dict[str, np.ndarray]:
         """Part -> rows; the default splits by group, stratified by class, from `data.split`."""
-        return split_by_group(records.groups, records.labels, self.data["split"], self.data["split_seed"])
+        return split_by_group(self.groups(records), records.labels, self.data["split"], self.data["split_seed"])
 
     # ---- what all tasks share
+
+    def groups(self, records: Records) -> np.ndarray:
+        """What the split keeps together: the column `data.split_by`."""
+        return records.groups if self.data["split_by"] == "group" else records.column(self.data["split_by"])
 
     def prepare_data(self) -> None:
         """Read the survey's files, or simulate, into the cache; once for all ranks, safe when ranks or jobs race."""
@@ -113,9 +117,13 @@ class RecordsData(pl.LightningDataModule):
             known = list(self.data.get("classes") or found)
             strange = sorted({label for label in self.records.labels if label is not None} - set(known))
             if self.part == "labelled" and strange:
-                raise BadInput(f"label {strange[0]!r} is not among the classes {known}: add it to data.classes or filter it")
+                raise BadInput(
+                    f"label {strange[0]!r} is not among the classes {known}: add it to data.classes or filter it"
+                )
             if self.part == "labelled" and len(found) < 2:
-                raise BadInput(f"the training split holds {len(found)} class ({', '.join(found) or 'none'}): two are needed to learn")
+                raise BadInput(
+                    f"the training split holds {len(found)} class ({', '.join(found) or 'none'}): two are needed to learn"
+                )
             self._info = {
                 "classes": known,
                 "counts": [int((self.records.labels[train] == name).sum()) for name in known],

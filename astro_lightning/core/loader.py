@@ -1,7 +1,7 @@
 """Batches of whole rows: which rows, in which order, and where their randomness comes from."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -79,7 +79,10 @@ class BatchSampler(Sampler[Key]):
         if self.shuffle and self.lengths is not None:
             pool = 50 * self.batch_size
             index = np.concatenate(
-                [part[np.argsort(self.lengths[part], kind="stable")] for part in np.split(index, range(pool, len(index), pool))]
+                [
+                    part[np.argsort(self.lengths[part], kind="stable")]
+                    for part in np.split(index, range(pool, len(index), pool))
+                ]
             )
         batches = [index[i : i + self.batch_size] for i in range(0, len(index), self.batch_size)]
         if self.drop_last and len(batches[-1]) < self.batch_size:
@@ -100,14 +103,16 @@ class EpochLoader(DataLoader):
 
     trainer: object | None = None
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Any:
         progress = getattr(getattr(self.trainer, "fit_loop", None), "epoch_progress", None)
         if progress is not None and isinstance(self.sampler, BatchSampler) and self.sampler.shuffle:
             self.sampler.set_epoch(progress.current.processed)
         return super().__iter__()
 
 
-def make_loader(dataset: BatchDataset, sampler: BatchSampler, workers: int = 0, trainer: object | None = None) -> EpochLoader:
+def make_loader(
+    dataset: BatchDataset, sampler: BatchSampler, workers: int = 0, trainer: object | None = None
+) -> EpochLoader:
     """A DataLoader that asks the data set for whole batches.
 
     Args:

@@ -33,7 +33,9 @@ def classification_metrics(predictions: pa.Table, classes: Sequence[str]) -> dic
     probability = probabilities(predictions, classes)[known]
     decided = probability.argmax(1)
     present = np.unique(truth)
-    precision, recall, f1, _ = precision_recall_fscore_support(truth, decided, labels=range(len(classes)), zero_division=0)
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        truth, decided, labels=range(len(classes)), zero_division=0
+    )
     clipped = np.clip(probability / np.maximum(probability.sum(1, keepdims=True), 1e-15), 1e-15, 1)
     metrics = {
         "accuracy": float((decided == truth).mean()),
@@ -54,7 +56,11 @@ def classification_metrics(predictions: pa.Table, classes: Sequence[str]) -> dic
         metrics["pr_auc"] = float(np.mean(list(precisions.values())))
     for i in present:
         name = classes[i]
-        metrics |= {f"precision_{name}": float(precision[i]), f"recall_{name}": float(recall[i]), f"f1_{name}": float(f1[i])}
+        metrics |= {
+            f"precision_{name}": float(precision[i]),
+            f"recall_{name}": float(recall[i]),
+            f"f1_{name}": float(f1[i]),
+        }
         if name in areas:
             metrics |= {f"roc_auc_{name}": areas[name], f"pr_auc_{name}": precisions[name]}
     return metrics

@@ -43,7 +43,9 @@ def make_optimizer(groups: Iterable[dict[str, Any]], chosen: Mapping[str, Any]) 
     }
     if chosen["name"] not in kinds:
         raise BadInput(f"optimizer.name={chosen['name']} is unknown; choose {', '.join(kinds)}")
-    scaled = [{**{k: v for k, v in g.items() if k != "scale"}, "lr": chosen["lr"] * g.get("scale", 1.0)} for g in groups]
+    scaled = [
+        {**{k: v for k, v in g.items() if k != "scale"}, "lr": chosen["lr"] * g.get("scale", 1.0)} for g in groups
+    ]
     return kinds[chosen["name"]](scaled)
 
 

@@ -9,7 +9,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("astro-lightning", "torch", "pytorch-lightning", "hydra-core", "numpy", "pyarrow", "xgboost", "scikit-learn")
+PACKAGES = (
+    "astro-lightning",
+    "torch",
+    "pytorch-lightning",
+    "hydra-core",
+    "numpy",
+    "pyarrow",
+    "xgboost",
+    "scikit-learn",
+)
 
 
 def provenance(seed: int, command: list[str]) -> dict[str, Any]:
@@ -65,4 +74,6 @@ def _git() -> dict[str, Any] | None:
     # An installed wheel inside somebody else's repository must not report that repository.
     tracked = ask("ls-files", "--error-unmatch", Path(__file__).name)
     commit = ask("rev-parse", "HEAD") if tracked else None
-    return {"commit": commit, "modified_files": len((ask("status", "--porcelain") or "").splitlines())} if commit else None
+    return (
+        {"commit": commit, "modified_files": len((ask("status", "--porcelain") or "").splitlines())} if commit else None
+    )

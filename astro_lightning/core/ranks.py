@@ -39,7 +39,12 @@ def start_ranks(folder: Path, n: int) -> None:
         BadInput: A rank failed; its own message is above.
     """
     base = {key: value for key, value in os.environ.items() if key not in RANK_VARIABLES}
-    base |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(find_free_network_port()), "WORLD_SIZE": str(n), "NODE_RANK": "0"}
+    base |= {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(find_free_network_port()),
+        "WORLD_SIZE": str(n),
+        "NODE_RANK": "0",
+    }
     command = [sys.executable, "-m", "astro_lightning", f"resume={folder}"]
     ranks = [subprocess.Popen(command, env=base | {"LOCAL_RANK": str(rank), "RANK": str(rank)}) for rank in range(n)]
     try:

@@ -20,7 +20,19 @@ from astro_lightning.data.errors import BadInput
 log = logging.getLogger(__name__)
 
 Artefacts = dict[str, str]
-KEYS = {"datamodule", "module", "model", "trainer", "optimizer", "monitor", "mode", "takes", "predicts", "batch_size", "verb"}
+KEYS = {
+    "datamodule",
+    "module",
+    "model",
+    "trainer",
+    "optimizer",
+    "monitor",
+    "mode",
+    "takes",
+    "predicts",
+    "batch_size",
+    "verb",
+}
 
 
 def stages_of(cfg: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -40,7 +52,9 @@ def stages_of(cfg: Mapping[str, Any]) -> list[dict[str, Any]]:
     for i, (name, block) in enumerate(blocks.items()):
         unknown = set(block) - KEYS
         if unknown:
-            raise BadInput(f"task.stages.{name}.{sorted(unknown)[0]} is not a key of a stage; these are: {', '.join(sorted(KEYS))}")
+            raise BadInput(
+                f"task.stages.{name}.{sorted(unknown)[0]} is not a key of a stage; these are: {', '.join(sorted(KEYS))}"
+            )
         stages.append(
             {
                 "name": name,
@@ -121,7 +135,9 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
         raise KeyboardInterrupt
     best = checkpoints / ("best.ckpt" if (checkpoints / "best.ckpt").exists() else "last.ckpt")
     handed = {f"{stage['name']}/checkpoint": str(best)} if best.exists() else {}
-    handed |= {f"{stage['name']}/{name}": str(path) for name, path in module.hand_over(best, datamodule, folder).items()}
+    handed |= {
+        f"{stage['name']}/{name}": str(path) for name, path in module.hand_over(best, datamodule, folder).items()
+    }
     metrics = best_metrics(trainer, stage) | {"parameters": float(count_parameters(module))}
     artefacts.update(handed)
     trainer.strategy.barrier()
@@ -142,7 +158,9 @@ def take(stage: dict[str, Any], artefacts: Artefacts) -> dict[str, Any]:
     for where, what in stage["takes"].items():
         block, _, key = where.partition(".")
         if what not in artefacts:
-            raise BadInput(f"stage {stage['name']} takes {what}, which no earlier stage hands over; there are: {', '.join(artefacts) or 'none'}")
+            raise BadInput(
+                f"stage {stage['name']} takes {what}, which no earlier stage hands over; these are: {', '.join(artefacts) or 'none'}"
+            )
         filled[block][key] = artefacts[what]
     return filled
 

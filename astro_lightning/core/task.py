@@ -33,10 +33,19 @@ class TaskModule(pl.LightningModule):
     """
 
     def __init__(
-        self, *, model: dict, optimizer: dict, info: dict, monitor: str = "val/loss", mode: str = "min", **settings_: Any
+        self,
+        *,
+        model: dict,
+        optimizer: dict,
+        info: dict,
+        monitor: str = "val/loss",
+        mode: str = "min",
+        **settings_: Any,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters({"model": model, "optimizer": optimizer, "info": info, "monitor": monitor, "mode": mode, **settings_})
+        self.save_hyperparameters(
+            {"model": model, "optimizer": optimizer, "info": info, "monitor": monitor, "mode": mode, **settings_}
+        )
         self.info = info
         self.network: nn.Module | None = None
         metrics = self.metrics()
@@ -77,6 +86,14 @@ class TaskModule(pl.LightningModule):
         probabilities = self(batch).softmax(-1)
         return {f"prob_{name}": probabilities[:, i] for i, name in enumerate(self.info["classes"])}
 
+    def embed(self, batch: Batch) -> Tensor:
+        """One vector (batch, d) for each object.
+
+        Raises:
+            BadInput: The task has none.
+        """
+        raise BadInput(f"mode=embed: {type(self).__name__} has no embedding of an object")
+
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
         """Named files for later stages, written after the fit; the best checkpoint is handed over in any case."""
         return {}
@@ -104,7 +121,7 @@ class TaskModule(pl.LightningModule):
         loss = self.loss(logits, batch["target"])
         self.train_metrics.update(logits.detach(), batch["target"])
         self.log("train/loss", loss, batch_size=len(batch["row"]), prog_bar=True)
-        self.log_dict(dict(self.train_metrics), on_step=False, on_epoch=True)
+        self.log_dict(self.train_metrics, on_step=False, on_epoch=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -113,19 +130,21 @@ class TaskModule(pl.LightningModule):
         self.val_metrics.update(logits, batch["target"])
         loss = self.loss(logits, batch["target"])
         self.log("val/loss", loss, batch_size=len(batch["row"]), on_epoch=True, prog_bar=True, sync_dist=True)
-        self.log_dict(dict(self.val_metrics), on_step=False, on_epoch=True, prog_bar=True)
+        self.log_dict(self.val_metrics, on_step=False, on_epoch=True, prog_bar=True)
 
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> dict[str, Tensor]:
         """Columns of a batch."""
         return self.columns(batch)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """Optimiser and a schedule stepped at every optimiser step."""
         chosen = self.hparams["optimizer"]
         optimizer = make_optimizer([group for group in self.groups() if group["params"]], chosen)
         total = self.trainer.estimated_stepping_batches
         if total == float("inf"):
-            raise BadInput("trainer.max_epochs or trainer.max_steps must be finite: the learning-rate schedule needs the length of the run")
+            raise BadInput(
+                "trainer.max_epochs or trainer.max_steps must be finite: the learning-rate schedule needs the length of the run"
+            )
         epochs = max(1, self.trainer.max_epochs or 1)
         schedule = make_schedule(optimizer, chosen, int(total), max(1, int(total) // epochs))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -142,7 +161,7 @@ class TaskModule(pl.LightningModule):
             return
         self._epochs_without_progress += 1
         if self._epochs_without_progress > chosen["patience"]:
-            schedule = self.lr_schedulers()
+            schedule: Any = self.lr_schedulers()
             schedule.base_lrs = [lr * chosen["factor"] for lr in schedule.base_lrs]
             self._epochs_without_progress = 0
 

@@ -1,7 +1,9 @@
 """A Trainer with its loggers and callbacks, from plain containers."""
 
+import importlib.util
 import netrc
 import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from pytorch_lightning.callbacks import (
 )
 from pytorch_lightning.loggers import CSVLogger, Logger
 
+from astro_lightning.core.provenance import write_text
 from astro_lightning.core.watch import DeviceMemory, EpochSeed, Throughput
 from astro_lightning.data.errors import BadInput
 
@@ -34,12 +37,16 @@ def check_accelerator(trainer: Mapping[str, Any]) -> None:
     """
     wanted = trainer["accelerator"]
     if wanted in ("gpu", "cuda") and not torch.cuda.is_available() and not torch.backends.mps.is_available():
-        raise BadInput("no GPU is visible to PyTorch: use trainer=cpu, or install a CUDA build of torch and check nvidia-smi")
+        raise BadInput(
+            "no GPU is visible to PyTorch: use trainer=cpu, or install a CUDA build of torch and check nvidia-smi"
+        )
     if wanted == "mps" and not torch.backends.mps.is_available():
         raise BadInput("no Apple GPU is visible to PyTorch: use trainer=cpu")
 
 
-def make_trainer(cfg: Mapping[str, Any], stage: Mapping[str, Any], folder: Path, further: list[pl.Callback]) -> pl.Trainer:
+def make_trainer(
+    cfg: Mapping[str, Any], stage: Mapping[str, Any], folder: Path, further: list[pl.Callback]
+) -> pl.Trainer:
     """The Trainer of one stage.
 
     Args:
@@ -52,9 +59,11 @@ def make_trainer(cfg: Mapping[str, Any], stage: Mapping[str, Any], folder: Path,
     chosen = {key: value for key, value in cfg["trainer"].items() if value is not None}
     debug = dict(cfg.get("debug") or {})
     callbacks = [*make_callbacks(cfg, stage, folder / "checkpoints" / stage["name"]), *further]
-    # One-batch runs make no checkpoint by the Trainer's own rule.
+    settings = {"num_sanity_val_steps": 0, "log_every_n_steps": 10, **own, **chosen, **debug}
+    if settings.get("precision") == "auto":
+        settings["precision"] = fast_precision(settings["accelerator"])
     return pl.Trainer(
-        **{"num_sanity_val_steps": 0, "log_every_n_steps": 10, **own, **chosen, **debug},
+        **settings,
         default_root_dir=str(folder),
         logger=make_loggers(cfg, stage["name"], folder),
         callbacks=callbacks,
@@ -62,6 +71,14 @@ def make_trainer(cfg: Mapping[str, Any], stage: Mapping[str, Any], folder: Path,
         enable_model_summary=bool(cfg["callbacks"]["summary_depth"]),
         use_distributed_sampler=False,
     )
+
+
+def fast_precision(accelerator: str) -> str:
+    """`bf16-mixed` where the device multiplies bfloat16 faster than float32, else `32-true`."""
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    found = [getattr(torch.cpu, f"_is_{name}_supported", lambda: False)() for name in ("avx512_bf16", "amx_tile")]
+    return "bf16-mixed" if any(found) else "32-true"
 
 
 def make_callbacks(cfg: Mapping[str, Any], stage: Mapping[str, Any], checkpoints: Path) -> list[pl.Callback]:
@@ -81,7 +98,11 @@ def make_callbacks(cfg: Mapping[str, Any], stage: Mapping[str, Any], checkpoints
             enable_version_counter=False,
         ),
         ModelCheckpoint(
-            dirpath=checkpoints, filename="last", save_on_train_epoch_end=True, enable_version_counter=False, save_top_k=1
+            dirpath=checkpoints,
+            filename="last",
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+            save_top_k=1,
         ),
     ]
     if chosen["every_n_train_steps"]:
@@ -115,20 +136,28 @@ def make_callbacks(cfg: Mapping[str, Any], stage: Mapping[str, Any], checkpoints
 
 
 def make_loggers(cfg: Mapping[str, Any], stage: str, folder: Path) -> list[Logger]:
-    """CSV always; Weights & Biases, TensorBoard, MLflow where chosen."""
+    """CSV always; Weights & Biases, TensorBoard, MLflow where chosen.
+
+    Raises:
+        BadInput: A package that a logger needs is not installed.
+    """
     chosen = cfg["logger"]
     loggers: list[Logger] = [CSVLogger(folder, name="logs", version=stage)]
     if chosen["wandb"]:
         loggers.append(_wandb(chosen["wandb"], cfg, stage, folder))
     if chosen["tensorboard"]:
+        _need("tensorboard")
         from pytorch_lightning.loggers import TensorBoardLogger
 
         loggers.append(TensorBoardLogger(folder, name="logs", version=stage))
     if chosen["mlflow"]:
+        uri = chosen["mlflow"]["uri"] or f"sqlite:///{folder.parent.resolve()}/mlflow.db"
+        _need("mlflow", *(("sqlalchemy", "alembic") if uri.startswith("sqlite:") else ()))
         from pytorch_lightning.loggers import MLFlowLogger
 
-        uri = chosen["mlflow"]["uri"] or f"sqlite:///{folder.parent.resolve()}/mlflow.db"
-        loggers.append(MLFlowLogger(chosen["mlflow"]["experiment"], run_name=f"{folder.name}-{stage}", tracking_uri=uri))
+        loggers.append(
+            MLFlowLogger(chosen["mlflow"]["experiment"], run_name=f"{folder.name}-{stage}", tracking_uri=uri)
+        )
     return loggers
 
 
@@ -139,10 +168,14 @@ def _wandb(chosen: Mapping[str, Any], cfg: Mapping[str, Any], stage: str, folder
     kept = folder / "wandb_run_id"
     if not kept.exists():
         # An agent of a W&B sweep has given this process its run already.
-        kept.write_text(os.environ.get("WANDB_RUN_ID") or wandb.util.generate_id())
-    offline = chosen["offline"] if chosen["offline"] is not None else not _has_key()
-    # One run per job: stages share it, their metrics told apart by the stage's prefix.
-    return WandbLogger(
+        write_text(kept, os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4))
+    offline = chosen["offline"]
+    if offline is None:
+        offline = not _has_key() and "WANDB_MODE" not in os.environ
+    # One run per job: stages share it. Their steps all begin at 0, but each metric has a name of its own as in metrics.json,
+    # `<stage>/val/loss`, and is drawn over the step logged with it.
+    logger = WandbLogger(
+        experiment=wandb.run,
         id=kept.read_text(),
         name=folder.name,
         save_dir=str(folder),
@@ -153,8 +186,16 @@ def _wandb(chosen: Mapping[str, Any], cfg: Mapping[str, Any], stage: str, folder
         offline=offline,
         prefix=stage,
         config=dict(cfg),
-        resume="allow",
+        resume=None if offline else "allow",
     )
+    logger.LOGGER_JOIN_CHAR = "/"
+    return logger
+
+
+def _need(*packages: str) -> None:
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise BadInput(f"this logger needs {', '.join(missing)}: pip install 'astro-lightning[loggers]'")
 
 
 def _has_key() -> bool:

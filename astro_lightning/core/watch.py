@@ -16,9 +16,13 @@ class EpochSeed(pl.Callback):
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Seed the generators."""
-        mixed = np.random.SeedSequence([self.seed, trainer.current_epoch, batch_idx, trainer.global_rank]).generate_state(1)[0]
+        mixed = np.random.SeedSequence(
+            [self.seed, trainer.current_epoch, batch_idx, trainer.global_rank]
+        ).generate_state(1)[0]
         torch.manual_seed(int(mixed))
         random.seed(int(mixed))
         np.random.seed(int(mixed))  # noqa: NPY002  (third-party code draws from the global generator)
@@ -32,7 +36,9 @@ class Throughput(pl.Callback):
         self._start = self._end = time.perf_counter()
         self._waiting, self._objects, self._tokens = 0.0, 0, 0
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Count the batch; the time since the last one ended was spent waiting for it."""
         self._waiting += time.perf_counter() - self._end
         self._objects += len(batch["row"])

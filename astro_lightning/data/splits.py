@@ -51,7 +51,9 @@ def split_by_group(
     rows = {part: np.flatnonzero(part_of[member] == i) for i, part in enumerate(PARTS)}
     for part, fraction in fractions.items():
         if fraction > 0 and not len(rows[part]):
-            raise BadInput(f"data.split.{part}={fraction} of {len(unique)} objects leaves that part empty: more data or a larger share")
+            raise BadInput(
+                f"data.split.{part}={fraction} of {len(unique)} objects leaves that part empty: more data or a larger share"
+            )
     return rows
 
 
@@ -59,7 +61,9 @@ def folds_by_group(groups: np.ndarray, labels: np.ndarray, n_folds: int, seed: i
     """Fold number of each row, shape (n,), groups kept whole and classes spread evenly (k-fold cross-validation)."""
     unique, first, member = np.unique(np.asarray(groups).astype(str), return_index=True, return_inverse=True)
     if n_folds < 2 or n_folds > len(unique):
-        raise BadInput(f"{n_folds} folds of {len(unique)} groups: the number of folds must be between 2 and the number of groups")
+        raise BadInput(
+            f"{n_folds} folds of {len(unique)} groups: the number of folds must be between 2 and the number of groups"
+        )
     strata = np.asarray(labels, dtype=object)[first].astype(str)
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(unique))

@@ -10,23 +10,25 @@ from torch import Tensor, nn
 from astro_lightning.core.loader import Batch
 from astro_lightning.core.task import TaskModule
 
+# Log-odds of soft labels stay within +-6: beyond, a teacher's differences are no information.
+SMALLEST_ODDS = 0.0025
+
 
 class BoostedTrees(nn.Module):
     """A booster whose trees are kept in the state dict as the bytes of XGBoost's own UBJSON format.
 
     Args:
         n_classes: Two classes are one logistic margin, more are a softmax.
-        parameters: XGBoost's parameters (`max_depth`, `eta`, ...); objective and number of classes follow from `n_classes`.
+        parameters: XGBoost's parameters (`max_depth`, `eta`, ...); the objective follows from `n_classes` unless it is among
+            them: `reg:squarederror` with two classes fits the log-odds of soft labels.
     """
 
     def __init__(self, n_classes: int, parameters: dict[str, Any]) -> None:
         super().__init__()
         self.n_classes = n_classes
-        objective = (
-            {"objective": "binary:logistic"} if n_classes == 2 else {"objective": "multi:softprob", "num_class": n_classes}
-        )
+        objective = {"objective": "binary:logistic"} if n_classes == 2 else {"objective": "multi:softprob", "num_class": n_classes}
         # The random choices of a round follow its number, so that a resumed run grows the trees of an unbroken one.
-        self.parameters = {"seed_per_iteration": True, "nthread": 1, "tree_method": "hist", **parameters, **objective}
+        self.parameters = {"seed_per_iteration": True, "nthread": 1, "tree_method": "hist", **objective, **parameters}
         self.booster: xgb.Booster | None = None
 
     def grow(self, matrix: xgb.DMatrix, rounds: int) -> None:
@@ -67,6 +69,8 @@ class BoostedTrees(nn.Module):
 class BoostedTreesModule(TaskModule):
     """Trains `BoostedTrees` on batches with `features` (batch, n_features) and, optionally, `weight` (batch,).
 
+    With two classes `soft` (batch,), probabilities of the second, may stand for the class numbers.
+
     The training set is gathered once; batches after the first of an epoch cost nothing but the loader's time, so give
     `batch_size` the size of the training set or more. `rounds_per_epoch` trees (times classes) are added in each epoch.
     """
@@ -91,9 +95,12 @@ class BoostedTreesModule(TaskModule):
     def on_fit_start(self) -> None:
         """Gather the training features and quantise them once."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        batches = list(data.loader("train"))
+        batches = list(data.train_dataloader())
         features = torch.cat([batch["features"] for batch in batches]).numpy()
-        target = torch.cat([batch["target"] for batch in batches]).numpy()
+        name = "soft" if "soft" in batches[0] else "target"
+        target = torch.cat([batch[name] for batch in batches]).numpy()
+        if self.hparams["model"].get("objective") == "reg:squarederror":
+            target = np.log(np.clip(target, SMALLEST_ODDS, 1) / np.clip(1 - target, SMALLEST_ODDS, 1))
         weight = torch.cat([batch["weight"] for batch in batches]).numpy() if "weight" in batches[0] else None
         bins = int(self.hparams["model"].get("max_bin", 256))
         self.matrix = xgb.QuantileDMatrix(features, target, weight=weight, max_bin=bins)

@@ -42,8 +42,8 @@ class BasicBlock(nn.Module):
 class ResNet18(nn.Module):
     """ResNet18 with the parameter names and, in two dimensions, the sizes of torchvision's.
 
-    With the standard stem, 3 channels and 2 classes the image form has 11,177,538 parameters; the spectral form with one
-    channel and 3 classes has 3.85 million.
+    With the standard stem, 3 channels and 2 classes the image form has 11,177,538 parameters; the spectral form with
+    one channel and 3 classes has 3.85 million.
 
     Args:
         dimensions: 1 for spectra (B, C, L), 2 for images (B, C, H, W).

@@ -47,8 +47,8 @@ def export_network(scorer: Scorer, batch: dict[str, Tensor], out: Path) -> float
     wrapped = Probabilities(module, names)
     with torch.inference_mode():
         expected = wrapped(*tensors).numpy()
-    size = torch.export.Dim("batch", min=1, max=1 << 20)
-    shapes = tuple({0: size} for _ in tensors)
+    # Number of objects and length of their sequences stay free; sizes that the network fixes are found by the exporter.
+    shapes = tuple(dict.fromkeys(range(tensor.ndim), torch.export.Dim.AUTO) for tensor in tensors)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{uuid.uuid4().hex[:8]}{out.suffix}")
     try:
@@ -61,7 +61,9 @@ def export_network(scorer: Scorer, batch: dict[str, Tensor], out: Path) -> float
             raise BadInput(f"out={out} must end in .onnx or .pt2")
         difference = float(np.abs(found - expected).max())
         if not difference <= TOLERANCE:
-            raise BadInput(f"the exported network differs by {difference:.2g} from the original on real input: not written")
+            raise BadInput(
+                f"the exported network differs by {difference:.2g} from the original on real input: not written"
+            )
         os.replace(temporary, out)
     finally:
         temporary.unlink(missing_ok=True)

@@ -47,7 +47,11 @@ def predict_file(scorer: Scorer, tables: Iterable[pa.Table], out: Path) -> int:
 
     n = write_parquet(scored, out)
     if seen:
-        log.warning("%d of %d objects were in the training split of this checkpoint: their scores say nothing of its quality", seen, n)
+        log.warning(
+            "%d of %d objects were in the training split of this checkpoint: their scores say nothing of its quality",
+            seen,
+            n,
+        )
     return n
 
 

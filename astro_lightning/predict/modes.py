@@ -1,7 +1,7 @@
 """The modes that work on a finished checkpoint: validate, test, predict, embed, export."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,14 @@ from astro_lightning.core.checkpoint import predicting_checkpoints
 from astro_lightning.core.provenance import write_json
 from astro_lightning.core.stages import make_datamodule, stages_of
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.records import Records
 from astro_lightning.predict.export import export_network
 from astro_lightning.predict.files import predict_file, read_input, write_parquet
 from astro_lightning.predict.score import Scorer
 
 log = logging.getLogger(__name__)
+
+CHUNK = 4096  # objects
 
 
 def validate(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
@@ -39,6 +42,27 @@ def predict(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
     return {}
 
 
+def embed(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
+    """Write one vector per object of `data.path`, or of all objects of the chosen data, into `out`."""
+    scorer = make_scorer(cfg)
+    out = Path(str(cfg["out"] or folder / "embeddings.parquet")).expanduser()
+    if len(scorer.members) > 1:
+        log.warning("%s holds %d networks: the embedding is that of the first", scorer.path, len(scorer.members))
+
+    def embedded() -> Iterator[pa.Table]:
+        if cfg["data"].get("path"):
+            tables = read_input(cfg["data"], scorer)
+            yield from (scorer.embed(Records.from_table(table)) for table in tables if table.num_rows)
+        else:
+            records = _records_of(cfg, scorer.members[0].identity["stage"])
+            for start in range(0, len(records), CHUNK):
+                yield scorer.embed(records, np.arange(start, min(start + CHUNK, len(records))))
+
+    n = write_parquet(embedded, out)
+    print(f"{n} objects embedded: {out}")
+    return {}
+
+
 def export(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
     """Write the network as ONNX (`out=*.onnx`) or torch.export (`out=*.pt2`), checked against the network on real input."""
     scorer = make_scorer(cfg)
@@ -53,7 +77,13 @@ def make_scorer(cfg: dict[str, Any]) -> Scorer:
     if not cfg["ckpt"]:
         raise BadInput(f"mode={cfg['mode']} needs ckpt=CHECKPOINT_OR_RUN_FOLDER")
     wanted = cfg["trainer"]["accelerator"]
-    device = "cuda" if torch.cuda.is_available() and wanted in ("auto", "gpu", "cuda") else "mps" if wanted == "mps" else "cpu"
+    device = (
+        "cuda"
+        if torch.cuda.is_available() and wanted in ("auto", "gpu", "cuda")
+        else "mps"
+        if wanted == "mps"
+        else "cpu"
+    )
     return Scorer(Path(str(cfg["ckpt"])).expanduser(), device, cfg["batch_size"], cfg["trainer"]["precision"])
 
 
@@ -77,7 +107,11 @@ def test_run(
         datamodule = make_datamodule(cfg, stage)
         datamodule.setup()
         assert datamodule.records is not None
-        info = {k: v for k, v in datamodule.info().items() if k in ("content_sha256", "split_sha256", "splits", "classes", "counts")}
+        info = {
+            k: v
+            for k, v in datamodule.info().items()
+            if k in ("content_sha256", "split_sha256", "splits", "classes", "counts")
+        }
         rows = datamodule.splits[part]
         if not len(rows):
             continue
@@ -123,18 +157,23 @@ def _scored_split(cfg: dict[str, Any], folder: Path, part: str) -> dict[str, flo
     return metrics
 
 
+def _records_of(cfg: dict[str, Any], name: str) -> Records:
+    stages = [stage for stage in stages_of(cfg) if stage["name"] == name]
+    if not stages:
+        task = cfg["task"]["name"]
+        raise BadInput(
+            f"the checkpoint is of stage {name}, which task={task} has not: choose its task, or give data.path"
+        )
+    datamodule = make_datamodule(cfg, stages[0])
+    datamodule.setup()
+    assert datamodule.records is not None
+    return datamodule.records
+
+
 def _some_input(cfg: dict[str, Any], scorer: Scorer) -> list[dict[str, torch.Tensor]]:
     if cfg["data"].get("path"):
-        from astro_lightning.data.records import Records
-
         records = Records.from_table(next(iter(read_input(cfg["data"], scorer))))
     else:
-        stage = [stage for stage in stages_of(cfg) if stage["predicts"]][-1]
-        datamodule = make_datamodule(cfg, stage)
-        datamodule.setup()
-        assert datamodule.records is not None
-        records = datamodule.records
+        records = _records_of(cfg, scorer.members[0].identity["stage"])
     rows = np.arange(min(8, len(records)))
     return list(scorer.batches(scorer.members[0], records, rows))
-
-

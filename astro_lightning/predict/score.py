@@ -31,8 +31,15 @@ class Scorer:
         BadInput: The checkpoint is missing, cut short or not of this framework.
     """
 
-    def __init__(self, path: Path | str, device: str = "cpu", batch_size: int | None = None, precision: str | None = None) -> None:
-        self.path, self.device, self.batch_size, self.precision = Path(path), torch.device(device), batch_size, precision
+    def __init__(
+        self, path: Path | str, device: str = "cpu", batch_size: int | None = None, precision: str | None = None
+    ) -> None:
+        self.path, self.device, self.batch_size, self.precision = (
+            Path(path),
+            torch.device(device),
+            batch_size,
+            precision,
+        )
         self.members: list[Restored] = [restore(file) for file in predicting_checkpoints(self.path)]
         for member in self.members:
             member.module.to(self.device)
@@ -65,10 +72,33 @@ class Scorer:
         """Like `predict_table` for opened records, or for some of their rows."""
         rows = np.arange(len(records)) if rows is None else rows
         members = [self._columns(member, records, rows) for member in self.members]
-        merged = {name: _mean([m[name] for m in members if name in m]) for name in dict.fromkeys(n for m in members for n in m)}
-        columns = {"id": records.flat["id"].take(pa.array(rows)), **{name: _arrow(values) for name, values in merged.items()}}
+        merged = {
+            name: _mean([m[name] for m in members if name in m])
+            for name in dict.fromkeys(n for m in members for n in m)
+        }
+        columns = {
+            "id": records.flat["id"].take(pa.array(rows)),
+            **{name: _arrow(values) for name, values in merged.items()},
+        }
         first = self.members[0]
         return type(first.module).finish(pa.table(columns), first.info)
+
+    @torch.inference_mode()
+    def embed(self, records: Records, rows: np.ndarray | None = None) -> pa.Table:
+        """One vector per object by the first member: vectors of several networks have no common axes.
+
+        Returns:
+            `id` and `embedding`, a fixed-size list of float.
+
+        Raises:
+            BadInput: The task has no embedding.
+        """
+        rows = np.arange(len(records)) if rows is None else rows
+        first = self.members[0]
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16-mixed"):
+            vectors = [_numpy(first.module.embed(self._move(batch))) for batch in self.batches(first, records, rows)]
+        ids = records.flat["id"].take(pa.array(rows))
+        return pa.table({"id": ids, "embedding": _arrow(np.concatenate(vectors))})
 
     def seen_in_training(self, hashes: np.ndarray) -> int:
         """How many objects of these content hashes a member was trained on."""
@@ -102,7 +132,9 @@ def _numpy(values: Tensor | np.ndarray | Sequence[str]) -> np.ndarray:
 
 def _mean(values: list[np.ndarray]) -> np.ndarray:
     # Words and flags cannot be averaged; members that disagree on them settle it in `finish`.
-    return np.mean(values, axis=0, dtype=values[0].dtype) if len(values) > 1 and values[0].dtype.kind == "f" else values[0]
+    return (
+        np.mean(values, axis=0, dtype=values[0].dtype) if len(values) > 1 and values[0].dtype.kind == "f" else values[0]
+    )
 
 
 def _arrow(values: np.ndarray) -> pa.Array:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from astro_lightning.report.style import BAD, BAND_COLOURS, BAND_SYMBOLS, INK, MUTED, canvas, short, styled
 
 _BANDS = tuple(BAND_COLOURS)
+_GAP_DAYS = 60.0  # a season's end
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,9 @@ def _draw(axes: Axes, example: LightCurve) -> None:
             mark = {"marker": symbol, "markersize": 4, "markerfacecolor": filling, "linestyle": "none"}
             axes.plot(example.mjd[part], example.flux[part], color=colour, label=label, **mark)
         if example.reconstruction is not None:
-            axes.plot(example.mjd[band], example.reconstruction[band], "--", color=colour, linewidth=0.9, alpha=0.8)
+            told = band & np.isfinite(example.reconstruction)
+            x, y = _with_gaps(example.mjd[told], example.reconstruction[told])
+            axes.plot(x, y, "--", marker="_", markersize=6, color=colour, linewidth=1.0, alpha=0.9)
     values = example.flux if example.reconstruction is None else np.append(example.flux, example.reconstruction)
     values = values[np.isfinite(values)]
     if len(values):
@@ -106,6 +109,12 @@ def _draw(axes: Axes, example: LightCurve) -> None:
     axes.ticklabel_format(axis="x", useOffset=False, style="plain")
     if example.mjd.size:
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1.04), handletextpad=0.1, borderpad=0, labelspacing=0.2)
+
+
+def _with_gaps(mjd: np.ndarray, flux: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same with NaN wherever nothing is known for longer than `_GAP_DAYS`: no line is drawn there."""
+    gaps = np.flatnonzero(np.diff(mjd) > _GAP_DAYS) + 1
+    return np.insert(mjd, gaps, np.nan), np.insert(flux, gaps, np.nan)
 
 
 def _light_curve(row: dict) -> LightCurve:

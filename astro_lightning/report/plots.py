@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from astro_lightning.report.confusion import class_distribution, confusion_matrix
 from astro_lightning.report.curves import precision_recall_curves, roc_curves
+from astro_lightning.report.embedding import embedding_map
 from astro_lightning.report.learning import learning_curves
 from astro_lightning.report.light_curves import light_curve, light_curve_grid, light_curves
 from astro_lightning.report.mistakes import confident_mistakes, mistakes_chart
@@ -45,7 +46,8 @@ def write_plots(run: RunFolder) -> list[Picture]:
     """
     folder = run.path / "plots"
     folder.mkdir(exist_ok=True)
-    pictures = [*_of_predictions(run, folder), *_of_examples(run, folder), *_of_learning(run, folder)]
+    drawn = (_of_predictions, _of_embedding, _of_examples, _of_learning)
+    pictures = [picture for draw in drawn for picture in draw(run, folder)]
     known = {picture.name for picture in pictures}
     for path in sorted(folder.glob("*.png")):
         if path.stem not in known:
@@ -96,13 +98,28 @@ def _of_predictions(run: RunFolder, folder: Path) -> list[Picture]:
     return pictures
 
 
+def _of_embedding(run: RunFolder, folder: Path) -> list[Picture]:
+    table = run.embedding
+    if table is None or len(table) < 2 or table.schema.field("embedding").type.list_size < 2:
+        return []
+    vectors = table["embedding"].combine_chunks()
+    values = vectors.flatten().to_numpy().reshape(len(table), -1)
+    figure, share = embedding_map(values, np.array(table["label"].to_pylist(), dtype=object))
+    caption = (
+        f"{len(table):,} test objects as the network sees them, in the two directions in which its vectors scatter "
+    )
+    caption += f"most (principal components, {share.sum():.0%} of the variance). "
+    caption += "Classes that overlap here may be apart in the other directions."
+    return [_picture(folder, "embedding", "Map of the test objects", figure, caption)]
+
+
 def _of_examples(run: RunFolder, folder: Path) -> list[Picture]:
     examples = light_curves(run.examples) if run.examples is not None else []
     if not examples:
         return []
     caption = "Observations with their errors, in band colours. "
     if any(e.reconstruction is not None for e in examples):
-        caption += "Dashed: flux as the network reconstructs it; open symbols: observations it was not shown."
+        caption += "Open symbols: observations hidden from the network; dashes: the flux it puts in their place."
     png = folder / "light_curves.png"
     save_png(light_curve_grid(examples), png)
     _write_caption(png, caption)

@@ -54,6 +54,12 @@ class RunFolder:
         path = self.path / "examples" / "light_curves.parquet"
         return pq.read_table(path) if path.exists() else None
 
+    @cached_property
+    def embedding(self) -> pa.Table | None:
+        """`id`, `label` and `embedding` (fixed-size list) of test objects, or None."""
+        path = self.path / "examples" / "embedding.parquet"
+        return pq.read_table(path) if path.exists() else None
+
     @property
     def task(self) -> str:
         """Name of the task."""

@@ -11,7 +11,12 @@ WORDS = ("task=plasticc_finetune", *TINY, "trainer.max_epochs=1", "report=false"
 @pytest.mark.slow
 def test_both_ranks_of_both_jobs_of_a_sweep_have_the_jobs_own_learning_rate(tmp_path):
     finished = astro_lightning(
-        "-m", *WORDS, "trainer=ddp_cpu", "optimizer.lr=1e-3,3e-4", "hydra.sweep.dir=" + str(tmp_path / "sweep"), folder=tmp_path
+        "-m",
+        *WORDS,
+        "trainer=ddp_cpu",
+        "optimizer.lr=1e-3,3e-4",
+        "hydra.sweep.dir=" + str(tmp_path / "sweep"),
+        folder=tmp_path,
     )
     said = re.findall(r"rank (\d) of 2, learning rate (\S+)", finished.stdout + finished.stderr)
     assert sorted(said) == [("0", "0.0003"), ("0", "0.001"), ("1", "0.0003"), ("1", "0.001")]

@@ -112,7 +112,9 @@ def _packet(content: dict[str, Any]) -> Packet:
         plain = cramjam.gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
         cutouts.append(read_cutout(bytes(plain)))
     candidate = content.get("candidate") or content.get("diaSource") or {}
-    identifier = content.get("candid") or candidate.get("candid") or content.get("diaSourceId") or candidate.get("diaSourceId")
+    identifier = (
+        content.get("candid") or candidate.get("candid") or content.get("diaSourceId") or candidate.get("diaSourceId")
+    )
     if identifier is None:
         raise BadInput("the packet has neither candid nor diaSourceId")
     name = content.get("objectId") or content.get("objectid") or candidate.get("diaObjectId") or identifier

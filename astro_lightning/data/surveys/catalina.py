@@ -1,4 +1,4 @@
-"""Catalina Surveys southern periodic variables (Drake et al. 2017, arXiv:1705.05434) and other curves of magnitudes as lists."""
+"""Catalina southern periodic variables (Drake et al. 2017, arXiv:1705.05434) and other lists of magnitudes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +46,9 @@ class Catalina(Survey[Path]):
             with pq.ParquetFile(source) as file:
                 missing = _missing(file.schema_arrow.names)
                 if missing:
-                    raise BadInput(f"{source}: missing column {', '.join(missing)}; found {', '.join(file.schema_arrow.names)}")
+                    raise BadInput(
+                        f"{source}: missing column {', '.join(missing)}; found {', '.join(file.schema_arrow.names)}"
+                    )
                 rows = max(1, int(self.memory_gib * 2**30 / BYTES_PER_OBSERVATION / OBSERVATIONS_PER_OBJECT))
                 first = 0
                 for batch in file.iter_batches(rows):
@@ -69,7 +71,12 @@ class Catalina(Survey[Path]):
                 raise BadInput(f"{file}, row {row}: {name} and mjd differ in length: give one value for each time")
         value = {name: _flat(ragged) / scale for name, (ragged, scale) in lists.items()}
         owner = np.repeat(np.arange(len(lengths)), lengths)
-        good = np.isfinite(value["mjd"]) & np.isfinite(value["mag"]) & (value["mag_err"] > 0) & np.isfinite(value["mag_err"])
+        good = (
+            np.isfinite(value["mjd"])
+            & np.isfinite(value["mag"])
+            & (value["mag_err"] > 0)
+            & np.isfinite(value["mag_err"])
+        )
         order = np.lexsort((value["mjd"], owner))
         order = order[good[order]]
         offsets = np.concatenate([[0], np.cumsum(np.bincount(owner[order], minlength=len(lengths)))])
@@ -82,7 +89,9 @@ class Catalina(Survey[Path]):
             columns["period"] = pa.array(metadata.numbers("period"))
         dtype = {"mjd": np.float64, "mag": np.float32, "mag_err": np.float32}
         arrays = {
-            name: pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), pa.array(value[name][order].astype(kind)))
+            name: pa.LargeListArray.from_arrays(
+                pa.array(offsets, pa.int64()), pa.array(value[name][order].astype(kind))
+            )
             for name, kind in dtype.items()
         }
         return pa.table(columns | arrays)

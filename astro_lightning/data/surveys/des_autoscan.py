@@ -32,7 +32,9 @@ class DesAutoscan(Survey[Path]):
         """Records in the table's order."""
         rows = max(1, int(self.memory_gib * 2**30 / (len(FEATURES) * 16)))
         for batch in pq.ParquetFile(source).iter_batches(batch_size=min(rows, 1_000_000)):
-            values = np.stack([batch[name].cast(pa.float32()).to_numpy(zero_copy_only=False) for name in FEATURES], axis=1)
+            values = np.stack(
+                [batch[name].cast(pa.float32()).to_numpy(zero_copy_only=False) for name in FEATURES], axis=1
+            )
             label = pa.nulls(batch.num_rows, pa.string())
             if "label_artifact" in batch.schema.names:
                 code = batch["label_artifact"].cast(pa.int64())

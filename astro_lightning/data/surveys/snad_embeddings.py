@@ -74,7 +74,9 @@ class SnadEmbeddings(Survey[Path]):
         lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
         bad = np.flatnonzero(~(lengths > 0) | (lengths % self.latent_dims != 0))
         if len(bad):
-            raise BadInput(f"{source.name}: oid {oid[bad[0]]} has {lengths[bad[0]]} values, not a positive multiple of {self.latent_dims}")
+            raise BadInput(
+                f"{source.name}: oid {oid[bad[0]]} has {lengths[bad[0]]} values, not a positive multiple of {self.latent_dims}"
+            )
         return column.cast(pa.list_(pa.float32()))
 
     def _features(self, folder: Path) -> tuple[list[str], Any]:
@@ -94,6 +96,8 @@ def _labels(batch: pa.RecordBatch, source: Path) -> pa.Array:
     values = batch["label"].cast(pa.float64()).to_numpy(zero_copy_only=False)
     bad = np.flatnonzero(~np.isnan(values) & (values != 0) & (values != 1))
     if len(bad):
-        raise BadInput(f"{source.name}: label {values[bad[0]]} in row {bad[0]}: 1 is an artefact, 0 is none, null is not labelled")
+        raise BadInput(
+            f"{source.name}: label {values[bad[0]]} in row {bad[0]}: 1 is an artefact, 0 is none, null is not labelled"
+        )
     names = np.where(np.isnan(values), None, np.where(values == 1, ARTEFACT, OTHER))
     return pa.array(names, pa.string())

@@ -37,7 +37,7 @@ class Spectra(Survey[Source]):
     """Reader of spectra on the grid 3800 + 2 i A (vacuum), flux and inverse variance with a mask of usable pixels.
 
     Reads, alone or mixed in a folder: LAMOST FITS of all releases; SDSS, BOSS and eBOSS FITS, lite and full; China-VO
-    `train_data_*.fits`; Tianchi `index.csv` with one text file each; biendata CSV; Parquet and Feather with lists of 2600.
+    `train_data_*.fits`; Tianchi `index.csv` with one text file each; biendata CSV; Parquet and Feather with lists.
     A single FITS file that cannot be read is skipped with its reason in `skipped` and in the log.
     """
 
@@ -74,10 +74,7 @@ class Spectra(Survey[Source]):
     def chunks(self, source: Source) -> Iterator[pa.Table]:
         """Records with id, label, flux, ivar, mask and what else the form knows."""
         rows = max(1, min(4096, int(self.memory_gib * 2**30 / BYTES_PER_SPECTRUM)))
-        if source.reader is None:
-            tables = self._single(source.files, rows)
-        else:
-            tables = source.reader(source.files[0], rows)
+        tables = source.reader(source.files[0], rows) if source.reader else self._single(source.files, rows)
         for table in tables:
             if "label" in table.column_names and self.classes:
                 index = table.column_names.index("label")

@@ -11,7 +11,17 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.data.surveys.fits_cutout import BLOCK_BYTES, CARD_BYTES, DTYPES
 
 _COLUMN = re.compile(r"(TTYPE|TFORM)(\d+) *= *'([^']*)'")
-_FORMATS = {"L": "i1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8", "P": ">i8", "Q": ">i8,>i8"}
+_FORMATS = {
+    "L": "i1",
+    "B": "u1",
+    "I": ">i2",
+    "J": ">i4",
+    "K": ">i8",
+    "E": ">f4",
+    "D": ">f8",
+    "P": ">i8",
+    "Q": ">i8,>i8",
+}
 
 
 class Hdu:
@@ -64,11 +74,13 @@ class Hdu:
         found: dict[int, dict[str, str]] = {}
         for kind, number, value in _COLUMN.findall(self.header):
             found.setdefault(int(number), {})[kind] = value.strip()
-        fields = []
+        fields: list[Any] = []
         for number in sorted(found):
             form = re.match(r"(\d*)([A-Z])", found[number]["TFORM"])
             if form is None or (form[2] not in _FORMATS and form[2] not in "AX"):
-                raise BadInput(f"column {found[number].get('TTYPE')} has the format {found[number]['TFORM']}, which is not read")
+                raise BadInput(
+                    f"column {found[number].get('TTYPE')} has the format {found[number]['TFORM']}, which is not read"
+                )
             repeat = int(form[1] or 1)
             name = found[number].get("TTYPE", f"COLUMN{number}").upper()
             if form[2] == "A":
@@ -104,7 +116,9 @@ def read_hdus(path: Path) -> list[Hdu]:
         start = position + -(-(end.end() - position) // BLOCK_BYTES) * BLOCK_BYTES
         hdu = Hdu(raw[position : end.start()].decode("latin-1"), raw, start)
         if start + hdu.n_bytes > len(raw):
-            raise BadInput(f"{path}: {hdu.n_bytes} bytes of data are announced and {max(len(raw) - start, 0)} are there: cut short")
+            raise BadInput(
+                f"{path}: {hdu.n_bytes} bytes of data are announced and {max(len(raw) - start, 0)} are there: cut short"
+            )
         hdus.append(hdu)
         position = start + -(-hdu.n_bytes // BLOCK_BYTES) * BLOCK_BYTES
     if not hdus:

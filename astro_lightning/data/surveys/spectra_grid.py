@@ -15,7 +15,7 @@ WAVELENGTH_A = START_A + STEP_A * np.arange(N_PIXELS)
 MIN_COVERED = 0.5
 
 
-def pixel_edges(wavelength_a: NDArray[np.float64]) -> NDArray[np.float64]:
+def pixel_edges(wavelength_a: NDArray[np.floating]) -> NDArray[np.float64]:
     """Edges (L + 1,) of pixels with these ascending centres (L,), half way between neighbours."""
     middle = 0.5 * (wavelength_a[1:] + wavelength_a[:-1])
     first, last = 2 * wavelength_a[0] - middle[0], 2 * wavelength_a[-1] - middle[-1]
@@ -77,25 +77,32 @@ def signal_to_noise(flux: Floats, ivar: Floats) -> Floats:
     return result
 
 
-def spectra_table(flux: Floats, ivar: Floats, columns: Mapping[str, Sequence[Any] | NDArray[Any] | pa.Array]) -> pa.Table:
+def spectra_table(
+    flux: Floats, ivar: Floats, columns: Mapping[str, Sequence[Any] | NDArray[Any] | pa.Array]
+) -> pa.Table:
     """Records of spectra on the common grid.
 
     Args:
         flux: (n, 2600), NaN = not covered.
         ivar: (n, 2600), 0 = bad.
-        columns: `id` and whatever else is known of each object: label, group, survey, subclass, z, zwarning, snr, ra, dec.
+        columns: `id` and what else is known of each object: label, group, survey, subclass, z, zwarning, snr, ra, dec.
 
     Returns:
-        The columns, with `snr` measured where it is not given, and `flux`, `ivar` and `mask` (1 = usable) as fixed-size lists.
+        The columns, `snr` measured where it is not given, and `flux`, `ivar` and `mask` (1 = usable) as fixed-size
+        lists.
     """
     ivar = np.where(np.isfinite(flux) & np.isfinite(ivar), np.maximum(ivar, 0), 0).astype(np.float32)
     n = len(flux)
     given = {name: pa.array(values) if not isinstance(values, pa.Array) else values for name, values in columns.items()}
-    snr = np.asarray(given["snr"].to_numpy(zero_copy_only=False), np.float32) if "snr" in given else np.full(n, np.nan, np.float32)
+    snr = (
+        np.asarray(given["snr"].to_numpy(zero_copy_only=False), np.float32)
+        if "snr" in given
+        else np.full(n, np.nan, np.float32)
+    )
     unknown = ~np.isfinite(snr)
     if unknown.any():
         snr = np.where(unknown, signal_to_noise(flux, ivar), snr).astype(np.float32)
-    lists = {
+    lists: dict[str, NDArray[Any]] = {
         "flux": np.ascontiguousarray(flux, np.float32),
         "ivar": ivar,
         "mask": (ivar > 0).astype(np.uint8),

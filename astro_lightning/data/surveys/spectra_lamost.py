@@ -50,7 +50,10 @@ def lamost_facts(hdus: list[Hdu], path: Path) -> dict[str, Any]:
     first = hdus[0]
     label = str(first.get("CLASS", "") or "").upper()
     ra, dec = first.get("RA"), first.get("DEC")
-    snr = next((v for v in (first.get("SNRR"), first.get("SN_R"), first.get("SNRG"), first.get("SN_G")) if v is not None), np.nan)
+    snr = next(
+        (v for v in (first.get("SNRR"), first.get("SN_R"), first.get("SNRG"), first.get("SN_G")) if v is not None),
+        np.nan,
+    )
     z = first.get("Z", np.nan)
     return {
         "id": path.name.removesuffix(".gz").removesuffix(".fits"),

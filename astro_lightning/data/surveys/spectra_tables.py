@@ -1,4 +1,4 @@
-"""Spectra published as tables: Tianchi (one text file each), biendata (wide CSV), China-VO (FITS images), Parquet or Feather."""
+"""Spectra published as tables: Tianchi (text files), biendata (wide CSV), China-VO (FITS images), Parquet, Feather."""
 
 import csv as text_csv
 from collections.abc import Iterator
@@ -59,11 +59,13 @@ def read_parquet(file: Path, rows: int) -> Iterator[pa.Table]:
 
 def _lists(table: pa.Table, names: dict[str, str], name: str, file: Path) -> np.ndarray:
     if name not in names:
-        raise BadInput(f"{file}: the column {name} is missing: it holds {N_PIXELS} numbers on 3800 + 2 i Angstrom for each spectrum")
+        raise BadInput(f"{file}: the column {name} is missing: it holds {N_PIXELS} numbers on 3800 + 2 i Angstrom each")
     column = table[names[name]].combine_chunks()
     values = column.flatten().to_numpy(zero_copy_only=False)
     if len(values) != N_PIXELS * len(table) or column.null_count:
-        raise BadInput(f"{file}: {name} must hold {N_PIXELS} numbers for each spectrum: resample it to 3800 + 2 i Angstrom first")
+        raise BadInput(
+            f"{file}: {name} must hold {N_PIXELS} numbers for each spectrum: resample it to 3800 + 2 i Angstrom first"
+        )
     return values.reshape(-1, N_PIXELS).astype(np.float32)
 
 
@@ -108,7 +110,9 @@ def read_biendata(file: Path, rows: int) -> Iterator[pa.Table]:
     wanted = [f"FE{i}" for i in range(N_PIXELS)]
     missing = sorted(set(wanted) - set(header))
     if missing:
-        raise BadInput(f"{file}: the column {missing[0]} is missing: {N_PIXELS} flux columns FE0..FE{N_PIXELS - 1} are needed")
+        raise BadInput(
+            f"{file}: the column {missing[0]} is missing: {N_PIXELS} flux columns FE0..FE{N_PIXELS - 1} are needed"
+        )
     # Text first: a repeated header inside the file would stop a numeric parser.
     convert = csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()))
     read = csv.ReadOptions(block_size=max(1 << 20, rows * N_PIXELS * 12))
@@ -127,7 +131,7 @@ def read_biendata(file: Path, rows: int) -> Iterator[pa.Table]:
 
 
 def read_china_vo(file: Path, rows: int) -> Iterator[pa.Table]:
-    """Chunks of the China-VO form: flux [N, 3000] on linspace(3900, 9000, 3000) A and, if labelled, a table objid, label."""
+    """Chunks of the China-VO form: flux [N, 3000] on linspace(3900, 9000, 3000) A and, if labelled, objid and label."""
     hdus = read_hdus(file)
     flux = hdus[0].image()
     if flux.ndim != 2 or flux.shape[1] != len(CHINA_VO_WAVELENGTH_A):

@@ -29,6 +29,7 @@ class Stamps(Survey[Path]):
     Args:
         stamp_px: Side of a stamp in pixels.
         label_column: Column of the table beside an archive that says 1 = real, 0 = bogus.
+        score_column: Column with the probability of being real that another classifier gave, to learn from; never an input.
         band: Which of the ZTF-NEW tables (`zg`, `zr`, `fuse`), or None for all that are there.
         schema: `.avsc` file of Confluent messages.
         **arguments: Of `Survey`.
@@ -41,19 +42,22 @@ class Stamps(Survey[Path]):
         *,
         stamp_px: int = 63,
         label_column: str = "weak_label_real",
+        score_column: str | None = None,
         band: str | None = None,
         schema: str | None = None,
         **arguments: Any,
     ) -> None:
         super().__init__(**arguments)
-        self.stamp_px, self.label_column, self.band = stamp_px, label_column, band
+        self.stamp_px, self.label_column, self.score_column, self.band = stamp_px, label_column, score_column, band
         self.schema = Path(schema) if schema else None
 
     def find(self, path: Path) -> list[Path]:
         """Archives and tables by name; the folder itself where it holds packets."""
         if path.is_file():
             return [path]
-        tables = sorted(file for file in path.rglob("new_*.fits") if (m := FITS_LABEL.search(file.name)) and self._wanted(m))
+        tables = sorted(
+            file for file in path.rglob("new_*.fits") if (m := FITS_LABEL.search(file.name)) and self._wanted(m)
+        )
         if tables:
             return tables
         archives = [file for file in sorted(path.glob("*.npz")) if "triplets" in np.load(file).files]
@@ -85,7 +89,8 @@ class Stamps(Survey[Path]):
     def _from_packets(self, packets: list[Packet]) -> pa.Table:
         stamp = np.stack([np.stack([fit_to(cutout, self.stamp_px) for cutout in packet.cutouts]) for packet in packets])
         ids = pa.array([packet.id for packet in packets], pa.int64())
-        return self._records(ids, pa.array([p.object_id for p in packets]), pa.nulls(len(packets), pa.string()), stamp)
+        group = pa.array([packet.object_id for packet in packets])
+        return self._records(ids, group, pa.nulls(len(packets), pa.string()), np.full(len(packets), np.nan), stamp)
 
     def _archive(self, source: Path, rows: int) -> Iterator[pa.Table]:
         archive = np.load(source)
@@ -93,36 +98,45 @@ class Stamps(Survey[Path]):
             raise BadInput(f"{source.name} has no array `triplets`: it holds {', '.join(archive.files)}")
         stamps = archive["triplets"]
         if stamps.ndim != 4 or CHANNELS not in (stamps.shape[1], stamps.shape[3]):
-            raise BadInput(f"{source.name}: triplets have shape {stamps.shape}: give (n, 3, height, width) or (n, height, width, 3)")
+            raise BadInput(
+                f"{source.name}: triplets have shape {stamps.shape}: give (n, 3, height, width) or (n, height, width, 3)"
+            )
         if stamps.shape[1] != CHANNELS:
             stamps = stamps.transpose(0, 3, 1, 2)
         name = next((name for name in ID_NAMES if name in archive.files), None)
         ids = archive[name].astype(np.int64) if name else np.arange(len(stamps), dtype=np.int64)
-        group, label = self._beside(source, ids if name else None, len(stamps))
+        group, label, score = self._beside(source, ids if name else None, len(stamps))
         for start in range(0, len(stamps), rows):
             part = slice(start, start + rows)
             fitted = fit_to(stamps[part].astype(np.float32), self.stamp_px)
-            yield self._records(pa.array(ids[part]), pa.array(group[part]), pa.array(label[part], pa.string()), fitted)
+            names = pa.array(label[part], pa.string())
+            yield self._records(pa.array(ids[part]), pa.array(group[part]), names, score[part], fitted)
 
-    def _beside(self, source: Path, ids: np.ndarray | None, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """Object and label of each stamp from the table in the same order whose name begins like the archive's."""
+    def _beside(self, source: Path, ids: np.ndarray | None, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Object, label and score of each stamp from the table in the same order whose name begins like the archive's."""
         stem = source.stem.split("_triplets")[0]
         default = (np.arange(n) if ids is None else ids).astype(str)
         for file in sorted(source.parent.glob(f"{stem}*.csv")):
             table = pa.csv.read_csv(file)
             if table.num_rows != n:
-                raise BadInput(f"{file.name} has {table.num_rows} rows, {source.name} {n} stamps: they must be in the same order")
+                raise BadInput(
+                    f"{file.name} has {table.num_rows} rows, {source.name} {n} stamps: they must be in the same order"
+                )
             key = next((name for name in ID_NAMES if name in table.column_names), None)
             # Tables that passed through float64 have lost the last digits of an identifier.
             if ids is not None and key and table[key].type == pa.int64() and not (table[key].to_numpy() == ids).all():
                 raise BadInput(f"{file.name} and {source.name} differ in {key}: they must be in the same order")
-            group = np.array(table["objectId"].to_pylist(), dtype=object) if "objectId" in table.column_names else default
+            group = (
+                np.array(table["objectId"].to_pylist(), dtype=object) if "objectId" in table.column_names else default
+            )
             label = np.full(n, None, dtype=object)
             if self.label_column in table.column_names:
                 values = table[self.label_column].cast(pa.float64()).to_numpy()
                 label = np.where(np.isnan(values), None, np.where(values > 0.5, REAL, BOGUS))
-            return group.astype(str), label
-        return default, np.full(n, None, dtype=object)
+            scored = self.score_column in table.column_names
+            score = table[self.score_column].cast(pa.float64()).to_numpy() if scored else np.full(n, np.nan)
+            return group.astype(str), label, score
+        return default, np.full(n, None, dtype=object), np.full(n, np.nan)
 
     def _table(self, source: Path, rows: int) -> Iterator[pa.Table]:
         match = FITS_LABEL.search(source.name)
@@ -132,11 +146,15 @@ class Stamps(Survey[Path]):
             images = np.asarray(stamps[start : start + rows], dtype=np.float32).transpose(0, 3, 1, 2)
             ids = pa.array([f"{prefix}:{i}" for i in range(start, start + len(images))])
             label = pa.array([match[1] if match else None] * len(images), pa.string())
-            yield self._records(ids, ids, label, fit_to(images, self.stamp_px))
+            yield self._records(ids, ids, label, np.full(len(images), np.nan), fit_to(images, self.stamp_px))
 
-    def _records(self, ids: pa.Array, group: pa.Array, label: pa.Array, stamp: np.ndarray) -> pa.Table:
+    def _records(
+        self, ids: pa.Array, group: pa.Array, label: pa.Array, score: np.ndarray, stamp: np.ndarray
+    ) -> pa.Table:
         flat = pa.FixedSizeListArray.from_arrays(pa.array(stamp.ravel(), pa.float32()), CHANNELS * self.stamp_px**2)
-        return pa.table({"id": ids, "label": label, "group": group, "stamp": flat})
+        return pa.table(
+            {"id": ids, "label": label, "group": group, "score": pa.array(score, pa.float32()), "stamp": flat}
+        )
 
 
 def fit_to(images: np.ndarray, side_px: int) -> np.ndarray:

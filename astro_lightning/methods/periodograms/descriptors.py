@@ -17,7 +17,9 @@ from astro_lightning.methods.periodograms.phase_statistics import (
 TERMS = 6
 PHASES = 48
 
-_SHAPE = tuple(f"share_{k}" for k in range(1, TERMS + 1)) + ("skew", "faint_share", "odd_r2", "dips", "dip_ratio", "dip_gap")
+_SHARES = tuple(f"share_{k}" for k in range(1, TERMS + 1))
+_SHAPE = (*_SHARES, "skew", "faint_share", "odd_r2", "dips", "dip_ratio", "dip_gap")
+WAVE = ("r2", "amplitude", *(f"ratio_{k}1" for k in range(2, 5)), *(f"phi_{k}1" for k in range(2, 5)), *_SHAPE)
 _MERITS = ("r2_1", "r2_2", "r2_3", "r2_4", "r2_6", "log_aov", "order", "smoothness", "sum_power")
 DESCRIPTORS = (
     "log_period", "alias_per_day", "window", "phase_gap",
@@ -61,6 +63,30 @@ def describe_candidates(curves: LightCurves, frequency_per_day: Tensor, power_at
         _shape(fits.coefficients(TERMS)[..., 1:], r2[..., -1]),
         (double_r2 - r2[..., 3])[..., None], _shape(double.coefficients(TERMS)[..., 1:], double_r2),
     ], -1).float()  # fmt: skip
+
+
+def wave(curves: LightCurves, frequency_per_day: Tensor) -> Tensor:
+    """Shape of the folded curve at one frequency each, all six harmonics fitted.
+
+    Args:
+        curves: The light curves.
+        frequency_per_day: Frequencies in cycles a day, shape (curves,).
+
+    Returns:
+        Columns as named in WAVE (phases phi_k - k phi_1 in turns), shape (curves, len(WAVE)), float32.
+    """
+    fits = fit_harmonics(curves, frequency_per_day[:, None], TERMS)
+    r2 = (1 - fits.chi2[..., -1] / fits.chi2_constant.clamp_min(1e-12))[:, 0]
+    coefficient = fits.coefficients(TERMS)[:, 0, 1:]
+    amplitude = torch.hypot(coefficient[:, 0::2], coefficient[:, 1::2])
+    phase = torch.atan2(-coefficient[:, 1::2], coefficient[:, 0::2]) / (2 * torch.pi)
+    order = torch.arange(1, TERMS + 1, device=phase.device)
+    relative = torch.remainder(phase - order * phase[:, :1], 1.0)
+    return torch.cat([
+        r2[:, None], amplitude.square().sum(1, keepdim=True).sqrt(),
+        (amplitude[:, 1:4] / amplitude[:, :1].clamp_min(1e-9)).clamp_max(100.0), relative[:, 1:4],
+        _shape(coefficient, r2),
+    ], 1).float()  # fmt: skip
 
 
 def _shape(coefficient: Tensor, r2: Tensor) -> Tensor:

@@ -26,9 +26,7 @@ class LightCurves:
     valid: Tensor
 
     @classmethod
-    def from_ragged(
-        cls, mjd: np.ndarray, mag: np.ndarray, mag_err: np.ndarray, offsets: np.ndarray
-    ) -> LightCurves:
+    def from_ragged(cls, mjd: np.ndarray, mag: np.ndarray, mag_err: np.ndarray, offsets: np.ndarray) -> LightCurves:
         """Pad curves stored end to end.
 
         Args:

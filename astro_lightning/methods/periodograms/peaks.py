@@ -31,7 +31,10 @@ def significance(power: np.ndarray, best: float) -> float:
 
 
 def agreement(
-    period_d: np.ndarray, other_d: np.ndarray, tolerance: float = 0.05, ratios: tuple[float, ...] = (1, 1 / 2, 2, 1 / 3, 3)
+    period_d: np.ndarray,
+    other_d: np.ndarray,
+    tolerance: float = 0.05,
+    ratios: tuple[float, ...] = (1, 1 / 2, 2, 1 / 3, 3),
 ) -> np.ndarray:
     """True where two periods agree within a relative tolerance, a harmonic ratio between them allowed."""
     ratio = np.asarray(period_d)[..., None] / np.asarray(other_d)[..., None]

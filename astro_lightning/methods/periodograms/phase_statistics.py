@@ -74,7 +74,7 @@ def analysis_of_variance(curves: LightCurves, frequency_per_day: Tensor, phase_b
 
 def _binned(cell: Tensor, cells: int, value: Tensor | None) -> Tensor:
     """Sum of `value` (shape (curves, points); 1 where None) by cell, shape (curves, frequencies, cells)."""
-    curves, frequencies, points = cell.shape
+    curves, frequencies, _ = cell.shape
     row = torch.arange(curves * frequencies, device=cell.device).view(curves, frequencies, 1) * cells
     weight = None if value is None else value[:, None].expand(cell.shape).reshape(-1)
     total = torch.bincount((cell + row).view(-1), weight, minlength=curves * frequencies * cells)

@@ -141,5 +141,5 @@ def jitter_extinction(
 def jitter_photoz(photoz: np.ndarray, photoz_err: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
     """Photo-z moved by a normal draw of `strength` errors, at least 0.001; zero (Galactic) and unknown stay."""
     known = (photoz > 0) & np.isfinite(photoz_err)
-    moved = photoz + strength * np.where(known, photoz_err, 0.0) * rng.normal(size=len(photoz))
+    moved = photoz + strength * photoz_err * rng.normal(size=len(photoz))
     return np.where(known, np.maximum(moved, SMALLEST_PHOTOZ), photoz)

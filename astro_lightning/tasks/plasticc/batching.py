@@ -1,8 +1,7 @@
-"""Which observations make up a batch: cuts, joined bands, pairs of views, buckets of similar length."""
+"""Which observations make up a batch: cuts, joined bands, pairs of views."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -140,59 +139,6 @@ def two_views(
     first = np.where(by_time[owner], in_time, in_bands) ^ swap[owner]
     views = curves.keep(first), curves.keep(~first)
     return *views, (views[0].lengths > 0) & (views[1].lengths > 0)
-
-
-def bucket_batches(
-    lengths: np.ndarray,
-    rng: np.random.Generator | None,
-    batch_size: int | None = None,
-    tokens_per_batch: int | None = None,
-    pool_batches: int = 50,
-) -> list[np.ndarray]:
-    """Rows in batches of similar length, each row once.
-
-    Args:
-        lengths: (N,) length of each row.
-        rng: shuffles rows into pools, which are sorted by length and cut, then the batches; None sorts all rows.
-        batch_size: rows in a batch (the last of a pool may be smaller).
-        tokens_per_batch: instead, most tokens in a batch with its padding; a longer row is a batch of its own.
-        pool_batches: batches in a pool: more means less padding and less randomness.
-
-    Returns:
-        Arrays of row indices.
-    """
-    lengths = np.maximum(np.asarray(lengths), 1)
-    if (batch_size is None) == (tokens_per_batch is None):
-        raise BadInput("batch_size, tokens_per_batch: give exactly one of them")
-    if min(filter(None, (batch_size, tokens_per_batch)), default=0) < 1:
-        raise BadInput("batch_size, tokens_per_batch: must be at least 1")
-    rows = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
-    pool = max(1, len(rows))
-    if rng is not None:
-        rows_of_batch = batch_size or max(1, int(tokens_per_batch / lengths.mean())) if len(rows) else 1
-        pool = pool_batches * rows_of_batch
-    batches = [
-        batch
-        for start in range(0, len(rows), pool)
-        for batch in _cut(rows[start : start + pool], lengths, batch_size, tokens_per_batch)
-    ]
-    return batches if rng is None else [batches[i] for i in rng.permutation(len(batches))]
-
-
-def _cut(
-    rows: np.ndarray, lengths: np.ndarray, batch_size: int | None, tokens_per_batch: int | None
-) -> Iterator[np.ndarray]:
-    rows = rows[np.argsort(lengths[rows], kind="stable")]
-    start = 0
-    while start < len(rows):
-        size = batch_size
-        if size is None:
-            # the longest of the first n rows is the n-th
-            candidates = lengths[rows[start : start + tokens_per_batch]]
-            padded = candidates * np.arange(1, len(candidates) + 1)
-            size = max(1, int(np.searchsorted(padded, tokens_per_batch, side="right")))
-        yield rows[start : start + size]
-        start += size
 
 
 def _random_rank(curves: LightCurves, rng: np.random.Generator) -> np.ndarray:

@@ -59,7 +59,7 @@ class PlasticcBert(nn.Module):
         self.segment = nn.Embedding(2, d_model) if segments else None
         self.norm = nn.LayerNorm(d_model)
         self.dropout = nn.Dropout(dropout)
-        self.encoder = Encoder(n_layers, d_model, n_heads, head_dim, 4 * d_model, dropout, norm_first=False)
+        self.encoder = Encoder(n_layers, d_model, n_heads, head_dim, 4 * d_model, dropout, dropout, norm_first=False)
         self.reconstruction = TokenDecoder(d_model)
         self.apply(init_weights)
 

@@ -61,10 +61,7 @@ class CurveBatches:
         metadata = {name: values[rows] for name, values in self.metadata.items()}
         if self.augment is not None:
             curves, metadata = self.augment(curves, metadata, rng)
-        if self.pretrain:
-            batch = self._pretraining(curves, metadata, rng)
-        else:
-            batch = self._tokens(curves, metadata, rng)
+        batch = (self._pretraining if self.pretrain else self._tokens)(curves, metadata, rng)
         batch["row"] = torch.from_numpy(np.asarray(rows))
         batch["target"] = torch.from_numpy(self.targets[rows])
         return batch
@@ -80,7 +77,9 @@ class CurveBatches:
             if longest and self.train:
                 curves, _ = batching.limit_lengths(curves, longest, rng)
             return self.tokenizer(curves, metadata, rng if self.train else None)
-        form = {"one_band": batching.one_band, "pair": batching.pair, "all_bands": batching.all_bands}[self.settings["batching"]]
+        form = {"one_band": batching.one_band, "pair": batching.pair, "all_bands": batching.all_bands}[
+            self.settings["batching"]
+        ]
         batch, lost = form(curves, rng, mjd_origin=self.first_mjd)
         if (lost.curves_cut or lost.observations_outside_days) and not self._warned:
             self._warned = True
@@ -136,7 +135,7 @@ class CurvesData(RecordsData):
         mjd, _ = records.ragged["mjd"].take(train)
         if not len(mjd):
             raise BadInput("the training split holds no observation: check the photometry of the survey")
-        origin = 59575.0 if 59570.0 < mjd.min() and mjd.max() < 60780.0 else float(np.floor(mjd.min()))
+        origin = 59575.0 if mjd.min() > 59570.0 and mjd.max() < 60780.0 else float(np.floor(mjd.min()))
         return {
             "tokenizer": self.tokenizer,
             "augment": self.augment,
@@ -163,11 +162,11 @@ class PretrainData(CurvesData):
 
     def rows(self, records: Records) -> dict[str, np.ndarray]:
         """Labelled objects by the split of the later stages, unlabelled ones into train and val."""
-        labels, groups = records.labels, records.groups
+        labels, groups = records.labels, self.groups(records)
         has_label = np.array([label is not None for label in labels])
         known, unknown = np.flatnonzero(has_label), np.flatnonzero(~has_label)
         none = np.empty(0, dtype=np.int64)
-        parts = {part: none for part in ("train", "val", "calibration", "test")}
+        parts = dict.fromkeys(("train", "val", "calibration", "test"), none)
         if len(known):
             parts |= {
                 part: known[rows]

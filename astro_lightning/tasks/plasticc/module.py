@@ -1,17 +1,25 @@
 """The two modules of PLAsTiCC: pretraining without labels, fine-tuning with few."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from astro_lightning.core.build import build
 from astro_lightning.core.checkpoint import read_checkpoint
+from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
+from astro_lightning.core.metrics import probabilities
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
+from astro_lightning.tasks.plasticc.examples import embed_test_objects, predict_examples, reconstruct_examples
+from astro_lightning.tasks.plasticc.masking import IGNORED
+from astro_lightning.tasks.plasticc.metric import weighted_log_loss
 from astro_lightning.tasks.plasticc.network import Classifier, Pretrainer
 from astro_lightning.tasks.plasticc.objectives import ClassificationLoss
 
@@ -69,9 +77,18 @@ class PretrainModule(TaskModule):
         return {"embedding": self.embed(batch)}
 
     def embed(self, batch: Batch) -> Tensor:
-        """One vector (B, d) for each object."""
+        """One vector (B, d) for each object, from the whole light curve: what a batch hides is shown again."""
         assert self.network is not None
-        return self.network.backbone.embed(batch)  # type: ignore[union-attr, operator]
+        seen = {name: value for name, value in batch.items() if name != "masked"}
+        if "labels" in batch:
+            seen["tokens"] = torch.where(batch["labels"] == IGNORED, batch["tokens"], batch["labels"])
+        return self.network.backbone.embed(seen)  # type: ignore[union-attr, operator]
+
+    def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
+        """Draws on validation objects what the network makes of hidden observations."""
+        if self.trainer.is_global_zero and best.exists():
+            reconstruct_examples(best, datamodule, folder, self.trainer.strategy.root_device)
+        return {}
 
     def _step(self, batch: Batch, part: str) -> Tensor:
         assert self.network is not None
@@ -79,7 +96,9 @@ class PretrainModule(TaskModule):
         weights = {"masked": self.hparams["masked_weight"], "same_source": self.hparams["same_source_weight"]}
         loss = torch.stack([weights[name] * value for name, value in losses.items()]).sum()
         logged = {f"{part}/loss": loss, **{f"{part}/{name}_loss": value for name, value in losses.items()}}
-        self.log_dict(logged, batch_size=len(batch["row"]), prog_bar=True, on_epoch=part == "val", sync_dist=part == "val")
+        self.log_dict(
+            logged, batch_size=len(batch["row"]), prog_bar=True, on_epoch=part == "val", sync_dist=part == "val"
+        )
         return loss
 
 
@@ -130,6 +149,27 @@ class FinetuneModule(TaskModule):
         assert self.network is not None
         return self.network.backbone.embed(batch)  # type: ignore[union-attr, operator]
 
+    def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
+        """Example light curves with their predicted classes, and the embeddings of test objects, for the report."""
+        if self.trainer.is_global_zero and best.exists():
+            device = self.trainer.strategy.root_device
+            predict_examples(best, datamodule, folder, device)
+            embed_test_objects(best, datamodule, folder, device)
+        return {}
+
+    @classmethod
+    def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:
+        """The usual metrics, and the contest's where the classes are PLAsTiCC's targets."""
+        metrics, classes = super().score(predictions, info), info["classes"]
+        if metrics and all(name.isdigit() for name in classes):
+            labels = np.array(predictions["label"].to_pylist(), dtype=object)
+            known = np.isin(labels, classes)
+            target = np.array([classes.index(label) for label in labels[known]])
+            metrics["weighted_log_loss"] = weighted_log_loss(
+                probabilities(predictions, classes)[known], target, classes
+            )
+        return metrics
+
     def groups(self) -> list[dict[str, Any]]:
         """Head at the full rate, encoder layers decayed from the top, everything below them decayed once more."""
         assert self.network is not None
@@ -141,7 +181,9 @@ class FinetuneModule(TaskModule):
             above = 0
             if name.startswith("backbone.encoder.layers."):
                 above = depth - int(name.split(".")[3])
-            elif name.startswith("backbone.") and not name.startswith(("backbone.pool", "backbone.merge", "backbone.encoder.norm")):
+            elif name.startswith("backbone.") and not name.startswith(
+                ("backbone.pool", "backbone.merge", "backbone.encoder.norm")
+            ):
                 above = depth + 1
             groups.setdefault((self.hparams["layer_decay"] ** above, parameter.ndim > 1), []).append(parameter)
         return [
@@ -161,4 +203,6 @@ def load_backbone(backbone: nn.Module, path: Path) -> None:
     try:
         backbone.load_state_dict(weights)
     except RuntimeError as error:
-        raise BadInput(f"backbone {path} is another network than model=...: {str(error).splitlines()[-1].strip()}") from error
+        raise BadInput(
+            f"backbone {path} is another network than model=...: {str(error).splitlines()[-1].strip()}"
+        ) from error

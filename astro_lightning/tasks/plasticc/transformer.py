@@ -79,7 +79,7 @@ class PlasticcTransformer(nn.Module):
         d_model: width.
         n_layers: encoder layers.
         n_heads: attention heads; must divide d_model, and into an even width with `rotary`.
-        dropout: on embeddings, attention weights and both residual branches.
+        dropout: on embeddings and both residual branches.
         n_bands: bands of the survey.
         n_metadata: metadata values of an object.
         n_frequencies: learned frequencies of time.
@@ -117,7 +117,7 @@ class PlasticcTransformer(nn.Module):
         self.cls = nn.Parameter(torch.empty(d_model))
         self.mask_vector = nn.Parameter(torch.empty(d_model))
         self.dropout = nn.Dropout(dropout)
-        self.encoder = Encoder(n_layers, d_model, n_heads, head_dim, 4 * d_model, dropout, norm_first=True)
+        self.encoder = Encoder(n_layers, d_model, n_heads, head_dim, 4 * d_model, dropout, 0.0, norm_first=True)
         self.pool = AttentionPool(d_model)
         self.merge = nn.Linear(2 * d_model, d_model)
         self.reconstruction = nn.Sequential(nn.Linear(d_model, d_model), nn.GELU(), nn.Linear(d_model, 2))
@@ -138,10 +138,10 @@ class PlasticcTransformer(nn.Module):
         x = torch.where(masked[..., None], self.mask_vector, self.features(batch["features"]))
         x = x + self.time(batch["time"]) + self._band(batch)
         extra = torch.cat(
-            (self.cls.expand(len(x), 1, -1), self.metadata(batch["metadata"], batch["metadata_known"])), dim=1
+            (self.cls.expand(x.shape[0], 1, -1), self.metadata(batch["metadata"], batch["metadata_known"])), dim=1
         )
         n_extra = extra.shape[1]
-        mask = torch.cat((batch["mask"].new_ones(len(x), n_extra), batch["mask"]), dim=1)
+        mask = torch.cat((batch["mask"].new_ones(x.shape[0], n_extra), batch["mask"]), dim=1)
         x = self.dropout(torch.cat((extra, x), dim=1))
         states = self.encoder(x, mask, self._rotation(batch["time"], n_extra) if self.rotary else None)
         pooled = self.merge(torch.cat((states[:, 0], self.pool(states, mask)), dim=-1))

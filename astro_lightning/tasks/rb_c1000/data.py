@@ -1,5 +1,6 @@
 """Stamps or features as batches, and the data module of a stage of the labelling loop."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch, Key
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
+from astro_lightning.data.splits import folds_by_group
 from astro_lightning.methods.active_learning import trim_to_share
 from astro_lightning.tasks.rb_c1000.preprocess import preprocess, turn
+from astro_lightning.tasks.rb_c1000.stamp_features import N_STAMP_FEATURES, stamp_features
 
 ROLES = ("its", "als", "ssls", "random", "full")
 CHANNELS = 3
@@ -35,11 +38,15 @@ class RealBogusBatches:
         self.targets = np.array([classes.get(label, -1) for label in records.labels])
         self.soft = np.where(self.targets < 0, 0.5, self.targets).astype(np.float32)
         self.weight = np.ones(len(records), dtype=np.float32)
-        if train and info.get("pseudo"):
-            rows, soft, weight = read_pseudo(Path(info["pseudo"]), records)
-            self.soft[rows], self.weight[rows] = soft, weight
-            # The truth of a pool object is not ours to see: hard metrics of training follow the pseudo label.
-            self.targets[rows] = (soft > 0.5).astype(self.targets.dtype)
+        if train and info.get("learn_score"):
+            score = records.column("score", np.nan)
+            self.soft = np.where(np.isfinite(score), score, self.soft).astype(np.float32)
+        for name in ("selected", "pseudo") if train else ():
+            if info.get(name):
+                rows, soft, weight = read_given(Path(info[name]), records)
+                self.soft[rows], self.weight[rows] = soft, weight
+                # The truth of a pool object is not ours to see: metrics of training follow the label that was given.
+                self.targets[rows] = (soft > 0.5).astype(self.targets.dtype)
 
     def __getitem__(self, key: Key) -> Batch:
         rows, seed = np.asarray(key[0]), key[1]
@@ -49,7 +56,7 @@ class RealBogusBatches:
             "soft": torch.from_numpy(self.soft[rows]),
             "weight": torch.from_numpy(self.weight[rows]),
         }
-        if "stamp" in self.records.fixed:
+        if "stamp" in self.records.fixed and not self.info["stamp_features"]:
             batch["stamp"] = self.stamps(rows, np.random.default_rng(seed))
         else:
             batch["features"] = torch.from_numpy(self.features(rows))
@@ -57,9 +64,7 @@ class RealBogusBatches:
 
     def stamps(self, rows: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
         """Preprocessed stamps (n, 3, side, side), turned and mirrored together while training."""
-        flat = self.records.fixed["stamp"][rows]
-        side = int(round((flat.shape[1] / CHANNELS) ** 0.5))
-        x = torch.from_numpy(preprocess(flat.reshape(-1, CHANNELS, side, side), self.info["preprocess"], self.info["side_px"]))
+        x = torch.from_numpy(preprocess(pixels(self.records, rows), self.info["preprocess"], self.info["side_px"]))
         if not self.train:
             return x
         # A few groups with one turn each cost less than a turn for every stamp.
@@ -72,7 +77,10 @@ class RealBogusBatches:
 
     def features(self, rows: np.ndarray) -> np.ndarray:
         """Features as they are (`quantiles` is None), or on the unit normal scale of the training objects with a flag for each missing one."""
-        values = np.array(self.records.fixed["features"][rows], dtype=np.float32)
+        if self.info["stamp_features"]:
+            values = stamp_features(pixels(self.records, rows))
+        else:
+            values = np.array(self.records.fixed["features"][rows], dtype=np.float32)
         if self.info.get("quantiles") is None:
             return values
         grid = np.asarray(self.info["quantiles"])
@@ -99,7 +107,8 @@ class LoopData(RecordsData):
         side_px: Crop stamps to this side; null = as they are.
         unit_normal: Bring features to the unit normal scale (networks need it, trees do not).
         selected: File of the selected objects with their labels.
-        pseudo: File of the pseudo labels.
+        pseudo: File of the pseudo labels to train on.
+        committee: File of the pseudo labels that this stage's own are averaged with.
         earlier: File of the earlier stages' scores.
         **shared: See `RecordsData`.
     """
@@ -118,6 +127,7 @@ class LoopData(RecordsData):
         unit_normal: bool = False,
         selected: str | None = None,
         pseudo: str | None = None,
+        committee: str | None = None,
         earlier: str | None = None,
         **shared: Any,
     ) -> None:
@@ -127,7 +137,7 @@ class LoopData(RecordsData):
         self.role, self.n_labelled, self.n_pool, self.n_select = role, n_labelled, n_pool, n_select
         self.val_share, self.share_tolerance = val_share, share_tolerance
         self.preprocess, self.side_px, self.unit_normal = preprocess, side_px, unit_normal
-        self.selected, self.pseudo, self.earlier = selected, pseudo, earlier
+        self.selected, self.pseudo, self.committee, self.earlier = selected, pseudo, committee, earlier
 
     @classmethod
     def dataset(cls, records: Records, info: Mapping[str, Any], train: bool = False) -> RealBogusBatches:
@@ -136,7 +146,9 @@ class LoopData(RecordsData):
 
     def rows(self, records: Records) -> dict[str, np.ndarray]:
         """The loop's sets: `train` of this stage, fixed `val` and `test`, and what remains of the `pool`."""
-        sets = loop_sets(records.groups, self.data["split"]["test"], self.n_labelled, self.n_pool, self.val_share, self.data["split_seed"])
+        sets = loop_sets(
+            records.groups, self.data["split"]["test"], self.n_labelled, self.n_pool, self.val_share, self.data["split_seed"]
+        )
         rng = np.random.default_rng([self.data["split_seed"], 1])
         pool, extra = sets["pool"], np.empty(0, dtype=np.int64)
         if self.role == "random":
@@ -144,29 +156,91 @@ class LoopData(RecordsData):
         elif self.role == "full":
             extra = pool
         elif self.selected:
-            extra = rows_of(records, pq.read_table(self.selected)["id"].to_numpy())
+            extra = read_given(Path(self.selected), records)[0]
         pool = np.setdiff1d(pool, extra)
         if self.share_tolerance is not None and self.role in ("als", "ssls"):
             real = records.labels == "real"
             extra = extra[trim_to_share(real[extra].astype(int), real[sets["train"]].mean(), self.share_tolerance, rng)]
-        believed = read_pseudo(Path(self.pseudo), records)[0] if self.pseudo else np.empty(0, dtype=np.int64)
+        believed = read_given(Path(self.pseudo), records)[0] if self.pseudo else np.empty(0, dtype=np.int64)
         train = np.sort(np.concatenate([sets["train"], extra, believed]))
         return {"train": train, "val": sets["val"], "calibration": np.empty(0, dtype=np.int64), "test": sets["test"], "pool": pool}
 
+    def labelled_targets(self) -> np.ndarray:
+        """Class numbers of the training objects that an expert labelled."""
+        assert self.records is not None
+        believed = read_given(Path(self.pseudo), self.records)[0] if self.pseudo else np.empty(0, dtype=np.int64)
+        batches = self._datasets[True]
+        return batches.targets[np.setdiff1d(self.splits["train"], believed)]  # type: ignore[attr-defined]
+
     def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
         """Scales of the training features; the files that shape training batches; earlier stages' scores."""
-        import json
-
-        info: dict[str, Any] = {"preprocess": self.preprocess, "side_px": self.side_px, "pseudo": self.pseudo, "role": self.role}
+        info: dict[str, Any] = {"preprocess": self.preprocess, "side_px": self.side_px, "role": self.role}
+        info |= {"stamp_features": False, "selected": self.selected, "pseudo": self.pseudo}
         info["earlier"] = json.loads(Path(self.earlier).read_text()) if self.earlier else {}
         if "features" in records.fixed:
             values = np.array(records.fixed["features"][train], dtype=np.float64)
             info |= quantile_scale(values) if self.unit_normal else {"quantiles": None}
             info["n_features"] = values.shape[1] + (len(info["may_miss"]) if self.unit_normal else 0)
         else:
-            side = int(round((records.fixed["stamp"].shape[1] / CHANNELS) ** 0.5))
-            info["stamp_px"] = self.side_px or side
+            info["stamp_px"] = self.side_px or pixels(records, train[:1]).shape[-1]
         return info
+
+
+class FoldData(RecordsData):
+    """Stamps with one fold of objects held out, for an ensemble of cross-validation.
+
+    Args:
+        fold: Number of the test fold.
+        n_folds: How many.
+        stamp_features: Give `stamp_features` instead of pixels.
+        learn_score: Learn the records' `score` (another classifier's probability) instead of the labels made from it.
+        preprocess: Of pixels, see `preprocess`.
+        side_px: Crop stamps to this side; null = as they are.
+        **shared: See `RecordsData`.
+    """
+
+    def __init__(
+        self,
+        *,
+        fold: int,
+        n_folds: int = 5,
+        stamp_features: bool = True,
+        learn_score: bool = False,
+        preprocess: str = "robust",
+        side_px: int | None = None,
+        **shared: Any,
+    ) -> None:
+        super().__init__(**shared)
+        self.fold, self.n_folds, self.learn_score = fold, n_folds, learn_score
+        self.stamp_features, self.preprocess, self.side_px = stamp_features, preprocess, side_px
+
+    @classmethod
+    def dataset(cls, records: Records, info: Mapping[str, Any], train: bool = False) -> RealBogusBatches:
+        """Batches of these records."""
+        return RealBogusBatches(records, info, train)
+
+    def rows(self, records: Records) -> dict[str, np.ndarray]:
+        """Fold `fold` is the test set, a tenth of the next fold's groups the validation set."""
+        part = folds_by_group(records.groups, records.labels, 10 * self.n_folds, self.data["split_seed"])
+        fold = part % self.n_folds
+        val = part == (self.fold + 1) % self.n_folds
+        none = np.empty(0, dtype=np.int64)
+        train = np.flatnonzero((fold != self.fold) & ~val)
+        return {"train": train, "val": np.flatnonzero(val), "calibration": none, "test": np.flatnonzero(fold == self.fold), "pool": none}
+
+    def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
+        """What shapes a batch."""
+        side = self.side_px or pixels(records, train[:1]).shape[-1]
+        sizes = {"n_features": N_STAMP_FEATURES} if self.stamp_features else {"stamp_px": side}
+        chosen = {"preprocess": self.preprocess, "side_px": self.side_px, "learn_score": self.learn_score}
+        return {**sizes, **chosen, "stamp_features": self.stamp_features, "quantiles": None, "earlier": {}}
+
+
+def pixels(records: Records, rows: np.ndarray) -> np.ndarray:
+    """Stamps (n, 3, side, side) of these rows."""
+    flat = records.fixed["stamp"][rows]
+    side = int(round((flat.shape[1] / CHANNELS) ** 0.5))
+    return flat.reshape(-1, CHANNELS, side, side)
 
 
 def loop_sets(
@@ -209,8 +283,8 @@ def rows_of(records: Records, ids: np.ndarray) -> np.ndarray:
     return np.array([where[identifier] for identifier in ids.tolist()], dtype=np.int64)
 
 
-def read_pseudo(path: Path, records: Records) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows, probabilities of the second class and weights of a file of pseudo labels."""
+def read_given(path: Path, records: Records) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, probabilities of the second class and weights in a file of labels that an expert or a model gave."""
     table = pq.read_table(path)
     return rows_of(records, table["id"].to_numpy()), table["soft"].to_numpy(), table["weight"].to_numpy()
 

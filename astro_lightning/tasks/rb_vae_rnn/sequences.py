@@ -1,21 +1,27 @@
 """Sequences of frame embeddings as batches, and their data module."""
 
+import hashlib
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch, Key
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
+from astro_lightning.data.surveys.snad_embeddings import SnadEmbeddings
 from astro_lightning.tasks.rb_vae_rnn.folds import fold_numbers, fold_split
+from astro_lightning.tasks.rb_vae_rnn.frames import normalise, take_frames
 from astro_lightning.tasks.rb_vae_rnn.pooling import pool_all, pooled_names
 
+# A dimension that varies less than this carries nothing; scaled to unit variance it would be noise.
+DEAD = 0.03
 INPUTS = ("mu", "logvar", "deviation", "step")
 
 
@@ -23,7 +29,8 @@ class SequenceBatches:
     """Batches of flat frames with offsets, and features of the objects.
 
     Args:
-        records: With ragged `mu` and `logvar`, and `features` where light-curve features are used.
+        records: With ragged `mu` and `logvar`, and `features` where light-curve features are used; or with ragged `frames`, which
+            a network with an encoder takes.
         info: `inputs`, `latent_dims`, `max_frames`, `pooled`, `lightcurves` and the statistics of the training frames.
         train: Draw at most `max_frames` frames of each object at random.
     """
@@ -41,6 +48,9 @@ class SequenceBatches:
         rows, seed = key
         rows = np.asarray(rows)
         batch: Batch = {"row": torch.from_numpy(rows), "target": torch.from_numpy(self.targets[rows])}
+        if "frames" in self.records.ragged:
+            pictures, offsets = take_frames(self.records, rows)
+            return batch | {"pixels": torch.from_numpy(normalise(pictures)[0]), "offsets": torch.from_numpy(offsets)}
         if self.info["inputs"]:
             frames, offsets = self.frames(rows, np.random.default_rng(seed))
             batch |= {"frames": torch.from_numpy(frames), "offsets": torch.from_numpy(offsets)}
@@ -51,26 +61,14 @@ class SequenceBatches:
 
     def frames(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Inputs (total_frames, n_inputs) of these objects and offsets (n + 1,)."""
-        d, info = self.info["latent_dims"], self.info
+        d = self.info["latent_dims"]
         mu, offsets = self.records.ragged["mu"].take(rows)
         logvar, _ = self.records.ragged["logvar"].take(rows)
         offsets = offsets // d
-        mu = (mu.reshape(-1, d).astype(np.float32) - info["mu_mean"]) / info["mu_std"]
-        parts = {"mu": mu}
-        if "logvar" in info["inputs"]:
-            parts["logvar"] = (logvar.reshape(-1, d) - info["logvar_mean"]) / info["logvar_std"]
-        if "deviation" in info["inputs"]:
-            middle = np.stack([np.median(mu[a:b], axis=0) for a, b in zip(offsets[:-1], offsets[1:])])
-            parts["deviation"] = mu - np.repeat(middle, np.diff(offsets), axis=0)
-        if "step" in info["inputs"]:
-            step = np.zeros_like(mu)
-            step[1:] = np.abs(np.diff(mu, axis=0))
-            step[offsets[:-1]] = 0
-            parts["step"] = step
-        frames = np.concatenate([parts[name] for name in info["inputs"]], axis=1).astype(np.float32)
-        if not self.train or not info["max_frames"]:
+        frames = frame_inputs(mu.reshape(-1, d), logvar.reshape(-1, d), offsets, self.info)
+        if not self.train or not self.info["max_frames"]:
             return frames, offsets
-        return draw_frames(frames, offsets, info["max_frames"], rng)
+        return draw_frames(frames, offsets, self.info["max_frames"], rng)
 
 
 class SequenceData(RecordsData):
@@ -86,6 +84,8 @@ class SequenceData(RecordsData):
         pooled: Statistics of the sequence as object features.
         lightcurves: Light-curve features as object features.
         max_frames: Frames drawn of a training object; null = all.
+        embeddings: File of embeddings that an autoencoder made of this survey's frames; null = the survey holds embeddings.
+        latent_dims: Latent dimensions of the embeddings.
         **shared: See `RecordsData`.
     """
 
@@ -101,10 +101,13 @@ class SequenceData(RecordsData):
         pooled: bool = False,
         lightcurves: bool = False,
         max_frames: int | None = None,
+        embeddings: str | None = None,
+        latent_dims: int = 8,
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
         self.fold, self.n_folds, self.protocol, self.fold_seed, self.val_share = fold, n_folds, protocol, fold_seed, val_share
+        self.embeddings, self.latent_dims = embeddings, latent_dims
         self.settings = {
             "inputs": list(inputs or []),
             "pooled": pooled,
@@ -134,13 +137,13 @@ class SequenceData(RecordsData):
 
     def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
         """Scales of the training frames and features, and how the folds were made."""
-        d = int(self.data.get("reader", {}).get("latent_dims") or 8)
+        d = self.latent_dims
         info: dict[str, Any] = {**self.settings, "latent_dims": d}
         info |= {"protocol": self.protocol, "n_folds": self.n_folds, "fold_seed": self.fold_seed, "folds": self.fold is not None}
         for name in ("mu", "logvar"):
             values, _ = records.ragged[name].take(train)
             values = values.reshape(-1, d).astype(np.float64)
-            info |= {f"{name}_mean": values.mean(0).tolist(), f"{name}_std": (values.std(0) + 1e-6).tolist()}
+            info |= {f"{name}_mean": values.mean(0).tolist(), f"{name}_std": np.where(values.std(0) > DEAD, values.std(0), 1.0).tolist()}
         features = object_features(records, info)
         if features is not None:
             values = squash(features[train])
@@ -152,6 +155,35 @@ class SequenceData(RecordsData):
             names = pooled_names(d) if info["pooled"] else []
             info["feature_names"] = names + [f"lightcurve_{i}" for i in range(features.shape[1] - len(names))]
         return info
+
+    def _tables(self) -> Iterator[pa.Table]:
+        if not self.embeddings:
+            return super()._tables()
+        return SnadEmbeddings(latent_dims=self.latent_dims).read(Path(self.embeddings), part=self.part)
+
+    def records_folder(self) -> Path:
+        """Embeddings of one autoencoder are its own records."""
+        if not self.embeddings:
+            return super().records_folder()
+        digest = hashlib.sha256(Path(self.embeddings).read_bytes()).hexdigest()[:16]
+        return self.cache / "records" / f"embeddings-{digest}"
+
+
+def frame_inputs(mu: np.ndarray, logvar: np.ndarray, offsets: np.ndarray, info: Mapping[str, Any]) -> np.ndarray:
+    """What a network sees of each frame, (total_frames, n_inputs), from posteriors (total_frames, latent_dims)."""
+    mu = (mu.astype(np.float32) - info["mu_mean"]) / info["mu_std"]
+    parts = {"mu": mu}
+    if "logvar" in info["inputs"]:
+        parts["logvar"] = (logvar - info["logvar_mean"]) / info["logvar_std"]
+    if "deviation" in info["inputs"]:
+        middle = np.stack([np.median(mu[a:b], axis=0) for a, b in zip(offsets[:-1], offsets[1:])])
+        parts["deviation"] = mu - np.repeat(middle, np.diff(offsets), axis=0)
+    if "step" in info["inputs"]:
+        step = np.zeros_like(mu)
+        step[1:] = np.abs(np.diff(mu, axis=0))
+        step[offsets[:-1]] = 0
+        parts["step"] = step
+    return np.concatenate([parts[name] for name in info["inputs"]], axis=1).astype(np.float32)
 
 
 def object_features(records: Records, info: Mapping[str, Any]) -> np.ndarray | None:

@@ -5,6 +5,8 @@ from typing import Any
 
 from astro_lightning.data.errors import BadInput
 
+ENCODED = "astro_lightning.tasks.rb_vae_rnn.encoded.EncodedModule"
+
 
 def fold_stages(cfg: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """One stage for each head and fold, all predicting: heads of one fold are averaged on its test objects.
@@ -36,3 +38,27 @@ def head_stage(task: Mapping[str, Any], name: str, k: int) -> dict[str, Any]:
     head = task["head"][name]
     shared = {key: task[key] for key in ("n_folds", "protocol", "fold_seed", "lightcurves")}
     return {**head, "datamodule": {**head["datamodule"], **shared, "fold": k}, "predicts": True}
+
+
+def frame_stages(cfg: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """For each fold an autoencoder, its embeddings, and the head on them, which keeps the encoder for later frames."""
+    task = cfg["task"]
+    stages = {}
+    for k in chosen_folds(task):
+        shared = {key: task[key] for key in ("n_folds", "protocol", "fold_seed")} | {"fold": k}
+        vae = task["vae"]
+        stages[f"vae_fold{k}"] = {**vae, "datamodule": {**vae["datamodule"], **shared}, "predicts": False}
+        head = head_stage(task, task["heads"][0], k)
+        latent = {"latent_dims": vae["model"]["latent_dims"]}
+        stages[f"rnn_fold{k}"] = {
+            **head,
+            "datamodule": {**head["datamodule"], **latent},
+            "module": {**head["module"], "_target_": ENCODED},
+            "takes": {"datamodule.embeddings": f"vae_fold{k}/embeddings", "module.encoder": f"vae_fold{k}/checkpoint"},
+        }
+    return stages
+
+
+def vae_stages(cfg: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The autoencoder alone, split once."""
+    return {"vae": {**cfg["task"]["vae"], "predicts": True}}

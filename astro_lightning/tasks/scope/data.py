@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from rich.progress import track
 
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch, Key
@@ -16,6 +17,7 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.data.fingerprint import object_hashes
 from astro_lightning.data.records import Records
 from astro_lightning.methods.periodograms.light_curves import LightCurves
+from astro_lightning.tasks.scope.feature_cache import chunks, measure_chunk
 from astro_lightning.tasks.scope.features import WIDTHS
 from astro_lightning.tasks.scope.measure import magnitudes, measure
 from astro_lightning.tasks.scope.taxonomy import Taxonomy
@@ -97,7 +99,9 @@ class ScopeData(RecordsData):
         self.score = score
 
     def _chosen(self, tags: list[str] | str) -> list[str]:
-        decided = {tag for held in self.taxonomy.types.values() for t in held for tag in (t, *self.taxonomy.ancestors(t))}
+        decided = {
+            tag for held in self.taxonomy.types.values() for t in held for tag in (t, *self.taxonomy.ancestors(t))
+        }
         available = [tag for tag in self.taxonomy.tags if tag in decided]
         chosen = available if tags == "all" else [tags] if isinstance(tags, str) else list(tags)
         for tag in chosen:
@@ -131,15 +135,21 @@ class ScopeData(RecordsData):
     def records_folder(self) -> Path:
         """The cached records' name also says how the features were measured."""
         settings = {key: value for key, value in self.features.items() if key != "processes"}
-        return super().records_folder().with_name(
-            f"{super().records_folder().name}-scope1-" + "-".join(f"{value:g}" for value in settings.values())
+        return (
+            super()
+            .records_folder()
+            .with_name(
+                f"{super().records_folder().name}-scope1-" + "-".join(f"{value:g}" for value in settings.values())
+            )
         )
 
     def _tables(self) -> Iterator[pa.Table]:
         for table in super()._tables():
             records = Records.from_table(table)
-            found = measure(records, np.arange(len(records)), **self.features)
-            for name, values in found.items():
-                array = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
-                table = table.append_column(name, array)
-            yield table
+            for rows in track(chunks(len(records)), "features of light curves"):
+                found = measure_chunk(self.cache / "features", records, rows, self.features)
+                part = table.slice(rows[0], len(rows))
+                for name, values in found.items():
+                    array = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+                    part = part.append_column(name, array)
+                yield part

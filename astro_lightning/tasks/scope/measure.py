@@ -10,7 +10,6 @@ from functools import cache
 
 import numpy as np
 import torch
-from rich.progress import track
 
 from astro_lightning.data.light_curves import FLUX_ZERO_POINT
 from astro_lightning.data.records import Records
@@ -19,7 +18,7 @@ from astro_lightning.tasks.scope.features import WIDTHS, aperiodic
 
 # Curves handled together: enough to vectorise over, few enough to stay in the processor's cache.
 BLOCK = 16
-# A Fourier series of six harmonics has 13 coefficients; below this a curve gets no features, and is scored all the same.
+# A Fourier series of six harmonics has 13 coefficients; a shorter curve gets no features, and is scored all the same.
 MIN_POINTS = 15
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -99,8 +98,10 @@ def measure(
 
     workers = min(processes or len(os.sched_getaffinity(0)), -(-len(blocks) // 4))
     parallel = workers > 1 and not multiprocessing.current_process().daemon
-    found = _pool(workers).map(_measure_block, arguments(), chunksize=1) if parallel else map(_measure_block, arguments())
-    for block, columns in zip(blocks, track(found, "features", len(blocks), disable=len(blocks) < 30), strict=True):
+    found = (
+        _pool(workers).map(_measure_block, arguments(), chunksize=1) if parallel else map(_measure_block, arguments())
+    )
+    for block, columns in zip(blocks, found, strict=True):
         for name, values in columns.items():
             out[name][block] = values
     return out

@@ -50,12 +50,11 @@ def basic_statistics(curves: LightCurves) -> Tensor:
     mean = (weight * mag).sum(1) / total_weight
     residual = (mag - mean[:, None]) / err * valid
     ordered = mag.masked_fill(~valid, torch.inf).sort(1).values
-    fractions = torch.tensor([0.5, *(p / 100 for low_high in _RANGES for p in low_high)], device=mag.device)
-    quantile = quantiles(ordered, count, fractions.double())
+    fractions = mag.new_tensor([0.5, *(p / 100 for low_high in _RANGES for p in low_high)])
+    quantile = quantiles(ordered, count, fractions)
     median = quantile[:, 0]
     deviation = (mag - median[:, None]).abs()
-    half = torch.tensor([0.5], device=mag.device, dtype=torch.float64)
-    mad = quantiles(deviation.masked_fill(~valid, torch.inf).sort(1).values, count, half)[:, 0]
+    mad = quantiles(deviation.masked_fill(~valid, torch.inf).sort(1).values, count, fractions[:1])[:, 0]
     wstd = ((weight * (mag - mean[:, None]).square()).sum(1) / total_weight).sqrt()
     brightest = (mag + err).masked_fill(~valid, torch.inf).amin(1)
     faintest = (mag - err).masked_fill(~valid, -torch.inf).amax(1)

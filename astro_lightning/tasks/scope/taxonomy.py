@@ -61,7 +61,9 @@ class Taxonomy:
         used = {tag for group in block.get("exclusive") or () for tag in group}
         used |= {tag for tags_of in (block.get("types") or {}).values() for tag in tags_of}
         if used - seen:
-            raise BadInput(f"taxonomy {block['name']}: {sorted(used - seen)[0]!r} is no tag; these are: {', '.join(tags)}")
+            raise BadInput(
+                f"taxonomy {block['name']}: {sorted(used - seen)[0]!r} is no tag; these are: {', '.join(tags)}"
+            )
         return cls(
             str(block["name"]),
             {tag: entry["label"] for tag, entry in tags.items()},
@@ -91,7 +93,9 @@ class Taxonomy:
         """
         unknown = sorted({name for name in types if name is not None} - set(self.types))
         if unknown:
-            raise BadInput(f"type {unknown[0]!r} has no tags: add it to taxonomy.types (now {', '.join(self.types) or 'empty'})")
+            raise BadInput(
+                f"type {unknown[0]!r} has no tags: add it to taxonomy.types (now {', '.join(self.types) or 'empty'})"
+            )
         rows = {
             name: [float(any(t == tag or tag in self.ancestors(t) for t in held)) for tag in tags]
             for name, held in self.types.items()
@@ -99,7 +103,9 @@ class Taxonomy:
         nothing = [np.nan] * len(tags)
         return np.array([nothing if name is None else rows[name] for name in types], dtype=np.float32)
 
-    def conflicts(self, probability: Mapping[str, np.ndarray], margin: float = 0.1, threshold: float = 0.5) -> list[Conflict]:
+    def conflicts(
+        self, probability: Mapping[str, np.ndarray], margin: float = 0.1, threshold: float = 0.5
+    ) -> list[Conflict]:
         """Objects with a child more probable than its parent by `margin`, or two exclusive tags above `threshold`.
 
         Args:
@@ -121,7 +127,7 @@ class Taxonomy:
         return [conflict for conflict in found if len(conflict.rows)]
 
     def corrected(self, probability: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Probabilities with every parent raised to its most probable child: what holds of a child holds of the parent."""
+        """Probabilities with every parent raised to its most probable child, which entails it."""
         raised = {tag: np.array(values, dtype=np.float64) for tag, values in probability.items()}
         for tag in reversed(self.tags):
             parent = self.parents[tag]

@@ -121,7 +121,9 @@ class SpectraBatches:
     def _facts(self, rows: np.ndarray) -> Batch:
         """What the tables of the report need: survey, signal-to-noise ratio and the pipeline's warning."""
         flat = self.records.flat
-        survey = np.array(flat["survey"].to_pylist(), object)[rows] if "survey" in flat.column_names else [""] * len(rows)
+        survey = (
+            np.array(flat["survey"].to_pylist(), object)[rows] if "survey" in flat.column_names else [""] * len(rows)
+        )
         facts: dict[str, Any] = {"survey": [str(name or "") for name in survey]}
         for name, default in (("snr", np.nan), ("zwarning", 0.0)):
             facts[name] = torch.from_numpy(self.records.column(name, default).astype(np.float32)[rows])

@@ -10,7 +10,8 @@ from astro_lightning.data.surveys.spectra_grid import WAVELENGTH_A
 Floats = NDArray[np.float32]
 
 HC_OVER_K_NM = 1.4387769e7  # nm K
-CHUNK = 256
+# A chunk's arrays stay in the processor's cache.
+CHUNK = 48
 WAVELENGTH_NM = WAVELENGTH_A / 10
 
 
@@ -20,7 +21,7 @@ class Blackbody:
 
     Attributes:
         temperature_k: (n,), NaN where the slope is that of no blackbody or no pixel is usable.
-        amplitude: (n,) intercept a of ln(F lambda^5) = a - b / lambda (lambda in nm), or the logarithm of Planck's factor.
+        amplitude: (n,) intercept a of ln(F lambda^5) = a - b / lambda (lambda in nm), or the log of Planck's factor.
         r2: (n,) explained share of the variance of ln(F lambda^5), or of F.
         scatter: (n,) standard deviation of the residuals of the fit.
     """
@@ -56,22 +57,27 @@ def _wien(flux: Floats, mask: NDArray[np.bool_], wavelength_nm: NDArray[np.float
     centre, span = inverse.mean(), inverse.std()
     x = ((inverse - centre) / span).astype(np.float32)
     design = np.stack([np.ones_like(x), x, x * x], 1)
-    scale = np.maximum(np.abs(flux).max(1, keepdims=True, initial=0, where=mask), 1e-30)
     use = mask & (flux > 0)
-    y = np.log(np.where(use, flux / scale, 1)) + (5 * np.log(wavelength_nm / wavelength_nm.mean())).astype(np.float32)
+    positive = np.where(use, flux, 1).astype(np.float32)
+    scale = np.maximum(np.where(use, positive, 0).max(1, keepdims=True, initial=0), 1e-30)
+    y = np.log(np.where(use, positive / scale, 1)) + (5 * np.log(wavelength_nm / wavelength_nm.mean())).astype(
+        np.float32
+    )
     weight = use.astype(np.float32)
-    for _ in range(3):
-        n, sx, sxx = (weight @ design).T
+    for clip in range(4):
         wy = weight * y
+        n, sx, sxx = (weight @ design).T
         sy, sxy = (wy @ design[:, :2]).T
         determinant = n * sxx - sx * sx
         safe = np.where((n > 10) & (determinant > 0), determinant, np.inf)
         slope = (n * sxy - sx * sy) / safe
         level = (sy - slope * sx) / np.maximum(n, 1)
-        residual = y - level[:, None] - slope[:, None] * x
-        squared = residual * residual
-        sigma2 = np.einsum("ij,ij->i", weight, squared) / np.maximum(n, 1)
-        weight = (use & (squared < 9 * sigma2[:, None] + 1e-12)).astype(np.float32)
+        residual = y - level[:, None]
+        residual -= slope[:, None] * x
+        residual *= residual
+        sigma2 = np.einsum("ij,ij->i", weight, residual) / np.maximum(n, 1)
+        if clip < 3:
+            weight = (use & (residual < (9 * sigma2 + 1e-12).astype(np.float32)[:, None])).astype(np.float32)
     syy = np.einsum("ij,ij->i", wy, y)
     total = syy / np.maximum(n, 1) - (sy / np.maximum(n, 1)) ** 2
     b = -slope / span  # nm

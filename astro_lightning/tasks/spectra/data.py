@@ -74,12 +74,18 @@ class SpectraData(RecordsData):
         if self.leave_out is not None:
             out = surveys == self.leave_out
             if not out.any():
-                raise BadInput(f"leave_out={self.leave_out}: no spectrum of that survey; there are {', '.join(sorted(set(surveys)))}")
-            parts = {"test": np.flatnonzero(out), "calibration": none} | self._train_and_val(records, strata, np.flatnonzero(~out))
+                raise BadInput(
+                    f"leave_out={self.leave_out} is no survey of these data: {', '.join(sorted(set(surveys)))}"
+                )
+            parts = {"test": np.flatnonzero(out), "calibration": none} | self._train_and_val(
+                records, strata, np.flatnonzero(~out)
+            )
         elif self.fold is not None:
             fold = folds_by_group(records.groups, strata, self.n_folds, self.data["split_seed"])
             rest = np.flatnonzero(fold != self.fold)
-            parts = {"test": np.flatnonzero(fold == self.fold), "calibration": none} | self._train_and_val(records, strata, rest)
+            parts = {"test": np.flatnonzero(fold == self.fold), "calibration": none} | self._train_and_val(
+                records, strata, rest
+            )
         else:
             parts = split_by_group(records.groups, strata, self.data["split"], self.data["split_seed"])
         has_label = np.array([label is not None for label in labels])
@@ -105,7 +111,9 @@ class SpectraData(RecordsData):
         assert isinstance(loader.sampler, BatchSampler)
         if self.survey_power > 0:
             rows = loader.sampler.rows
-            cell = [f"{a}|{b}" for a, b in zip(self.records.labels[rows], self._surveys(self.records)[rows], strict=True)]
+            cell = [
+                f"{a}|{b}" for a, b in zip(self.records.labels[rows], self._surveys(self.records)[rows], strict=True)
+            ]
             _, code, count = np.unique(cell, return_inverse=True, return_counts=True)
             loader.sampler.weights = count[code] ** -self.survey_power
         return loader

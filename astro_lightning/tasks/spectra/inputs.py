@@ -77,8 +77,8 @@ def _running_mean(values: Tensor, weight: Tensor, half_width: int) -> Tensor:
 def network_input(flux: Tensor, ivar: Tensor, rebin: Rebin) -> Tensor:
     """Four channels: compressed level, lines relative to the continuum, mask and position.
 
-    The position channel is the only way for a network with global pooling to know where on the grid a pattern lies, which
-    is what tells a star from a nearby galaxy.
+    The position channel is the only way for a network with global pooling to know where on the grid a pattern lies,
+    which is what tells a star from a nearby galaxy.
 
     Args:
         flux: (B, 2600) in any unit; NaN or anything where `ivar` is 0.

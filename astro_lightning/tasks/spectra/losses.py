@@ -10,7 +10,7 @@ KINDS = ("cross_entropy", "weighted", "soft_f1")
 
 
 def soft_macro_f1(logits: Tensor, target: Tensor) -> Tensor:
-    """-log of the differentiable macro-F1: sum over classes of 2 sum(p r) / (C sum(p + r)), logits (B, C), target (B,)."""
+    """-log of the differentiable macro-F1, sum over classes of 2 sum(p r) / (C sum(p + r)): (B, C), (B,) -> scalar."""
     probability = logits.softmax(1)
     truth = nn.functional.one_hot(target, logits.shape[1]).to(probability.dtype)
     f1 = 2 * (probability * truth).sum(0) / (probability + truth).sum(0).clamp_min(1e-6)
@@ -27,7 +27,9 @@ class SpectraLoss(nn.Module):
         unknown_weight: Weight of the binary loss on the last logit.
     """
 
-    def __init__(self, counts: list[int], kind: str = "cross_entropy", smoothing: float = 0.02, unknown_weight: float = 0.5) -> None:
+    def __init__(
+        self, counts: list[int], kind: str = "cross_entropy", smoothing: float = 0.02, unknown_weight: float = 0.5
+    ) -> None:
         super().__init__()
         if kind not in KINDS:
             raise BadInput(f"loss={kind!r} is unknown: choose one of {', '.join(KINDS)}")
@@ -44,7 +46,9 @@ class SpectraLoss(nn.Module):
         """
         n_classes = logits.shape[1]
         known = (target >= 0) & (target < n_classes)
-        loss = nn.functional.binary_cross_entropy_with_logits(unknown[target >= 0], (target[target >= 0] == n_classes).float())
+        loss = nn.functional.binary_cross_entropy_with_logits(
+            unknown[target >= 0], (target[target >= 0] == n_classes).float()
+        )
         loss = self.unknown_weight * loss if (target >= 0).any() else logits.sum() * 0
         if not known.any():
             return loss

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 
 from astro_lightning.core.build import build
 from astro_lightning.core.checkpoint import read_checkpoint
+from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.conformal.ranks import Ranks
 from astro_lightning.tasks.spectra.losses import SpectraLoss
 from astro_lightning.tasks.spectra.scoring import spectra_metrics
+from astro_lightning.tasks.spectra.tested import report_stage
 
 # Most validation spectra kept for p-values.
 CALIBRATION = 1024
@@ -58,7 +60,8 @@ class SpectraModule(TaskModule):
         )
         self.info["alpha"] = alpha
         self.criterion = SpectraLoss(self.info["counts"], loss_kind, smoothing, unknown_weight)
-        self.register_buffer("calibration", torch.full((CALIBRATION,), torch.nan))
+        # No buffer: an average of the weights would average it with the scores of other epochs.
+        self.calibration = torch.empty(0)
         self._seen: list[Tensor] = []
 
     def make_network(self) -> nn.Module:
@@ -84,7 +87,8 @@ class SpectraModule(TaskModule):
             try:
                 self.network.load_state_dict(weights)
             except RuntimeError as error:
-                raise BadInput(f"backbone {self.hparams['backbone']} is another network than model=...: {str(error).splitlines()[-1].strip()}") from error
+                reason = str(error).splitlines()[-1].strip()
+                raise BadInput(f"backbone {self.hparams['backbone']} is another network: {reason}") from error
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch."""
@@ -108,11 +112,18 @@ class SpectraModule(TaskModule):
 
     def on_validation_epoch_end(self) -> None:
         """Keep the calibration scores, and log how far training is for stages that take the last epoch."""
-        scores = torch.cat(self._seen)[:CALIBRATION] if self._seen else torch.empty(0)
+        self.calibration = torch.cat(self._seen)[:CALIBRATION].cpu() if self._seen else torch.empty(0)
         self._seen.clear()
-        self.calibration.fill_(torch.nan)
-        self.calibration[: len(scores)] = scores
         self.log("val/epoch", float(self.current_epoch))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the calibration scores."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["calibration"] = self.calibration
+
+    def on_restore(self, checkpoint: Mapping[str, Any]) -> None:
+        """Take the calibration scores back."""
+        self.calibration = checkpoint.get("calibration", torch.empty(0))
 
     def embed(self, batch: Batch) -> Tensor:
         """One vector (B, d) for each spectrum."""
@@ -128,21 +139,30 @@ class SpectraModule(TaskModule):
             probabilities.append(logits.softmax(1))
             scores.append(unknown)
         probability, score = torch.stack(probabilities).mean(0), torch.stack(scores).mean(0)
-        calibration = self.calibration[torch.isfinite(self.calibration)].cpu().numpy()
-        p_known = Ranks(calibration).p_values(score.float().cpu().numpy())
+        p_known = Ranks(self.calibration.numpy()).p_values(score.float().cpu().numpy())
         # A spectrum without data is not known whatever the network thinks.
-        covered = batch["inputs"].abs().amax((1, 2)) > 0 if self.info["inputs"]["form"] != "channels" else batch["inputs"][:, 2].amax(1) > 0
+        covered = (
+            batch["inputs"].abs().amax((1, 2)) > 0
+            if self.info["inputs"]["form"] != "channels"
+            else batch["inputs"][:, 2].amax(1) > 0
+        )
         columns: dict[str, Any] = {f"prob_{name}": probability[:, i] for i, name in enumerate(self.info["classes"])}
         columns["ood_score"] = score
         columns["p_known"] = torch.from_numpy(np.asarray(p_known)).to(score.device).float() * covered
         return columns | {name: batch[name] for name in ("survey", "snr", "zwarning") if name in batch}
+
+    def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
+        """The table of tested spectra, drawn into the report."""
+        return report_stage(best, datamodule, folder) if best.exists() and len(datamodule.splits["test"]) else {}
 
     @classmethod
     def finish(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:
         """Add `reject`: p_known at most alpha."""
         if "p_known" not in predictions.column_names:
             return predictions
-        return predictions.append_column("reject", pc.less_equal(predictions["p_known"], pa.scalar(info["alpha"], pa.float32())))
+        return predictions.append_column(
+            "reject", pc.less_equal(predictions["p_known"], pa.scalar(info["alpha"], pa.float32()))
+        )
 
     @classmethod
     def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:

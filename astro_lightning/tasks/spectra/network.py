@@ -18,7 +18,9 @@ class SpectraResNet(nn.Module):
         dropout: On the pooled embedding.
     """
 
-    def __init__(self, n_classes: int, in_channels: int, n_features: int = 0, width: int = 64, dropout: float = 0.0) -> None:
+    def __init__(
+        self, n_classes: int, in_channels: int, n_features: int = 0, width: int = 64, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.resnet = ResNet18(1, in_channels, n_classes + 1, width=width, extra_features=n_features, dropout=dropout)
 
@@ -59,7 +61,9 @@ class MultiKernel(nn.Module):
         for i in range(n_blocks):
             out = int(width * 1.5**i)
             # Later blocks see a shorter axis: the longest kernels would only reach the padding.
-            blocks.append(_Branches(channels, out, [k for k in kernels if k <= max(kernels) // 3**i or k == min(kernels)]))
+            blocks.append(
+                _Branches(channels, out, [k for k in kernels if k <= max(kernels) // 3**i or k == min(kernels)])
+            )
             channels = blocks[-1].out_channels
         self.blocks = nn.Sequential(*blocks)
         self.dropout = nn.Dropout(dropout)
@@ -82,7 +86,9 @@ class _Branches(nn.Module):
         super().__init__()
         self.branches = nn.ModuleList(nn.Conv1d(in_channels, width, k, 2, padding=k // 2, bias=False) for k in kernels)
         self.out_channels = width * len(kernels)
-        self.tail = nn.Sequential(nn.BatchNorm1d(self.out_channels), nn.ReLU(inplace=True), nn.MaxPool1d(3, 2, padding=1))
+        self.tail = nn.Sequential(
+            nn.BatchNorm1d(self.out_channels), nn.ReLU(inplace=True), nn.MaxPool1d(3, 2, padding=1)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.tail(torch.cat([branch(x) for branch in self.branches], 1))

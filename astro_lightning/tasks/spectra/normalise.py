@@ -18,8 +18,8 @@ def normalise(flux: Floats, mask: NDArray[np.bool_], kind: str) -> Floats:
     Args:
         flux: (n, L).
         mask: (n, L), True where usable; other pixels take no part in the statistics and become 0.
-        kind: `unit` divides by sqrt(sum x^2), `mean`, `median` and `max` by that statistic (its absolute value, so that a
-            noisy spectrum is never turned over), `zscore` subtracts the mean and divides by the standard deviation.
+        kind: `unit` divides by sqrt(sum x^2), `mean`, `median` and `max` by the absolute value of that statistic (so
+            that a noisy spectrum is never turned over), `zscore` subtracts the mean and divides by the deviation.
 
     Returns:
         (n, L) float32; spectra without a usable pixel are all 0.
@@ -65,8 +65,8 @@ def smooth(flux: Floats, window: int = 7, order: int = 3) -> Floats:
 def clip_outliers(flux: Floats, mask: NDArray[np.bool_], n_sigma: float = 6.0) -> Floats:
     """Replace usable pixels further than n_sigma robust deviations from a running median by that median's value.
 
-    The running median spans 31 pixels on a grid of every fifth pixel, so that narrow emission lines of several pixels survive only where
-    they are broader than that: use it for cosmic rays in spectra without narrow lines.
+    The running median spans 31 pixels, so that narrow emission lines are cut too: use it for cosmic rays in spectra
+    without narrow lines.
     """
     filled = np.where(mask, flux, 0)
     window = 31

@@ -1,5 +1,7 @@
 """Test metrics of spectra: on clean objects, by survey, by signal-to-noise ratio, and of the rejection."""
 
+import itertools
+
 import numpy as np
 import pyarrow as pa
 from sklearn.metrics import f1_score
@@ -20,12 +22,18 @@ def column(predictions: pa.Table, name: str, default: float | str) -> np.ndarray
 def is_clean(predictions: pa.Table, classes: list[str]) -> np.ndarray:
     """Rows (n,) with one of the classes as label, no warning of the pipeline, and a signal-to-noise ratio above 2."""
     labels = column(predictions, "label", "")
-    return np.isin(labels, classes) & (column(predictions, "zwarning", 0.0) == 0) & (column(predictions, "snr", np.inf) > CLEAN_SNR)
+    return (
+        np.isin(labels, classes)
+        & (column(predictions, "zwarning", 0.0) == 0)
+        & (column(predictions, "snr", np.inf) > CLEAN_SNR)
+    )
 
 
 def macro_f1(labels: np.ndarray, decided: np.ndarray, classes: list[str]) -> float:
     """Macro-F1 over the classes that occur."""
-    return float(f1_score(labels, decided, labels=[c for c in classes if c in set(labels)], average="macro", zero_division=0))
+    return float(
+        f1_score(labels, decided, labels=[c for c in classes if c in set(labels)], average="macro", zero_division=0)
+    )
 
 
 def spectra_metrics(predictions: pa.Table, classes: list[str]) -> dict[str, float]:
@@ -36,8 +44,8 @@ def spectra_metrics(predictions: pa.Table, classes: list[str]) -> dict[str, floa
         classes: Known classes.
 
     Returns:
-        Metrics of clean spectra under plain names; `all_macro_f1` of every spectrum of a known class; accuracy and count of each
-        survey; macro-F1 by signal-to-noise ratio; macro-F1 of SDSS and BOSS together; shares rejected.
+        Metrics of clean spectra under plain names; `all_macro_f1` of every spectrum of a known class; accuracy and
+        count of each survey; macro-F1 by signal-to-noise ratio; macro-F1 of SDSS and BOSS together; shares rejected.
     """
     labels = column(predictions, "label", "")
     clean, known = is_clean(predictions, classes), np.isin(labels, classes)
@@ -54,7 +62,7 @@ def spectra_metrics(predictions: pa.Table, classes: list[str]) -> dict[str, floa
     both = clean & np.isin(survey, ["SDSS", "BOSS"])
     if both.any():
         metrics["sdss_boss_macro_f1"] = macro_f1(labels[both], decided[both], classes)
-    for low, high in zip(SNR_EDGES[:-1], SNR_EDGES[1:], strict=True):
+    for low, high in itertools.pairwise(SNR_EDGES):
         here = known & (snr >= low) & (snr < high) & (column(predictions, "zwarning", 0.0) == 0)
         if here.any():
             metrics[f"macro_f1_snr_{low:g}_{high:g}"] = macro_f1(labels[here], decided[here], classes)

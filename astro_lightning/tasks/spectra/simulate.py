@@ -21,7 +21,7 @@ class Twin:
     """Seeded generator of spectra on the grid 3800 + 2 i A.
 
     Args:
-        templates: Folder of template spectra (Pickles and Kinney FITS with ``index.yml``, SDSS ``spEigenStar``) that are
+        templates: Folder of template spectra (Pickles and Kinney FITS, SDSS ``spEigenStar``) that are
             mixed into the parametric library; None uses the parametric library alone.
         min_snr: Lowest median signal-to-noise ratio per pixel; drawn log-uniformly.
         max_snr: Highest.
@@ -36,7 +36,7 @@ class Twin:
         """Draw one spectrum for each class index in ``label`` (n,).
 
         Returns:
-            Flux (n, 2600), inverse variance (n, 2600; 0 = no data), redshift (n,) (NaN for UNKNOWN), signal-to-noise (n,).
+            Flux (n, 2600), inverse variance (n, 2600; 0 = no data), redshift (n,; NaN for UNKNOWN), S/N (n,).
         """
         parts = [
             self._chunk(label[start : start + CHUNK], np.random.default_rng([seed, start]))
@@ -67,7 +67,9 @@ def _unknown(flux: Floats, ivar: Floats, row: np.ndarray, rng: np.random.Generat
         return
     level = rng.normal(0.05, 0.25, (len(row), 1)).astype(np.float32)
     level[rng.random(len(row)) < 0.1] *= 2
-    drift = smooth_rows(rng.standard_normal((len(row), len(GRID_A)), dtype=np.float32), np.full(len(row), 9.0, np.float32))
+    drift = smooth_rows(
+        rng.standard_normal((len(row), len(GRID_A)), dtype=np.float32), np.full(len(row), 9.0, np.float32)
+    )
     sky = flux[row] - 1 + level * (1 + 0.5 * rng.standard_normal((len(row), 1)) * np.linspace(-1, 1, len(GRID_A)))
     junk = np.flatnonzero(rng.random(len(row)) < 0.2)
     phase = rng.uniform(0, 6.3, (len(junk), 1)) + GRID_A[None] / rng.uniform(20, 400, (len(junk), 1))

@@ -13,8 +13,8 @@ def spectra_stages(
     Args:
         cfg: The composed configuration.
         pretrain: Train on the synthetic twin alone first; the networks that follow start from its weights.
-        folds: 0 = one network on `data.split`; k = k networks, each tested on its fold of the objects, that score new files
-            as an ensemble.
+        folds: 0 = one network on `data.split`; k = k networks, each tested on its fold of the objects, that score new
+            files as an ensemble.
         leave_out: Surveys; one network each, trained on all others and tested on that survey. Wins over `folds`.
 
     Returns:

@@ -36,7 +36,7 @@ def with_templates(library: Library, folder: Path) -> Library:
 
     Args:
         library: What to add to.
-        folder: Holds ``**/pickles/*.fits``, ``**/kc96/*.fits`` (columns WAVELENGTH in A, FLUX) or ``**/spEigenStar*.fits``.
+        folder: Holds `**/pickles/*.fits`, `**/kc96/*.fits` (columns WAVELENGTH in A, FLUX) or `**/spEigenStar*.fits`.
 
     Raises:
         BadInput: The folder holds none of them.
@@ -63,7 +63,9 @@ def with_templates(library: Library, folder: Path) -> Library:
             kinds.append("template")
             temperatures.append(np.nan)
     if not rows:
-        raise BadInput(f"{folder}: no template spectra (pickles/*.fits, kc96/*.fits, spEigenStar*.fits) below this folder")
+        raise BadInput(
+            f"{folder}: no template spectra (pickles/*.fits, kc96/*.fits, spEigenStar*.fits) below this folder"
+        )
     added = np.clip(np.stack(rows), 0, None)
     return Library(
         np.concatenate([library.flux, unit_at_5100(added)]),

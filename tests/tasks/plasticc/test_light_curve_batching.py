@@ -4,7 +4,6 @@ import pytest
 from astro_lightning.data.errors import BadInput
 from astro_lightning.tasks.plasticc.batching import (
     all_bands,
-    bucket_batches,
     limit_lengths,
     one_band,
     pair,
@@ -164,35 +163,3 @@ def test_views_are_disjoint_and_complete(make_curves, time_fraction):
 def test_views_of_a_single_band_are_split_in_time(make_curves):
     curves = make_curves((30,)).with_columns(band=np.full(30, 2))
     assert two_views(curves, rng(), 0.0)[2].all()
-
-
-@pytest.mark.parametrize("size", [{"batch_size": 16}, {"tokens_per_batch": 2000}])
-@pytest.mark.parametrize("seed", [None, 0])
-def test_buckets_hold_each_row_once(size, seed):
-    lengths = np.random.default_rng(1).lognormal(4.5, 0.6, 3000).astype(int)
-    generator = None if seed is None else rng(seed)
-    batches = bucket_batches(lengths, generator, **size)
-    assert sorted(np.concatenate(batches)) == list(range(3000))
-    padded = sum(len(batch) * lengths[batch].max() for batch in batches)
-    assert padded < 1.15 * lengths.sum()
-    if "tokens_per_batch" in size:
-        assert all(len(batch) * lengths[batch].max() <= 2000 or len(batch) == 1 for batch in batches)
-    else:
-        assert max(map(len, batches)) == 16
-
-
-def test_buckets_are_drawn_anew_for_each_seed():
-    lengths = np.arange(500) % 90
-    draw = [[batch.tolist() for batch in bucket_batches(lengths, rng(seed), batch_size=8)] for seed in (0, 0, 1)]
-    assert draw[0] == draw[1] != draw[2]
-
-
-def test_buckets_of_nothing():
-    assert bucket_batches(np.empty(0, int), rng(), batch_size=4) == []
-    assert bucket_batches(np.empty(0, int), rng(), tokens_per_batch=4) == []
-
-
-@pytest.mark.parametrize("size", [{}, {"batch_size": 4, "tokens_per_batch": 9}, {"batch_size": 0}])
-def test_bucket_sizes_are_checked(size):
-    with pytest.raises(BadInput):
-        bucket_batches(np.ones(3), rng(), **size)

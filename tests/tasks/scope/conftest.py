@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -32,5 +34,5 @@ def curves(ragged):
 def separate(ragged):
     """The same curves one by one: (time, mag, err)."""
     mjd, mag, err, offsets, _ = ragged
-    parts = [slice(a, b) for a, b in zip(offsets[:-1], offsets[1:])]
+    parts = [slice(a, b) for a, b in pairwise(offsets)]
     return [(mjd[part] - mjd[part.start], mag[part], err[part]) for part in parts]

@@ -1,0 +1,35 @@
+# Two commands set up everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint format bench docs-picture clean
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: $(STAMP)  ## pretrain, fine-tune and test on the synthetic twin; ends with the metrics and the report's path
+	$(RUN) -m astro_lightning experiment=plasticc_demo trainer=cpu
+
+test: $(STAMP)  ## all tests, two at a time
+	$(RUN) -m pytest --numprocesses 2 --durations 10
+
+lint: $(STAMP)  ## style, annotations, docstrings, types
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+format: $(STAMP)  ## put the code into its form
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+bench: $(STAMP)  ## how fast: one table, also in benchmarks/results
+	$(RUN) -m benchmarks
+
+clean:  ## everything that make and runs made, except outputs
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

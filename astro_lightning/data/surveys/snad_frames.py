@@ -1,0 +1,123 @@
+"""The SNAD expert knowledge base with folders of FITS cutouts, one folder per ZTF object."""
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cramjam
+import numpy as np
+import pyarrow as pa
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.survey import Survey
+from astro_lightning.data.surveys.fits_cutout import read_image
+from astro_lightning.data.surveys.snad_embeddings import ARTEFACT, OTHER, field_of
+
+log = logging.getLogger(__name__)
+TIME_KEYS = ("HMJD", "OBSMJD", "MJD-OBS", "MJD")
+SUFFIXES = (".fits", ".fits.gz", ".fit")
+FILTER_R = "2"
+
+
+class SnadFrames(Survey[Path]):
+    """Reader of frames: `<path>/<oid>/*.fits`, and of the labels in a knowledge-base JSON beside the folders.
+
+    An entry of the JSON has `oid` and `tags`; it is an artefact if `artefact` is among them. Records have `frames`, the
+    flattened cutouts in order of time, NaN where there was no pixel. A cutout that cannot be read is left out and named.
+
+    Args:
+        side_px: Side of a cutout; smaller ones at a detector's edge are surrounded by NaN.
+        only_r: Keep objects of the r band alone, as published.
+        **arguments: Of `Survey`.
+    """
+
+    layout = "folders named by OID with *.fits cutouts, and a knowledge base *.json beside them for labels"
+
+    def __init__(self, *, side_px: int = 28, only_r: bool = True, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.side_px, self.only_r = side_px, only_r
+
+    def find(self, path: Path) -> list[Path]:
+        """Folders of objects."""
+        if path.is_file():
+            return []
+        folders = (
+            [path] if path.name.isdigit() else sorted(f for f in path.iterdir() if f.is_dir() and f.name.isdigit())
+        )
+        # An OID reads field, filter (1 digit), detector (2), quadrant (1), number (8).
+        return [f for f in folders if not self.only_r or f.name[-12:-11] == FILTER_R]
+
+    def chunks(self, source: Path) -> Iterator[pa.Table]:
+        """Records of one object."""
+        oid = int(source.name)
+        files = sorted(file for file in source.iterdir() if file.name.endswith(SUFFIXES))
+        frames, times, unreadable = [], [], []
+        for file in files:
+            try:
+                raw = file.read_bytes()
+                plain = bytes(cramjam.gzip.decompress(raw)) if raw[:2] == b"\x1f\x8b" else raw
+                image, header = read_image(plain)
+                frames.append(fit_corner(image, self.side_px, header))
+                times.append(float(next((header[key] for key in TIME_KEYS if key in header), len(times))))
+            except (BadInput, OSError, ValueError, cramjam.DecompressionError) as error:
+                unreadable.append(f"{file.name}: {error}")
+        if unreadable:
+            log.warning(
+                "%s: %d of %d cutouts left out: %s", oid, len(unreadable), len(files), "; ".join(unreadable[:3])
+            )
+        if not frames:
+            log.warning("%s: no readable cutout, the object is left out", oid)
+            return
+        values = np.stack(frames)[np.argsort(times, kind="stable")].astype(np.float32)
+        label = self._labels(source.parent).get(oid)
+        yield pa.table(
+            {
+                "id": pa.array([oid]),
+                "label": pa.array([label], pa.string()),
+                "group": pa.array(field_of(np.array([oid]))),
+                "frames": pa.array([values.ravel()], pa.list_(pa.float32())),
+            }
+        )
+
+    def _labels(self, folder: Path) -> dict[int, str]:
+        if not hasattr(self, "_known") or self._known[0] != folder:
+            self._known = (folder, read_knowledge_base(folder))
+        return self._known[1]
+
+
+def read_knowledge_base(folder: Path) -> dict[int, str]:
+    """OID -> class name from the JSON files in a folder; empty where there is none.
+
+    Raises:
+        BadInput: A JSON file is not a list of entries with `oid` and `tags`.
+    """
+    known: dict[int, str] = {}
+    for file in sorted(folder.glob("*.json")):
+        try:
+            entries = json.loads(file.read_text())
+            known |= {int(entry["oid"]): ARTEFACT if ARTEFACT in entry["tags"] else OTHER for entry in entries}
+        except (ValueError, TypeError, KeyError) as error:
+            raise BadInput(
+                f"{file.name} is not a knowledge base, a list of entries with oid and tags: {error!r}"
+            ) from error
+    return known
+
+
+def fit_corner(image: np.ndarray, side_px: int, header: dict[str, Any]) -> np.ndarray:
+    """Put a cutout that a detector's edge has cut into a square of NaN, on the side where its pixels were.
+
+    The reference pixel of a whole cutout lies at its centre; one of a cut cutout lies nearer to the missing side.
+    """
+    height, width = image.shape
+    if (height, width) == (side_px, side_px):
+        return image
+    out = np.full((side_px, side_px), np.nan, dtype=np.float32)
+    image = image[:side_px, :side_px]
+    height, width = image.shape
+    low_y = float(header.get("CRPIX2", height)) < height / 2
+    low_x = float(header.get("CRPIX1", width)) < width / 2
+    y, x = (side_px - height if low_y else 0), (side_px - width if low_x else 0)
+    out[y : y + height, x : x + width] = image
+    return out

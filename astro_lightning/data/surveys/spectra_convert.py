@@ -1,0 +1,84 @@
+"""Spectra of any published form to one Parquet or Feather file on the common grid."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.progress import Progress
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.surveys.spectra import Spectra
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What a conversion did.
+
+    Attributes:
+        n_spectra: Spectra written.
+        skipped: Files that were not read, each with the reason.
+    """
+
+    n_spectra: int
+    skipped: list[tuple[Path, str]]
+
+
+def convert_spectra(source: Path, out: Path, progress: bool = True) -> Converted:
+    """Convert a file or a folder of spectra; the output is there whole or not at all.
+
+    Args:
+        source: What `Spectra` reads.
+        out: `*.parquet`, or `*.feather` for memory-mapped reading.
+        progress: Show a bar on stderr.
+
+    Raises:
+        BadInput: Unknown ending of `out`; nothing in `source` can be read.
+    """
+    if out.suffix not in (".parquet", ".feather"):
+        raise BadInput(f"{out}: give a name that ends in .parquet or .feather")
+    # Small chunks keep the bar moving.
+    survey = Spectra(memory_gib=0.05)
+    total = sum(len(found.files) for found in survey.sources(source))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
+    n_spectra = 0
+    try:
+        with Progress(console=Console(stderr=True), disable=not progress) as bar:
+            task = bar.add_task(f"{source} -> {out.name}", total=total)
+            tables = survey.read(source)
+            first = next(tables)
+            with _writer(temporary, out.suffix, first.schema) as writer:
+                for table in _chain(first, tables):
+                    writer.write_table(_like(table, first.schema))
+                    n_spectra += len(table)
+                    bar.update(task, completed=min(n_spectra + len(survey.skipped), total))
+            bar.update(task, completed=total)
+        os.replace(temporary, out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return Converted(n_spectra, survey.skipped)
+
+
+def _writer(path: Path, suffix: str, schema: pa.Schema) -> pq.ParquetWriter | pa.RecordBatchFileWriter:
+    if suffix == ".parquet":
+        return pq.ParquetWriter(path, schema, compression="zstd")
+    return pa.ipc.new_file(path, schema)
+
+
+def _chain(first: pa.Table, rest: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    yield first
+    yield from rest
+
+
+def _like(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with the columns of a schema, null where it lacks one: forms know different facts."""
+    columns = [
+        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)

@@ -1,0 +1,51 @@
+"""PLAsTiCC as resampled for the UEA archive of multivariate time series (set LSST; Bagnall et al. 2018, arXiv:1811.00075)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.metadata import Metadata
+from astro_lightning.data.survey import Survey
+
+N_BANDS, N_TIMES = 6, 36
+COLUMNS = [f"b{band}_t{time:02d}" for band in range(N_BANDS) for time in range(N_TIMES)]
+
+
+class UeaLsst(Survey[Path]):
+    """Parquet files with fluxes `b0_t00` .. `b5_t35` (band, time step) and, where labelled, `target`.
+
+    Records hold them as `flux_grid` of length 216, band after band. There are no times, errors or redshifts. The identifier
+    is `id` or `object_id` where the file has one, else the row number.
+    """
+
+    layout = "*.parquet with the columns b0_t00 .. b5_t35"
+
+    def find(self, path: Path) -> list[Path]:
+        """Parquet files with such columns, by name."""
+        files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+        return [file for file in files if file.suffix == ".parquet" and "b0_t00" in pq.read_schema(file).names]
+
+    def chunks(self, source: Path) -> Iterator[pa.Table]:
+        """Records in bounded numbers of rows."""
+        names = pq.read_schema(source).names
+        missing = [name for name in COLUMNS if name not in names]
+        if missing:
+            raise BadInput(f"{source}: missing column {missing[0]}; needed are b0_t00 .. b5_t35")
+        identifier = next((name for name in ("id", "object_id") if name in names), None)
+        start = 0
+        for batch in pq.ParquetFile(source).iter_batches(batch_size=max(1000, int(self.memory_gib * 2e5))):
+            table = Metadata(pa.Table.from_batches([batch]), source)
+            rows = np.arange(start, start + len(batch))
+            start += len(batch)
+            flux = np.column_stack([table.numbers(name) for name in COLUMNS]).astype(np.float32)
+            yield pa.table(
+                {
+                    "id": table.ids(identifier) if identifier else pa.array(rows),
+                    "label": self.class_names(table.labels("target"), str(source)),
+                    "flux_grid": pa.FixedSizeListArray.from_arrays(pa.array(flux.ravel()), flux.shape[1]),
+                }
+            )

@@ -1,0 +1,46 @@
+"""Map of the embeddings of test objects."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from astro_lightning.report.style import FAINT, SERIES, canvas, short, styled
+
+_MARKERS = ("o", "^", "s")
+
+
+@styled
+def embedding_map(embedding: np.ndarray, labels: np.ndarray) -> tuple[Figure, np.ndarray]:
+    """The two principal components of embeddings, coloured by class.
+
+    Args:
+        embedding: (rows, d), at least two rows and columns.
+        labels: (rows,) class names, None where there is none.
+
+    Returns:
+        The figure, and the share (2,) of the variance along each component.
+    """
+    centred = embedding - embedding.mean(axis=0)
+    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+    points = centred @ directions[:2].T
+    share = singular[:2] ** 2 / max(float((singular**2).sum()), 1e-30)
+    figure, (axes,) = canvas(6.4, 4.4)
+    names = np.array([str(label) for label in labels])
+    known = np.array([label is not None for label in labels])
+    classes, count = np.unique(names[known], return_counts=True)
+    styles = [(colour, marker) for marker in _MARKERS for colour in SERIES]
+    named = sorted(classes[np.argsort(-count, kind="stable")][: len(styles)], key=lambda name: (len(name), name))
+    rest = ~(known & np.isin(names, named))
+    if rest.any():
+        axes.plot(*points[rest].T, ".", color=FAINT, markersize=3, label="others")
+    for name, (colour, marker) in zip(named, styles):
+        chosen = known & (names == name)
+        mark = {"marker": marker, "markersize": 4, "markeredgewidth": 0, "alpha": 0.75, "linestyle": "none"}
+        axes.plot(*points[chosen].T, color=colour, label=short(name), **mark)
+    axes.set(xlabel=f"First component ({share[0]:.0%})", ylabel=f"Second component ({share[1]:.0%})")
+    # The far ends of a few objects must not squeeze all others together.
+    for limits, values in ((axes.set_xlim, points[:, 0]), (axes.set_ylim, points[:, 1])):
+        low, high = np.quantile(values, [0.005, 0.995])
+        room = 0.08 * (high - low) or 1.0
+        limits(low - room, high + room)
+    figure.legend(loc="outside right upper", handletextpad=0.1)
+    return figure, share

@@ -1,0 +1,193 @@
+"""Objects to rows of hand features, for boosted trees."""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra.utils import get_class
+
+from astro_lightning.core.datamodule import RecordsData
+from astro_lightning.core.loader import Batch, EpochLoader, Key
+from astro_lightning.data.bands import wavelengths_nm
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.fingerprint import object_hashes
+from astro_lightning.data.records import Records
+from astro_lightning.data.splits import folds_by_group, split_by_group
+from astro_lightning.tasks.plasticc.augment import Augment
+from astro_lightning.tasks.plasticc.features import Table, light_curve_features
+from astro_lightning.tasks.plasticc.light_curves import LightCurves
+
+# Objects whose features are made together: memory stays bounded, and the records of a whole survey can be scored.
+CHUNK = 500
+COLUMNS = ("mjd", "band", "flux", "flux_err", "detected")
+METADATA = ("photoz", "photoz_err", "mwebv", "ddf")
+# Raised whenever a feature changes its meaning, so that no cache outlives it.
+VERSION = 1
+
+
+class FeatureBatches:
+    """Batches of `features` (batch, n_features), `target`, `weight`, `row`.
+
+    Args:
+        data: The data module's class, which knows how to make features.
+        records: With the column `features` where they were made before, else they are made for each batch.
+        info: Names of the features and settings.
+        train: Copies of the augmented objects are joined to each batch.
+    """
+
+    def __init__(self, data: type["FeatureData"], records: Records, info: Mapping[str, Any], train: bool) -> None:
+        self.data, self.records, self.info = data, records, info
+        self.copies = int(info["copies"]) if train else 0
+        classes = {name: i for i, name in enumerate(info["classes"])}
+        self.targets = np.array([classes.get(label, -1) for label in records.labels], dtype=np.int64)
+        counts = np.maximum(np.asarray(info["counts"], dtype=np.float64), 1)
+        weight = counts ** -float(info["balance"])
+        self.weight = (weight * counts.sum() / (weight * counts).sum()).astype(np.float32)
+        self._augmented: tuple[np.ndarray, np.ndarray] | None = None
+
+    def __getitem__(self, key: Key) -> Batch:
+        rows, seed = key
+        made = self.records.fixed.get("features")
+        features = made[rows] if made is not None else self.data.matrix(self.records, rows, self.info)
+        if self.copies:
+            if self._augmented is None:
+                # Once for all epochs: trees do not forget, and fresh copies would cost more than the trees.
+                every = np.tile(rows, self.copies)
+                self._augmented = every, self.data.matrix(self.records, every, self.info, np.random.default_rng(seed))
+            rows = np.concatenate([rows, self._augmented[0]])
+            features = np.concatenate([features, self._augmented[1]])
+        return {
+            "row": torch.from_numpy(rows),
+            "features": torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32)),
+            "target": torch.from_numpy(self.targets[rows]),
+            "weight": torch.from_numpy(self.weight[self.targets[rows]]),
+        }
+
+
+class FeatureData(RecordsData):
+    """Hand features of light curves.
+
+    Args:
+        fold: The fold of the objects that is tested; None splits by `data.split`.
+        n_folds: Folds of the objects, groups kept whole, classes spread evenly.
+        val_share: Share of the remaining groups kept for validation.
+        train_column: Boolean column of the records: where true an object may be trained on, all others are tested.
+        deredden: Correct fluxes for Galactic extinction.
+        balance: Weight of a class is count^-balance: 0 = none, 1 = all classes alike.
+        augment: Strengths of `Augment`; None = none.
+        copies: Augmented copies of each training object.
+        **shared: See `RecordsData`.
+    """
+
+    def __init__(
+        self,
+        *,
+        fold: int | None = None,
+        n_folds: int = 5,
+        val_share: float = 0.05,
+        train_column: str | None = None,
+        deredden: bool = True,
+        balance: float = 0.0,
+        augment: dict | None = None,
+        copies: int = 0,
+        **shared: Any,
+    ) -> None:
+        super().__init__(**shared)
+        self.fold, self.n_folds, self.val_share, self.train_column = fold, n_folds, val_share, train_column
+        self.settings = {"deredden": deredden, "balance": balance, "augment": augment, "copies": copies if augment else 0}
+
+    # ---- what a survey of another kind overrides
+
+    @classmethod
+    def features(
+        cls, records: Records, rows: np.ndarray, info: Mapping[str, Any], rng: np.random.Generator | None = None
+    ) -> Table:
+        """Features of some objects, name -> (n,); with `rng` those of augmented copies."""
+        taken = [records.ragged[name].take(rows) for name in COLUMNS]
+        curves = LightCurves(*(values for values, _ in taken), taken[0][1])
+        metadata = {name: records.column(name, np.nan).astype(np.float64)[rows] for name in METADATA}
+        if rng is not None:
+            curves, metadata = Augment(**info["augment"])(curves, metadata, rng)
+        return light_curve_features(curves, metadata, wavelengths_nm(info["bands"]), info["deredden"])
+
+    # ---- shared
+
+    @classmethod
+    def dataset(cls, records: Records, info: Mapping[str, Any], train: bool = False) -> FeatureBatches:
+        """Features of these objects."""
+        return FeatureBatches(cls, records, info, train)
+
+    @classmethod
+    def matrix(
+        cls, records: Records, rows: np.ndarray, info: Mapping[str, Any], rng: np.random.Generator | None = None
+    ) -> np.ndarray:
+        """Features (n, n_features) float32 in the order of `info["features"]`, infinite ones as NaN."""
+        parts = []
+        for start in range(0, len(rows), CHUNK):
+            table = cls.features(records, rows[start : start + CHUNK], info, rng)
+            parts.append(np.column_stack([table[name] for name in info["features"]]).astype(np.float32))
+        values = np.concatenate(parts) if parts else np.empty((0, len(info["features"])), np.float32)
+        values[~np.isfinite(values)] = np.nan
+        return values
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the records and the features kept beside them; make these where there are none yet."""
+        if self.records is not None:
+            return
+        super().setup(stage)
+        assert self.records is not None
+        info = self.statistics(self.records, self.splits["train"])
+        file = self._feature_file(info)
+        if not file.exists():
+            values = self.matrix(self.records, np.arange(len(self.records)), info)
+            temporary = file.with_name(f".{uuid.uuid4().hex[:8]}.npy")
+            np.save(temporary, values)
+            os.replace(temporary, file)
+        self.records.fixed["features"] = np.load(file, mmap_mode="r")
+
+    def train_hashes(self) -> np.ndarray:
+        """Hashes of the training objects as the survey gives them, without the features."""
+        self.setup()
+        assert self.records is not None
+        fixed = {name: values for name, values in self.records.fixed.items() if name != "features"}
+        return object_hashes(Records(self.records.flat, self.records.ragged, fixed), self.splits["train"])
+
+    def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
+        """Names of the features, bands and settings."""
+        reader = self.data.get("reader") or {}
+        bands = getattr(get_class(reader["_target_"]), "bands", "lsst") if reader.get("_target_") else "lsst"
+        settings = {**self.settings, "bands": bands}
+        return {**settings, "features": list(type(self).features(records, train[:2], settings))}
+
+    def rows(self, records: Records) -> dict[str, np.ndarray]:
+        """The chosen fold is tested, or all outside `train_column`, or the test share of `data.split`."""
+        labels, groups = records.labels, records.groups
+        known = np.flatnonzero(np.array([label is not None for label in labels]))
+        if self.train_column is not None:
+            test = known[~records.column(self.train_column)[known].astype(bool)]
+        elif self.fold is not None:
+            test = known[folds_by_group(groups[known], labels[known], self.n_folds, self.data["split_seed"]) == self.fold]
+        else:
+            return super().rows(records)
+        rest = np.setdiff1d(known, test)
+        if not len(rest):
+            raise BadInput(f"{self.train_column}: no object may be trained on")
+        shares = {"train": 1 - self.val_share, "val": self.val_share}
+        parts = split_by_group(groups[rest], labels[rest], shares, self.data["split_seed"])
+        none = np.empty(0, dtype=np.int64)
+        return {"train": rest[parts["train"]], "val": rest[parts["val"]], "calibration": none, "test": test}
+
+    def loader(self, part: str) -> EpochLoader:
+        """Batches of any part; the training part with its augmented copies."""
+        return self._loader(part, train=part == "train" and bool(self.settings["copies"]))
+
+    def _feature_file(self, info: Mapping[str, Any]) -> Path:
+        key = [VERSION, type(self).__qualname__, info["features"], info["deredden"], info["bands"]]
+        digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
+        return self.records_folder() / f"features-{digest}.npy"

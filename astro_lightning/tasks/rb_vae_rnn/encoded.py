@@ -1,0 +1,63 @@
+"""A sequence head that carries its autoencoder: frames in, decision out."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from astro_lightning.core.checkpoint import read_checkpoint
+from astro_lightning.core.loader import Batch
+from astro_lightning.data.errors import BadInput
+from astro_lightning.tasks.rb_vae_rnn.module import SequenceModule
+from astro_lightning.tasks.rb_vae_rnn.sequences import frame_inputs
+from astro_lightning.tasks.rb_vae_rnn.vae import Vae
+
+
+class EncodedModule(SequenceModule):
+    """Trains a head on embeddings with the encoder frozen beside it, so that its checkpoint scores raw frames.
+
+    Args:
+        encoder: Checkpoint of the autoencoder.
+        **shared: See `SequenceModule`.
+    """
+
+    def __init__(self, *, encoder: str | None = None, **shared: Any) -> None:
+        # The path ends with the fit: the weights travel in the checkpoint.
+        super().__init__(encoder=encoder, **shared)
+
+    def make_network(self) -> nn.Module:
+        """Head and frozen encoder."""
+        if self.info["pooled"] or self.info["lightcurves"]:
+            raise BadInput("a head over frames takes neither pooled statistics nor light-curve features: set pooled=false")
+        network = nn.ModuleDict({"head": super().make_network(), "vae": Vae(self.info["latent_dims"])})
+        network["vae"].requires_grad_(False)
+        return network
+
+    def setup(self, stage: str) -> None:
+        """Load the encoder before the fit."""
+        if stage != "fit" or not self.hparams["encoder"]:
+            return
+        self.configure_model()
+        assert isinstance(self.network, nn.ModuleDict)
+        state = read_checkpoint(Path(self.hparams["encoder"]))["state_dict"]
+        weights = {name.removeprefix("network."): value for name, value in state.items() if name.startswith("network.")}
+        self.network["vae"].load_state_dict(weights)
+
+    def on_train_epoch_start(self) -> None:
+        """A frozen encoder keeps its running statistics too."""
+        self.network["vae"].eval()  # type: ignore[index]
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits (batch, n_classes) of embeddings, or of raw frames."""
+        assert isinstance(self.network, nn.ModuleDict)
+        if "pixels" in batch:
+            batch = {**batch, "frames": self.encode(batch)}
+        return self.network["head"](batch)
+
+    @torch.no_grad()
+    def encode(self, batch: Batch) -> Tensor:
+        """The head's inputs (total_frames, n_inputs) of raw frames."""
+        mu, logvar = self.network["vae"].encode(batch["pixels"])  # type: ignore[index]
+        values = frame_inputs(mu.cpu().numpy(), logvar.cpu().numpy(), batch["offsets"].cpu().numpy(), self.info)
+        return torch.from_numpy(values).to(mu.device)

@@ -1,0 +1,248 @@
+"""What the classifiers of variable stars share: choosing the period, features at it, tags and types out of logits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from sklearn.metrics import f1_score
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MultilabelF1Score
+
+from astro_lightning.core.checkpoint import read_checkpoint
+from astro_lightning.core.datamodule import RecordsData
+from astro_lightning.core.loader import Batch
+from astro_lightning.core.metrics import classification_metrics
+from astro_lightning.core.task import TaskModule
+from astro_lightning.methods.periodograms.light_curves import LightCurves
+from astro_lightning.tasks.scope import pictures
+from astro_lightning.tasks.scope.chooser import Chooser
+from astro_lightning.tasks.scope.data import PERIOD_TOLERANCE
+from astro_lightning.tasks.scope.features import FEATURES, PERIODIC, periodic
+from astro_lightning.tasks.scope.measure import MIN_POINTS
+
+
+class ScopeModule(TaskModule):
+    """Base of the classifiers; logits are those of the types, then those of the tags, shape (batch, types + tags).
+
+    A tag's probability is the mean of its own and of its share among the types. It is shifted so that 0.5 is the
+    threshold that serves the F1 score best on the validation objects.
+
+    Args:
+        chooser: Checkpoint of the stage that learned to choose periods; null = analysis of variance decides.
+        chooser_folds: Folds of that stage.
+        arguments: Of `TaskModule`.
+    """
+
+    def __init__(self, *, chooser: str | None = None, chooser_folds: int = 4, **arguments: Any) -> None:
+        super().__init__(chooser=chooser, chooser_folds=chooser_folds, **arguments)
+        tags, types = self.info["tags"], self.info["classes"]
+        held = self.info["taxonomy"].get("types") or {}
+        parents = {tag: entry.get("parent") for tag, entry in self.info["taxonomy"]["tags"].items()}
+        share = torch.zeros(len(types), len(tags))
+        for i, name in enumerate(types):
+            own = set(held.get(name, ()))
+            own |= {parents[tag] for tag in own} - {None}
+            share[i] = torch.tensor([float(tag in own) for tag in tags])
+        self.register_buffer("share", share)
+        self.register_buffer("threshold", torch.full((len(tags),), 0.5))
+        self._features: dict[bytes, Tensor] = {}
+        self._validated: list[tuple[Tensor, Tensor]] = []
+
+    # ---- what a classifier overrides
+
+    def make_classifier(self) -> nn.Module:
+        """From (features, batch) to logits."""
+        raise NotImplementedError
+
+    def classify(self, features: Tensor, batch: Batch) -> Tensor:
+        """Logits (batch, types + tags) of features (batch, len(FEATURES)), NaN = missing."""
+        raise NotImplementedError
+
+    # ---- shared
+
+    def make_network(self) -> nn.Module:
+        """Chooser and classifier, so that one checkpoint scores raw light curves."""
+        return nn.ModuleDict(
+            {"chooser": Chooser(self.hparams["chooser_folds"], {}), "classifier": self.make_classifier()}
+        )
+
+    def on_fit_start(self) -> None:
+        """Take over the chooser."""
+        path = self.hparams["chooser"]
+        if path is not None:
+            state = read_checkpoint(Path(path))["state_dict"]
+            self.network["chooser"].load_state_dict(
+                {k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")}
+            )
+
+    def scores(self, batch: Batch) -> Tensor:
+        """Scores of the candidate periods, shape (batch, candidates)."""
+        return batch["score"] if "score" in batch else self.network["chooser"](batch)
+
+    @torch.no_grad()
+    def features(self, batch: Batch) -> Tensor:
+        """All features at the chosen period, shape (batch, len(FEATURES)); kept while training."""
+        key = batch["row"].cpu().numpy().tobytes()
+        if self._trainer is not None and self.trainer.state.fn == "fit" and key in self._features:
+            return self._features[key]
+        curves = LightCurves(*(batch[name] for name in ("time_d", "mag", "mag_err", "valid")))
+        found = periodic(curves, batch, self.scores(batch))
+        features = torch.cat([batch["statistics"], found], 1)
+        features = features.masked_fill((curves.count < MIN_POINTS)[:, None], torch.nan)
+        if self._trainer is not None and self.trainer.state.fn == "fit":
+            self._features[key] = features
+        return features
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits, shape (batch, types + tags)."""
+        return self.classify(self.features(batch), batch)
+
+    def metrics(self) -> MetricCollection:
+        """None of (logits, target): see `on_validation_epoch_end`."""
+        return MetricCollection({})
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Cross-entropy of the type plus the mean binary cross-entropy of the tags."""
+        loss = self.joint_loss(self(batch), batch)
+        self.log("train/loss", loss, batch_size=len(batch["row"]), prog_bar=True)
+        return loss
+
+    def joint_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Scalar; unknown types and tags do not count."""
+        types = len(self.info["classes"])
+        tags = batch["tags"].nan_to_num(0.0)
+        loss = nn.functional.binary_cross_entropy_with_logits(logits[:, types:], tags, reduction="none")
+        loss = (loss * ~batch["tags"].isnan()).mean()
+        known = batch["target"] >= 0
+        if known.any():
+            loss = loss + nn.functional.cross_entropy(logits[known, :types], batch["target"][known])
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Loss of a batch; its logits are kept for the epoch's metrics."""
+        logits = self(batch)
+        self.log(
+            "val/loss",
+            self.joint_loss(logits, batch),
+            batch_size=len(batch["row"]),
+            on_epoch=True,
+            prog_bar=True,
+            sync_dist=True,
+        )
+        self._validated.append((logits, torch.cat([batch["target"][:, None].float(), batch["tags"]], 1)))
+
+    def on_validation_epoch_end(self) -> None:
+        """Accuracy of the types, macro-F1 of the tags, and the tags' thresholds."""
+        logits, truth = (torch.cat(parts) for parts in zip(*self._validated))
+        self._validated.clear()
+        known = (truth[:, 0] >= 0) & ~truth[:, 1:].isnan().any(1)
+        if not known.any():
+            return
+        types, tags = self.probabilities(logits[known])
+        accuracy = MulticlassAccuracy(types.shape[1], average="micro").to(types.device)(types, truth[known, 0].long())
+        self.threshold.copy_(expected_f1_threshold(tags))
+        f1 = MultilabelF1Score(tags.shape[1], average="macro").to(tags.device)(
+            self.centred(tags), truth[known, 1:].long()
+        )
+        self.log_dict({"val/accuracy": accuracy, "val/macro_f1": f1}, prog_bar=True)
+
+    def probabilities(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Types (batch, n_types) and tags (batch, n_tags)."""
+        types = len(self.info["classes"])
+        of_type = logits[:, :types].softmax(1)
+        return of_type, (logits[:, types:].sigmoid() + of_type @ self.share) / 2
+
+    def centred(self, tags: Tensor) -> Tensor:
+        """Probabilities with every tag's threshold moved to 0.5 (odds divided by the threshold's odds)."""
+        odds = tags / (1 - tags).clamp_min(1e-9) * ((1 - self.threshold) / self.threshold)
+        return odds / (1 + odds)
+
+    def columns(self, batch: Batch) -> dict[str, Tensor]:
+        """`prob_<type>`, `prob_<tag>`, `period` (days), and `period_reference` where the catalogue gives one."""
+        features = self.features(batch)
+        types, tags = self.probabilities(self.classify(features, batch))
+        tags = self.centred(tags)
+        columns = {f"prob_{name}": types[:, i] for i, name in enumerate(self.info["classes"])}
+        columns |= {f"prob_{name}": tags[:, i] for i, name in enumerate(self.info["tags"])}
+        start = len(FEATURES) - len(PERIODIC)
+        return columns | {"period": 10 ** features[:, start].double(), "period_reference": batch["period_d"]}
+
+    def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
+        """Pictures of the validation objects: periods found, and a folded curve of each type."""
+        self.load_state_dict(read_checkpoint(best)["state_dict"])
+        batches = list(datamodule.loader("val"))
+        period = [self.columns(batch)["period"].numpy() for batch in batches]
+        reference = np.concatenate([batch["period_d"].numpy() for batch in batches])
+        if np.isfinite(reference).any():
+            figure = pictures.periods(np.concatenate(period), reference)
+            pictures.write_picture(
+                folder, "periods", figure, "Periods of the validation objects. Grey: half and double."
+            )
+        figure = pictures.folded(batches[0], period[0], self.info["classes"])
+        pictures.write_picture(
+            folder, "folded", figure, "A validation object of each type, folded at the period found."
+        )
+        return {}
+
+    @classmethod
+    def finish(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:
+        """Add `type`, the most probable one; drop `period_reference` where no object has one."""
+        probability = np.column_stack([predictions[f"prob_{name}"].to_numpy() for name in info["classes"]])
+        predictions = predictions.append_column(
+            "type", pa.array([info["classes"][i] for i in probability.argmax(1)], pa.string())
+        )
+        reference = predictions["period_reference"].to_numpy()
+        return predictions if np.isfinite(reference).any() else predictions.drop_columns(["period_reference"])
+
+    @classmethod
+    def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:
+        """Type metrics, F1 of every tag at 0.5 and their mean, periods within 1% (also with harmonics 1/2, 2)."""
+        metrics = classification_metrics(predictions, info["classes"])
+        labels = predictions["label"].to_pylist()
+        held = info["taxonomy"]["types"]
+        parents = {tag: entry.get("parent") for tag, entry in info["taxonomy"]["tags"].items()}
+        with_parents = {name: {*tags, *(parents[tag] for tag in tags)} for name, tags in held.items()}
+        for tag in info["tags"]:
+            truth = np.array([tag in with_parents.get(label, ()) for label in labels])
+            metrics[f"tag_f1_{tag}"] = float(
+                f1_score(truth, predictions[f"prob_{tag}"].to_numpy() > 0.5, zero_division=0)
+            )
+        metrics["tag_macro_f1"] = float(np.mean([metrics[f"tag_f1_{tag}"] for tag in info["tags"]]))
+        if "period_reference" in predictions.column_names:
+            ratio = predictions["period"].to_numpy() / predictions["period_reference"].to_numpy()
+            known = np.isfinite(ratio)
+            exact = np.abs(ratio - 1) < PERIOD_TOLERANCE
+            harmonic = exact | (np.abs(ratio - 2) < 2 * PERIOD_TOLERANCE) | (np.abs(2 * ratio - 1) < PERIOD_TOLERANCE)
+            for name in info["classes"]:
+                rows = known & (np.array(labels, dtype=object) == name)
+                if rows.any():
+                    metrics |= {
+                        f"period_exact_{name}": float(exact[rows].mean()),
+                        f"period_harmonic_{name}": float(harmonic[rows].mean()),
+                    }
+        return metrics
+
+
+def expected_f1_threshold(probability: Tensor) -> Tensor:
+    """Threshold of each column that maximises the F1 score expected from the probabilities themselves.
+
+    Labels play no part: of a rare tag the validation split holds too few to place a threshold by.
+
+    Args:
+        probability: Calibrated probabilities, shape (objects, tags).
+
+    Returns:
+        Thresholds in [0.05, 0.95], shape (tags,).
+    """
+    ordered = probability.double().sort(0, descending=True).values
+    taken = torch.arange(1, len(ordered) + 1, device=ordered.device)[:, None]
+    f1 = 2 * ordered.cumsum(0) / (taken + ordered.sum(0))
+    best = f1.argmax(0, keepdim=True)
+    following = ordered.gather(0, (best + 1).clamp_max(len(ordered) - 1))
+    return ((ordered.gather(0, best) + following) / 2)[0].clamp(0.05, 0.95).float()

@@ -1,0 +1,86 @@
+"""The published network under the Trainer, one label or all at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from astro_lightning.core.loader import Batch
+from astro_lightning.data.errors import BadInput
+from astro_lightning.tasks.scope.features import FEATURES
+from astro_lightning.tasks.scope.fourier import FOURIER
+from astro_lightning.tasks.scope.module import ScopeModule
+from astro_lightning.tasks.scope.network import ScopeNetwork
+from astro_lightning.tasks.scope.scaling import Preparation
+from astro_lightning.tasks.scope.statistics import STATISTICS
+
+FEATURE_SETS = {
+    "phenomenological": (*FOURIER, *STATISTICS[1:]),
+    "all": FEATURES,
+}
+
+
+class ScopeNetModule(ScopeModule):
+    """Dense and convolutional branches over scaled, imputed features and the dm-dt image.
+
+    Args:
+        features: `phenomenological` (the 35 published inputs) or `all`.
+        scaling: See `scaling.Preparation`.
+        imputation: See `scaling.Preparation`.
+        types: Whether the network also learns the types; without them it is the published one-label network where
+            there is one label.
+        arguments: Of `ScopeModule`.
+    """
+
+    def __init__(
+        self, *, features: str = "all", scaling: str = "quantile", imputation: str = "median", types: bool = True,
+        **arguments: Any,
+    ) -> None:  # fmt: skip
+        if features not in FEATURE_SETS:
+            raise BadInput(f"features={features} is unknown; choose {', '.join(FEATURE_SETS)}")
+        super().__init__(features=features, scaling=scaling, imputation=imputation, types=types, **arguments)
+        self.columns_used = [FEATURES.index(name) for name in FEATURE_SETS[features]]
+
+    def make_classifier(self) -> nn.Module:
+        """Preparation of the features, then the network."""
+        inputs, tags = len(self.columns_used), len(self.info["tags"])
+        preparation = Preparation(inputs, self.hparams["scaling"], self.hparams["imputation"])
+        outputs = tags + (len(self.info["classes"]) if self.hparams["types"] else 0)
+        model = {k: v for k, v in self.hparams["model"].items() if k != "_target_"}
+        return nn.ModuleDict({"preparation": preparation, "network": ScopeNetwork(inputs, outputs, **model)})
+
+    def classify(self, features: Tensor, batch: Batch) -> Tensor:
+        """Logits of types (0 where not learned) and tags."""
+        parts = self.network["classifier"]
+        inputs = parts["preparation"](features[:, self.columns_used].float())
+        logits = parts["network"]({"features": inputs, "dmdt": batch["dmdt"]})
+        if self.hparams["types"]:
+            return logits
+        return torch.cat([logits.new_zeros(len(logits), len(self.info["classes"])), logits], 1)
+
+    def probabilities(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Types and tags; tags alone count where the types are not learned."""
+        types, tags = super().probabilities(logits)
+        return (types, tags) if self.hparams["types"] else (types, logits[:, len(self.info["classes"]) :].sigmoid())
+
+    def on_fit_start(self) -> None:
+        """Take over the chooser; fit the preparation on the training rows."""
+        super().on_fit_start()
+        loader = self.trainer.datamodule.loader("train")  # type: ignore[attr-defined]
+        # Each row once by itself, so that shuffled batches find their features measured.
+        rows: dict[int, Tensor] = {}
+        for batch in loader:
+            rows |= dict(zip(batch["row"].tolist(), self.features(batch)))
+        self._features.clear()
+        self._rows = rows
+        self.network["classifier"]["preparation"].fit(torch.stack(list(rows.values()))[:, self.columns_used])
+
+    def features(self, batch: Batch) -> Tensor:
+        """Features of training rows as gathered at the start; of others as in the base class."""
+        rows = getattr(self, "_rows", {})
+        numbers = batch["row"].tolist()
+        if self._trainer is not None and self.trainer.training and all(row in rows for row in numbers):
+            return torch.stack([rows[row] for row in numbers])
+        return super().features(batch)

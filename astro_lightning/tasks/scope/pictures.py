@@ -1,0 +1,103 @@
+"""Pictures of a run: periods found against the catalogue's, folded light curves, what the trees look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from astro_lightning.core.loader import Batch
+from astro_lightning.report.style import ACCENT, BAD, FAINT, RC
+
+PANELS = 12
+
+
+def write_picture(folder: Path, name: str, figure: Figure, caption: str) -> None:
+    """`plots/<name>.png` and its caption below the run folder."""
+    plots = folder / "plots"
+    plots.mkdir(parents=True, exist_ok=True)
+    figure.savefig(plots / f"{name}.png", dpi=150)
+    (plots / f"{name}.txt").write_text(caption)
+
+
+def periods(found_d: np.ndarray, catalogue_d: np.ndarray) -> Figure:
+    """Found against catalogue period, days, with the lines of equality and of the harmonics 1/2 and 2."""
+    with mpl.rc_context(RC):
+        figure = Figure(figsize=(5.2, 4.8), layout="constrained")
+        axes = figure.subplots()
+        span = np.array([np.nanmin(catalogue_d), np.nanmax(catalogue_d)])
+        for ratio, colour in ((1, ACCENT), (0.5, FAINT), (2, FAINT)):
+            axes.plot(span, ratio * span, color=colour, linewidth=1)
+        right = np.abs(found_d / catalogue_d - 1) < 0.01
+        for rows, colour, label in ((right, ACCENT, "within 1%"), (~right, BAD, "not")):
+            axes.plot(
+                catalogue_d[rows], found_d[rows], ".", color=colour, markersize=2.5, label=f"{label}: {rows.mean():.1%}"
+            )
+        axes.set(xscale="log", yscale="log", xlabel="catalogue period (d)", ylabel="period found (d)")
+        axes.legend(markerscale=3)
+        return figure
+
+
+def folded(batch: Batch, period_d: np.ndarray, types: Sequence[str]) -> Figure:
+    """One folded light curve of each type, two turns, faintest at phase 0."""
+    with mpl.rc_context(RC):
+        target = batch["target"].numpy()
+        rows = [int(np.flatnonzero(target == i)[0]) for i in np.unique(target[target >= 0])][:PANELS]
+        columns = 4
+        figure = Figure(figsize=(9, 1.8 * -(-len(rows) // columns) + 0.4), layout="constrained")
+        grid = figure.subplots(-(-len(rows) // columns), columns, squeeze=False)
+        for axes in grid.flat[len(rows) :]:
+            axes.set_visible(False)
+        for axes, row in zip(grid.flat, rows):
+            valid = batch["valid"][row].numpy()
+            time, mag = batch["time_d"][row].numpy()[valid], batch["mag"][row].numpy()[valid]
+            phase = (time / period_d[row]) % 1
+            faint = np.median(phase[mag >= np.quantile(mag, 0.95)])
+            phase = (phase - faint) % 1
+            axes.plot(np.concatenate([phase, phase + 1]), np.concatenate([mag, mag]), ".", color=ACCENT, markersize=2)
+            axes.invert_yaxis()
+            axes.set_title(f"{types[target[row]]}  {period_d[row]:.4g} d", fontsize=7.5)
+        figure.supxlabel("phase", fontsize=9)
+        figure.supylabel("magnitude", fontsize=9)
+        return figure
+
+
+def importances(gain: Mapping[str, Mapping[str, float]], most: int = 20) -> Figure:
+    """Share of the gain of the most used features, mean over the labels.
+
+    Args:
+        gain: Label -> feature -> total gain.
+        most: Features shown.
+    """
+    share = mean_gain(gain)
+    names = sorted(share, key=share.__getitem__)[-most:]
+    with mpl.rc_context(RC):
+        figure = Figure(figsize=(6, 0.22 * len(names) + 0.8), layout="constrained")
+        axes = figure.subplots()
+        axes.barh(names, [share[name] for name in names], color=ACCENT)
+        axes.set_xlabel("share of the gain, mean over labels")
+        return figure
+
+
+def mean_gain(gain: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Feature -> mean over the labels of its share of a label's gain."""
+    share: dict[str, float] = {}
+    for of_label in gain.values():
+        total = sum(of_label.values()) or 1.0
+        for name, value in of_label.items():
+            share[name] = share.get(name, 0.0) + value / total / len(gain)
+    return share
+
+
+def ranking(gain: Mapping[str, Mapping[str, float]], top: int = 3) -> str:
+    """Table (CSV) of the features by the number of labels that hold them among their `top` first."""
+    firsts: list[str] = [
+        name for of_label in gain.values() for name in sorted(of_label, key=of_label.__getitem__, reverse=True)[:top]
+    ]
+    share = mean_gain(gain)
+    order: Iterable[str] = sorted(share, key=lambda name: (firsts.count(name), share[name]), reverse=True)
+    rows = [f"{name},{firsts.count(name)},{share[name]:.4f}" for name in order]
+    return "\n".join([f"feature,labels_with_it_in_top_{top},mean_share_of_gain", *rows]) + "\n"

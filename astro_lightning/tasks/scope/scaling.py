@@ -1,0 +1,72 @@
+"""Scaling and imputation of feature columns, fitted on training rows alone and kept in the network's buffers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from astro_lightning.data.errors import BadInput
+
+SCALINGS = ("min_max", "median_std", "asinh", "quantile")
+IMPUTATIONS = ("zero", "median", "mean")
+QUANTILES = 101
+
+
+class Preparation(nn.Module):
+    """Missing values filled, then columns scaled.
+
+    Args:
+        n_features: Columns.
+        scaling: `min_max` to [0, 1]; `median_std`; `asinh` of (x - median) / interquartile range, which keeps heavy
+            tails apart; `quantile` to [0, 1] by rank among the training rows.
+        imputation: `zero`, `median` or `mean` of the training rows.
+    """
+
+    def __init__(self, n_features: int, scaling: str = "quantile", imputation: str = "median") -> None:
+        super().__init__()
+        if scaling not in SCALINGS:
+            raise BadInput(f"scaling={scaling} is unknown; choose {', '.join(SCALINGS)}")
+        if imputation not in IMPUTATIONS:
+            raise BadInput(f"imputation={imputation} is unknown; choose {', '.join(IMPUTATIONS)}")
+        self.scaling, self.imputation = scaling, imputation
+        self.register_buffer("filling", torch.zeros(n_features))
+        self.register_buffer("centre", torch.zeros(n_features))
+        self.register_buffer("width", torch.ones(n_features))
+        self.register_buffer("knots", torch.zeros(n_features, QUANTILES))
+
+    def fit(self, features: Tensor) -> None:
+        """Learn fillings and scales from training rows, shape (rows, n_features); NaN and inf are missing values."""
+        known = torch.where(features.isfinite(), features, torch.nan).double()
+        fractions = torch.linspace(0, 1, QUANTILES, dtype=torch.float64)
+        quantiles = torch.nanquantile(known[_spread(len(known))], fractions, dim=0).nan_to_num(0.0).T
+        median, mean = quantiles[:, QUANTILES // 2], known.nanmean(0).nan_to_num(0.0)
+        fillings = {"zero": torch.zeros_like(median), "median": median, "mean": mean}
+        self.filling.copy_(fillings[self.imputation])
+        filled = torch.where(known.isnan(), self.filling.double(), known)
+        low, high = filled.amin(0), filled.amax(0)
+        centre, width = {
+            "min_max": (low, high - low),
+            "median_std": (median, filled.std(0)),
+            "asinh": (median, quantiles[:, 3 * QUANTILES // 4] - quantiles[:, QUANTILES // 4]),
+            "quantile": (torch.zeros_like(low), torch.ones_like(low)),
+        }[self.scaling]
+        self.centre.copy_(centre)
+        self.width.copy_(torch.where(width > 0, width, 1.0))
+        self.knots.copy_(quantiles)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Filled and scaled columns, shape (rows, n_features)."""
+        filled = torch.where(features.isfinite(), features, self.filling)
+        if self.scaling == "quantile":
+            knots = self.knots.contiguous()
+            rank = torch.searchsorted(knots, filled.T.contiguous(), right=True) + torch.searchsorted(
+                knots, filled.T.contiguous()
+            )
+            return rank.T.float() / (2 * QUANTILES)
+        scaled = (filled - self.centre) / self.width
+        return scaled.asinh() if self.scaling == "asinh" else scaled
+
+
+def _spread(rows: int, most: int = 100_000) -> slice:
+    """Evenly spaced rows, at most `most` of them: quantiles of more are not better, only slower."""
+    return slice(None, None, max(1, rows // most))

@@ -1,0 +1,102 @@
+"""After a stage: score its test split with its best checkpoint, find the surest mistakes, draw the pictures."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from astro_lightning.core.checkpoint import restore
+from astro_lightning.core.datamodule import RecordsData
+from astro_lightning.core.loader import Batch
+from astro_lightning.core.metrics import probabilities
+from astro_lightning.core.task import TaskModule
+from astro_lightning.tasks.spectra.pictures import Example, write_pictures
+from astro_lightning.tasks.spectra.scoring import column, is_clean
+
+MISTAKES = 8
+
+
+def saliency(module: TaskModule, batch: Batch, decided: Tensor) -> Tensor:
+    """|gradient x input| of the decided class's logit over the channels: (B, bins)."""
+    inputs = batch["inputs"].clone().requires_grad_(True)
+    logits = module({**batch, "inputs": inputs})
+    (gradient,) = torch.autograd.grad(logits.gather(1, decided[:, None]).sum(), inputs)
+    strength = (gradient * inputs).abs().sum(1)
+    return torch.nn.functional.avg_pool1d(strength[:, None], 15, 1, 7)[:, 0].detach()
+
+
+def test_table(module: TaskModule, datamodule: RecordsData) -> pa.Table:
+    """Predictions of the test split with id, row, label and redshift."""
+    assert datamodule.records is not None
+    rows = datamodule.splits["test"]
+    parts: list[dict[str, np.ndarray]] = []
+    with torch.inference_mode():
+        for batch in datamodule.loader("test"):
+            columns = module.columns(batch)
+            parts.append(
+                {k: v.float().numpy() if isinstance(v, Tensor) else np.asarray(v, object) for k, v in columns.items()}
+            )
+    merged = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    records = datamodule.records
+    table = pa.table(
+        {
+            "id": records.flat["id"].take(pa.array(rows)).cast(pa.string()),
+            "row": rows,
+            "label": pa.array(list(records.labels[rows]), pa.string()),
+            "z": records.column("z", np.nan).astype(np.float64)[rows],
+            **merged,
+        }
+    )
+    return type(module).finish(table, module.info)
+
+
+def surest_mistakes(module: TaskModule, datamodule: RecordsData, table: pa.Table) -> list[Example]:
+    """Clean test spectra of a wrong class, the surest first."""
+    classes = list(module.info["classes"])
+    probability = probabilities(table, classes)
+    decided = probability.argmax(1)
+    labels = column(table, "label", "")
+    wrong = np.flatnonzero(is_clean(table, classes) & (np.asarray(classes)[decided] != labels))
+    wrong = wrong[np.argsort(-probability[wrong].max(1), kind="stable")][:MISTAKES]
+    if not len(wrong):
+        return []
+    assert datamodule.records is not None
+    rows = np.asarray(table["row"])[wrong]
+    records = datamodule.records
+    batch = datamodule.dataset(records, module.info)[(rows, 0)]
+    looked = saliency(module, batch, torch.from_numpy(decided[wrong])).numpy()
+    flux, ivar = np.array(records.fixed["flux"][rows]), np.array(records.fixed["ivar"][rows])
+    return [
+        Example(
+            str(table["id"][int(i)]),
+            str(labels[i]),
+            classes[decided[i]],
+            float(probability[i].max()),
+            float(table["z"][int(i)].as_py()),
+            flux[k],
+            (ivar[k] > 0) & np.isfinite(flux[k]),
+            looked[k],
+        )
+        for k, i in enumerate(wrong)
+    ]
+
+
+def report_stage(best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
+    """Draw the pictures of a stage's best checkpoint; with folds, tables and curves cover all folds tested so far.
+
+    Returns:
+        The stage's table of tested spectra.
+    """
+    module = restore(best).module
+    table = test_table(module, datamodule)
+    out = best.with_name("tested.parquet")
+    pq.write_table(table, out)
+    others = [pq.read_table(p) for p in sorted(best.parents[1].glob("*/tested.parquet")) if p != out]
+    classes = list(module.info["classes"])
+    if is_clean(table, classes).any():
+        mistakes = surest_mistakes(module, datamodule, table)
+        write_pictures(pa.concat_tables([table, *others], promote_options="permissive"), mistakes, classes, folder)
+    return {"tested": out}

@@ -1,0 +1,61 @@
+import json
+
+import pytest
+import torch
+from command import TINY, astro_lightning, run_folder
+
+from astro_lightning.core.build import build, class_of
+from astro_lightning.core.checkpoint import predicting_checkpoints, read_checkpoint
+from astro_lightning.core.task import TaskModule
+from astro_lightning.data.errors import BadInput
+
+
+def test_a_missing_a_cut_and_a_foreign_file_are_each_said(tmp_path):
+    with pytest.raises(BadInput, match="does not exist"):
+        read_checkpoint(tmp_path / "absent.ckpt")
+    torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
+    with pytest.raises(BadInput, match="not written by Astro Lightning"):
+        read_checkpoint(tmp_path / "foreign.ckpt")
+    (tmp_path / "cut.ckpt").write_bytes((tmp_path / "foreign.ckpt").read_bytes()[:200])
+    with pytest.raises(BadInput, match="cut short"):
+        read_checkpoint(tmp_path / "cut.ckpt")
+
+
+def test_code_inside_a_checkpoint_never_runs(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "sprung"), "w"))
+
+    torch.save({"astro_lightning": {}, "x": Trap()}, tmp_path / "trap.ckpt")
+    with pytest.raises(BadInput, match="more than plain numbers"):
+        read_checkpoint(tmp_path / "trap.ckpt")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_checkpoint_cannot_name_any_class_it_likes():
+    with pytest.raises(BadInput, match="refusing"):
+        class_of("subprocess.Popen", TaskModule)
+
+
+def test_a_folder_that_is_no_finished_run_says_how_to_finish_it(tmp_path):
+    with pytest.raises(BadInput, match="resume="):
+        predicting_checkpoints(tmp_path)
+
+
+def test_a_misspelt_key_names_the_target():
+    with pytest.raises(BadInput, match=r"torch\.nn\.Linear.*widht"):
+        build({"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 2, "widht": 3})
+
+
+@pytest.mark.slow
+def test_every_checkpoint_of_a_run_is_plain_and_carries_the_fingerprint(tmp_path):
+    astro_lightning("task=plasticc", *TINY, "trainer.max_epochs=1", "report=false", folder=tmp_path)
+    run = run_folder(tmp_path)
+    data = json.loads((run / "provenance.json").read_text())["data"]
+    files = sorted(run.glob("checkpoints/*/*.ckpt"))
+    assert [file.name for file in files] == ["best.ckpt", "last.ckpt"] * 2
+    for file in files:
+        content = read_checkpoint(file)
+        info = content["hyper_parameters"]["info"]
+        assert len(content["astro_lightning"]["train_hashes"]) == info["splits"]["train"]
+    assert info["content_sha256"] == data["content_sha256"] and info["split_sha256"] == data["split_sha256"]

@@ -1,0 +1,74 @@
+import pytest
+import torch
+
+from astro_lightning.core.optim import make_optimizer, make_schedule, settings
+from astro_lightning.core.task import TaskModule
+from astro_lightning.data.errors import BadInput
+
+
+def rates(chosen, steps=100, per_epoch=10):
+    optimizer = make_optimizer([{"params": [torch.nn.Parameter(torch.zeros(1))]}], chosen)
+    schedule = make_schedule(optimizer, chosen, steps, per_epoch)
+    found = []
+    for _ in range(steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return found
+
+
+def test_cosine_warms_up_and_ends_near_zero():
+    found = rates({"lr": 1.0, "schedule": "cosine", "warmup_fraction": 0.1})
+    assert found[0] == pytest.approx(0.1) and max(found) == found[9] == 1.0 and found[-1] < 0.01
+
+
+def test_step_drops_by_the_factor():
+    found = rates({"lr": 1.0, "schedule": "step", "warmup_fraction": 0, "step_epochs": 4, "factor": 0.1})
+    assert found[39] == 1.0 and found[40] == pytest.approx(0.1) and found[80] == pytest.approx(0.01)
+
+
+def test_scale_of_a_group_multiplies_its_rate():
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = make_optimizer([{"params": [parameter], "scale": 0.5}], {"lr": 0.2})
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("chosen", [{"learning_rate": 1}, {"name": "lion"}, {"schedule": "cosin"}])
+def test_unknown_settings_are_refused(chosen):
+    with pytest.raises(BadInput, match=r"choose|is not a setting"):
+        rates(chosen)
+
+
+def test_none_means_the_default():
+    assert settings({"lr": None})["lr"] == settings({})["lr"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "values", "dropped"),
+    [
+        ("min", [3, 2, 1, 1, 1], True),
+        ("min", [5, 4, 3, 2, 1], False),
+        ("max", [1, 2, 3, 3, 3], True),
+        ("max", [1, 2, 3, 4, 5], False),
+    ],
+)
+def test_plateau_lowers_the_rate_only_without_progress_in_the_right_direction(mode, values, dropped):
+    class Schedule:
+        base_lrs = (1.0,)
+
+    class Fake:
+        hparams = {"optimizer": {"schedule": "plateau", "patience": 1, "factor": 0.1}, "monitor": "val/x", "mode": mode}  # noqa: RUF012
+        _best, _epochs_without_progress = None, 0
+        schedule = Schedule()
+
+        class trainer:
+            callback_metrics = {}  # noqa: RUF012
+
+        def lr_schedulers(self):
+            return self.schedule
+
+    module = Fake()
+    for value in values:
+        module.trainer.callback_metrics["val/x"] = torch.tensor(float(value))
+        TaskModule.on_train_epoch_end(module)
+    assert (module.schedule.base_lrs[0] < 1) == dropped

@@ -1,0 +1,80 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.fingerprint import fingerprint, object_hashes
+from astro_lightning.data.records import Records, write_records
+
+
+def table(ids=(3, 1, 2), labels=("a", None, "b")):
+    return pa.table(
+        {
+            "id": pa.array(ids, pa.int64()),
+            "label": pa.array(labels, pa.string()),
+            "mjd": pa.array([[float(i) + k for k in range(n)] for i, n in zip(ids, (2, 0, 3))], pa.list_(pa.float64())),
+            "stamp": pa.array([[float(i)] * 4 for i in ids], pa.list_(pa.float32(), 4)),
+        }
+    )
+
+
+def test_written_records_are_memory_mapped_and_equal_the_tables(tmp_path):
+    tables = [table(), table((7, 8, 9), ("b", "b", None))]
+    records = Records.open(write_records(iter(tables), tmp_path / "records"))
+    assert records.ids.tolist() == [3, 1, 2, 7, 8, 9]
+    assert records.labels.tolist() == ["a", None, "b", "b", "b", None]
+    values, offsets = records.ragged["mjd"].take(np.arange(6))
+    assert np.diff(offsets).tolist() == [2, 0, 3, 2, 0, 3]
+    assert values.tolist() == [3, 4, 2, 3, 4, 7, 8, 9, 10, 11]
+    assert records.fixed["stamp"].shape == (6, 4) and records.fixed["stamp"][4, 0] == 8
+    assert isinstance(records.ragged["mjd"].values, np.memmap)
+
+
+def test_a_failure_half_way_leaves_nothing(tmp_path):
+    def broken():
+        yield table()
+        raise BadInput("file 2 is cut short")
+
+    with pytest.raises(BadInput, match="cut short"):
+        write_records(broken(), tmp_path / "records")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_object_at_all_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="empty"):
+        write_records(iter([table().slice(0, 0)]), tmp_path / "records")
+
+
+def test_a_missing_column_names_what_is_there():
+    with pytest.raises(BadInput, match=r"'ra' is missing.*id, label"):
+        Records.from_table(table()).column("ra")
+    assert np.isnan(Records.from_table(table()).column("ra", np.nan)).all()
+
+
+def test_hash_follows_content_not_name_or_place():
+    first, second = Records.from_table(table()), Records.from_table(table((2, 1, 3), ("b", None, "a")))
+    hashes = object_hashes(first)
+    assert len(set(hashes.tolist())) == 3
+    swapped = table().set_column(0, "id", pa.array([30, 10, 20]))
+    assert (object_hashes(Records.from_table(swapped)) == hashes).all()
+    assert object_hashes(first, np.array([2, 0])).tolist() == hashes[[2, 0]].tolist()
+    assert not np.isin(object_hashes(second)[[0]], hashes).any()  # other lengths, other content
+
+
+def test_hash_sees_order_within_an_object_and_survives_the_disk(tmp_path):
+    one = pa.table({"id": [1], "flux": pa.array([[1.0, 2.0]], pa.list_(pa.float32()))})
+    two = pa.table({"id": [1], "flux": pa.array([[2.0, 1.0]], pa.list_(pa.float32()))})
+    hashes = [object_hashes(Records.from_table(t))[0] for t in (one, two)]
+    assert hashes[0] != hashes[1]
+    opened = Records.open(write_records(iter([one]), tmp_path / "records"))
+    assert object_hashes(opened)[0] == hashes[0]
+
+
+def test_fingerprint_changes_with_content_and_with_the_split():
+    records = Records.from_table(table())
+    splits = {"train": np.array([0, 1]), "test": np.array([2])}
+    base = fingerprint(records, splits)
+    moved = fingerprint(records, {"train": np.array([0]), "test": np.array([1, 2])})
+    other = fingerprint(Records.from_table(table(labels=("a", "a", "b"))), splits)
+    assert base["content_sha256"] == moved["content_sha256"] != other["content_sha256"]
+    assert base["split_sha256"] != moved["split_sha256"]

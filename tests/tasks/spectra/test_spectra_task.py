@@ -1,0 +1,243 @@
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.records import Records, write_records
+from astro_lightning.tasks.spectra.augment import Augment
+from astro_lightning.tasks.spectra.batches import SpectraBatches
+from astro_lightning.tasks.spectra.data import SpectraData
+from astro_lightning.tasks.spectra.network import MultiKernel, SpectraResNet
+from astro_lightning.tasks.spectra.scoring import spectra_metrics
+from astro_lightning.tasks.spectra.simulate import simulate
+from astro_lightning.tasks.spectra.stages import spectra_stages
+from tests.command import astro_lightning
+
+CHANNELS = {
+    "form": "channels",
+    "n_bins": 1300,
+    "log": True,
+    "normalisation": "unit",
+    "blackbody_channel": False,
+    "smooth": False,
+    "clip_sigma": None,
+    "features": [],
+}
+CLASSES = ["STAR", "GALAXY", "QSO"]
+
+
+@pytest.fixture(scope="module")
+def table():
+    made = simulate(120, 0)
+    survey = np.array(["LAMOST", "SDSS", "BOSS"])[np.arange(120) % 3]
+    group = np.arange(120) // 2
+    made = made.set_column(made.column_names.index("survey"), "survey", pa.array(survey)).append_column(
+        "group", pa.array(group)
+    )
+    warned = np.where(np.arange(120) % 10 == 0, 4, 0).astype(np.int32)
+    return made.set_column(made.column_names.index("zwarning"), "zwarning", pa.array(warned))
+
+
+@pytest.fixture(scope="module")
+def records(table):
+    return Records.from_table(table)
+
+
+def module_of_data(**settings):
+    data = {
+        "name": "spectra",
+        "split": {"train": 0.7, "val": 0.1, "calibration": 0.0, "test": 0.2},
+        "split_seed": 0,
+        "classes": None,
+    }
+    return SpectraData(inputs=CHANNELS, data=data, cache="/nowhere", **settings)
+
+
+# ---- who trains and who is tested
+
+
+def test_folds_test_each_object_once_and_never_share_one(records):
+    tested = []
+    for fold in range(3):
+        parts = module_of_data(fold=fold, n_folds=3).rows(records)
+        tested.append(parts["test"])
+        learnt = set(records.groups[np.concatenate([parts["train"], parts["val"]])])
+        assert not learnt & set(records.groups[parts["test"]])
+        assert not set(records.groups[parts["train"]]) & set(records.groups[parts["val"]])
+    assert sorted(np.concatenate(tested)) == list(range(120))
+
+
+def test_a_survey_left_out_is_tested_and_never_learnt(records):
+    survey = np.array(records.flat["survey"].to_pylist())
+    parts = module_of_data(leave_out="SDSS").rows(records)
+    assert set(survey[parts["test"]]) == {"SDSS"}
+    assert "SDSS" not in set(survey[parts["train"]]) | set(survey[parts["val"]])
+    with pytest.raises(BadInput, match="LAMOST"):
+        module_of_data(leave_out="DESI").rows(records)
+
+
+def test_unreliable_labels_are_tested_but_never_learnt(records):
+    parts = module_of_data(fold=0).rows(records)
+    known = np.isin(records.labels, CLASSES)
+    warned = (records.column("zwarning") != 0) & known
+    assert warned[parts["test"]].any()
+    assert not warned[np.concatenate([parts["train"], parts["val"]])].any()
+
+
+# ---- batches
+
+
+def test_a_batch_follows_its_seed_alone(records):
+    info = {"classes": CLASSES, "inputs": CHANNELS, "augment": {"tilt": 1.0}}
+    dataset = SpectraBatches(records, info, train=True)
+    rows = np.arange(20)
+    first, again, other = dataset[(rows, 1)], dataset[(rows, 1)], dataset[(rows, 2)]
+    assert torch.equal(first["inputs"], again["inputs"])
+    assert not torch.equal(first["inputs"], other["inputs"])
+    assert first["target"].max() == 3  # SKY and UNKNOWN follow the known classes
+
+
+def test_twin_makes_up_its_share_of_a_training_batch_and_none_of_a_test_batch(records):
+    twin = {"share": 0.75, "templates": None, "fractions": [1, 0, 0, 0], "min_snr": 2.0, "batch_size": 8}
+    info = {"classes": CLASSES, "inputs": CHANNELS, "twin": twin}
+    batch = SpectraBatches(records, info, train=True)[(np.arange(10), 0)]
+    assert len(batch["target"]) == len(batch["row"]) == 40
+    assert (batch["target"][10:] == 0).all()
+    assert len(SpectraBatches(records, info, train=False)[(np.arange(10), 0)]["target"]) == 10
+    alone = SpectraBatches(records, info | {"twin": twin | {"share": 1.0}}, train=True)[(np.arange(10), 0)]
+    assert len(alone["target"]) == 8
+
+
+@pytest.mark.parametrize(
+    ("chosen", "channels", "features"),
+    [
+        ({"form": "published"}, 2, 0),
+        (
+            {
+                "form": "published",
+                "blackbody_channel": True,
+                "normalisation": "zscore",
+                "smooth": True,
+                "clip_sigma": 6.0,
+            },
+            3,
+            0,
+        ),
+        ({"features": ["temperature", "r2", "planck_temperature", "mean", "std"]}, 4, 5),
+    ],
+)
+def test_published_preprocessing_can_be_switched_on(records, chosen, channels, features):
+    info = {"classes": CLASSES, "inputs": CHANNELS | chosen}
+    batch = SpectraBatches(records, info, train=False)[(np.arange(6), 0)]
+    assert batch["inputs"].shape[1] == channels
+    assert torch.isfinite(batch["inputs"]).all()
+    assert ("features" in batch) == bool(features)
+    for network in (SpectraResNet(3, channels, features, width=4), MultiKernel(3, channels, features, width=2)):
+        assert network(batch).shape == (6, 4)
+
+
+def test_augmentation_keeps_the_mask_honest_and_moves_lines():
+    table = simulate(60, 5, fractions=(0, 0, 1, 0), min_snr=40)
+    records = Records.from_table(table)
+    flux, ivar = records.fixed["flux"].copy(), records.fixed["ivar"].copy()
+    z = records.column("z").astype(np.float32)
+    everything = Augment(tilt=1, resolution=1, cutout=1, redshift=1, noise=1)
+    new_flux, new_ivar = everything(flux.copy(), ivar.copy(), z, np.ones(60, bool), np.random.default_rng(0))
+    assert np.isfinite(new_flux).all()
+    assert (new_flux[new_ivar == 0] == 0).all()
+    assert ((new_ivar > 0).sum(1) > 400).all()
+    stay = Augment(tilt=0, resolution=0, cutout=0, redshift=0, noise=0)
+    same_flux, same_ivar = stay(flux.copy(), ivar.copy(), z, np.ones(60, bool), np.random.default_rng(0))
+    np.testing.assert_array_equal(same_flux[ivar > 0], flux[ivar > 0])
+    np.testing.assert_array_equal(same_ivar, ivar)
+
+
+def test_noise_augmentation_lowers_the_signal_to_noise_ratio():
+    table = simulate(100, 6, fractions=(1, 0, 0, 0), min_snr=40)
+    records = Records.from_table(table)
+    flux, ivar = records.fixed["flux"].copy(), records.fixed["ivar"].copy()
+    augment = Augment(tilt=0, resolution=0, cutout=0, redshift=0, noise=1)
+    new_flux, new_ivar = augment(
+        flux.copy(), ivar.copy(), np.zeros(100, np.float32), np.zeros(100, bool), np.random.default_rng(0)
+    )
+
+    def ratio(f, i):
+        return np.array([np.median(np.abs(a[b > 0]) * np.sqrt(b[b > 0])) for a, b in zip(f, i, strict=True)])
+
+    assert (ratio(new_flux, new_ivar) < ratio(flux, ivar) * 1.1).all()
+    assert np.quantile(ratio(new_flux, new_ivar), 0.1) < 6
+
+
+# ---- stages and scores
+
+
+def test_stages_are_twin_then_folds_or_surveys():
+    cfg = {"task": {"classify": {"datamodule": {}, "module": {}}, "pretrain": {"datamodule": {}}}}
+    stages = spectra_stages(cfg, pretrain=True, folds=2)
+    assert list(stages) == ["twin", "fold0", "fold1"]
+    assert stages["fold1"]["datamodule"] == {"fold": 1, "n_folds": 2}
+    assert stages["fold1"]["takes"] == {"module.backbone": "twin/checkpoint"}
+    assert not stages["twin"]["predicts"]
+    assert list(spectra_stages(cfg, leave_out=["SDSS"])) == ["without_SDSS"]
+    assert list(spectra_stages(cfg)) == ["classify"]
+
+
+def test_metrics_are_of_clean_spectra_and_by_survey():
+    predictions = pa.table(
+        {
+            "label": ["STAR", "QSO", "GALAXY", "QSO", "SKY"],
+            "survey": ["LAMOST", "SDSS", "SDSS", "BOSS", "SDSS"],
+            "snr": [10.0, 10.0, 10.0, 1.0, 0.1],
+            "zwarning": [0, 0, 4, 0, 0],
+            "prob_STAR": [0.9, 0.1, 0.9, 0.9, 0.5],
+            "prob_GALAXY": [0.05, 0.1, 0.05, 0.05, 0.3],
+            "prob_QSO": [0.05, 0.8, 0.05, 0.05, 0.2],
+            "reject": [False, True, False, False, True],
+        }
+    )
+    metrics = spectra_metrics(predictions, CLASSES)
+    assert metrics["n"] == 2
+    assert metrics["macro_f1"] == 1
+    assert metrics["accuracy_of_SDSS"] == 1
+    assert metrics["all_macro_f1"] < 1
+    assert metrics["clean_rejected"] == 0.5
+    assert metrics["sky_rejected"] == 1
+
+
+# ---- the command
+
+
+@pytest.mark.slow
+def test_train_then_score_a_table_and_a_folder_of_fits(tmp_path, table):
+    tiny = (
+        "task=spectra",
+        "model.width=4",
+        "data.simulation.n_objects=160",
+        "trainer=cpu",
+        "trainer.max_epochs=2",
+        "callbacks=quiet",
+    )
+    astro_lightning(*tiny, folder=tmp_path)
+    (run,) = (tmp_path / "outputs" / "spectra").iterdir()
+    assert "macro_f1" in " ".join(json.loads((run / "metrics.json").read_text()))
+    assert (run / "plots" / "by_survey.png").exists()
+    pq.write_table(table.drop(["label", "z", "snr", "zwarning", "survey", "group"]), tmp_path / "new.parquet")
+    out = tmp_path / "scores.parquet"
+    words = ("task=spectra", "mode=predict", f"ckpt={run}", "trainer=cpu", f"out={out}")
+    astro_lightning(*words, f"data.path={tmp_path / 'new.parquet'}", folder=tmp_path)
+    scores = pq.read_table(out)
+    assert scores["id"].to_pylist() == table["id"].to_pylist()
+    total = sum(scores[f"prob_{name}"].to_numpy() for name in CLASSES)
+    np.testing.assert_allclose(total, 1, atol=1e-4)
+    assert pc.min(scores["p_known"]).as_py() > 0
+    assert scores["reject"].type == pa.bool_()
+
+
+def test_records_of_the_twin_survive_the_cache(tmp_path, table):
+    opened = Records.open(write_records([table], tmp_path / "r"))
+    np.testing.assert_array_equal(opened.fixed["flux"], np.stack(table["flux"].to_numpy(zero_copy_only=False)))

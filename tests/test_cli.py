@@ -1,0 +1,78 @@
+import subprocess
+import sys
+
+from command import astro_lightning
+
+
+def test_help_is_for_people_and_names_every_task(tmp_path):
+    text = astro_lightning("--help", folder=tmp_path).stdout
+    for word in (
+        "task=plasticc_pretrain",
+        "mode=predict",
+        "plasticc_finetune",
+        "resume=RUN_FOLDER",
+        "fast_dev_run",
+        "fetch",
+    ):
+        assert word in text
+
+
+def test_help_and_cfg_import_nothing_heavy():
+    code = """
+import sys
+from astro_lightning.__main__ import main
+try:
+    main({})
+except SystemExit:
+    pass
+print([name for name in ("torch", "pandas", "pyarrow", "matplotlib", "pytorch_lightning") if name in sys.modules])
+"""
+    for words in (["--help"], ["--cfg", "job"], ["tasks"]):
+        finished = subprocess.run(
+            [sys.executable, "-c", code.format(words)], capture_output=True, text=True, check=True
+        )
+        assert finished.stdout.splitlines()[-1] == "[]", words
+
+
+def test_cfg_job_prints_the_composed_configuration(tmp_path):
+    text = astro_lightning("task=plasticc", "optimizer.lr=3e-4", "--cfg", "job", folder=tmp_path).stdout
+    assert "lr: 0.0003" in text
+
+
+def test_unknown_names_are_one_line_and_exit_two(tmp_path):
+    for words, said in (
+        (("task=plastic",), "Available options in 'task': "),
+        (("optimzer.lr=1",), "optimzer"),
+        (("tsks",), "neither a verb"),
+        (("mode=fti",), "choose fit, validate"),
+        (("mode=predict", "data.path=x"), "needs ckpt="),
+        (("mode=predict", "ckpt=absent.ckpt", "data.path=x"), "absent.ckpt does not exist"),
+    ):
+        finished = astro_lightning(*words, folder=tmp_path, expect=2)
+        lines = finished.stderr.splitlines()
+        assert len(lines) == 1 and lines[0].startswith("error: ") and said in lines[0], finished.stderr
+
+
+def test_tasks_and_datasets_say_where_their_data_come_from(tmp_path):
+    (tmp_path / "plasticc" / "mallorn").mkdir(parents=True)
+    text = astro_lightning("datasets", folder=tmp_path, ASTRO_LIGHTNING_DATA=str(tmp_path)).stdout
+    assert f"here: {tmp_path}/plasticc/mallorn" in text
+    assert "made on the spot" in text
+    assert "astro-lightning fetch plasticc" in text
+    assert "conf/task/plasticc.yaml" in astro_lightning("tasks", folder=tmp_path).stdout
+
+
+def test_fetch_without_a_download_or_a_name_says_so(tmp_path):
+    assert "unknown" in astro_lightning("fetch", "nothing", folder=tmp_path, expect=2).stderr
+    assert "no published download" in astro_lightning("fetch", "simulated", folder=tmp_path, expect=2).stderr
+
+
+def test_data_that_are_nowhere_are_said_in_one_line(tmp_path):
+    finished = astro_lightning("data=mallorn", "trainer=cpu", "callbacks=quiet", folder=tmp_path, expect=2)
+    error = [line for line in finished.stderr.splitlines() if line.startswith("error: ")]
+    assert len(error) == 1 and "data.root=FOLDER" in error[0] and "data=simulated" in error[0]
+
+
+def test_tab_completes_settings_and_choices(tmp_path):
+    finished = astro_lightning("-sc", "query=bash", folder=tmp_path, COMP_LINE="astro-lightning task=", COMP_POINT="21")
+    assert "task=plasticc_pretrain" in finished.stdout.split(), finished.stdout
