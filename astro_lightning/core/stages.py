@@ -159,7 +159,7 @@ def take(stage: dict[str, Any], artefacts: Artefacts) -> dict[str, Any]:
         block, _, key = where.partition(".")
         if what not in artefacts:
             raise BadInput(
-                f"stage {stage['name']} takes {what}, which no earlier stage hands over; these are: {', '.join(artefacts) or 'none'}"
+                f"stage {stage['name']} takes {what}, which no stage before hands over; there are: {', '.join(artefacts) or 'none'}"
             )
         filled[block][key] = artefacts[what]
     return filled

@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from astro_lightning.data.surveys.snad_embeddings import FIELD_DIVISOR, field_of
 from astro_lightning.tasks.rb_vae_rnn.vae import SIDE_PX
 
 ARTEFACTS = ("ghost", "track", "spike", "column", "defocus")
@@ -31,9 +32,9 @@ def simulate(n_objects: int, seed: int, part: str = "all", n_frames: int = 24) -
     label = np.where(artefact, "artefact", "other").tolist()
     return pa.table(
         {
-            "id": np.arange(n_objects),
+            "id": _oids(n_objects),
             "label": pa.nulls(n_objects, pa.string()) if part == "unlabelled" else pa.array(label),
-            "group": np.arange(n_objects) // OBJECTS_PER_FIELD,
+            "group": field_of(_oids(n_objects)),
             "kind": kind.tolist(),
             "frames": pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(frames.ravel())),
         }
@@ -66,14 +67,20 @@ def simulate_embeddings(n_objects: int, seed: int, part: str = "all", n_frames: 
     label = pa.array(np.where(artefact, "artefact", "other").tolist())
     return pa.table(
         {
-            "id": np.arange(n_objects),
+            "id": _oids(n_objects),
             "label": pa.nulls(n_objects, pa.string()) if part == "unlabelled" else label,
-            "group": np.arange(n_objects) // OBJECTS_PER_FIELD,
+            "group": field_of(_oids(n_objects)),
             "mu": pa.ListArray.from_arrays(offsets, pa.array(mu.ravel().astype(np.float32))),
             "logvar": pa.ListArray.from_arrays(offsets, pa.array(logvar.ravel().astype(np.float32))),
             "features": pa.FixedSizeListArray.from_arrays(pa.array(features.ravel().astype(np.float32)), 8),
         }
     )
+
+
+def _oids(n_objects: int) -> np.ndarray:
+    """Identifiers like those of ZTF: field, r band, number."""
+    number = np.arange(n_objects)
+    return (300 + number // OBJECTS_PER_FIELD) * FIELD_DIVISOR + 2 * FIELD_DIVISOR // 10 + number
 
 
 def _frames(kind: np.ndarray, owner: np.ndarray, n_objects: int, rng: np.random.Generator) -> np.ndarray:

@@ -12,7 +12,7 @@ import torch
 from sklearn.metrics import f1_score
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MultilabelF1Score
+from torchmetrics.functional.classification import binary_f1_score, multiclass_accuracy
 
 from astro_lightning.core.checkpoint import read_checkpoint
 from astro_lightning.core.datamodule import RecordsData
@@ -145,11 +145,10 @@ class ScopeModule(TaskModule):
         if not known.any():
             return
         types, tags = self.probabilities(logits[known])
-        accuracy = MulticlassAccuracy(types.shape[1], average="micro").to(types.device)(types, truth[known, 0].long())
+        accuracy = multiclass_accuracy(types, truth[known, 0].long(), types.shape[1], average="micro")
         self.threshold.copy_(expected_f1_threshold(tags))
-        f1 = MultilabelF1Score(tags.shape[1], average="macro").to(tags.device)(
-            self.centred(tags), truth[known, 1:].long()
-        )
+        decided = zip(self.centred(tags).T, truth[known, 1:].long().T)
+        f1 = torch.stack([binary_f1_score(probability, held) for probability, held in decided]).mean()
         self.log_dict({"val/accuracy": accuracy, "val/macro_f1": f1}, prog_bar=True)
 
     def probabilities(self, logits: Tensor) -> tuple[Tensor, Tensor]:

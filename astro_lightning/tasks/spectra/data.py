@@ -33,6 +33,7 @@ class SpectraData(RecordsData):
         n_folds: Number of folds.
         leave_out: Survey to test on while all others train; None = none.
         val_share: With folds or a survey left out, the share of the rest that validates and calibrates.
+        known_only: Leave sky fibres and unknown kinds out of training, for networks without a logit for them.
         survey_power: Spectra are drawn in proportion to (class and survey count)^-power.
         **shared: See `RecordsData`.
     """
@@ -50,6 +51,7 @@ class SpectraData(RecordsData):
         n_folds: int = 5,
         leave_out: str | None = None,
         val_share: float = 0.15,
+        known_only: bool = False,
         survey_power: float = 0.5,
         **shared: Any,
     ) -> None:
@@ -57,7 +59,7 @@ class SpectraData(RecordsData):
         self.inputs, self.augment, self.white_noise = inputs, augment, white_noise
         self.twin = {**twin, "templates": _existing(twin["templates"])} if twin and twin["share"] > 0 else None
         self.fold, self.n_folds, self.leave_out, self.val_share = fold, n_folds, leave_out, val_share
-        self.survey_power = survey_power
+        self.known_only, self.survey_power = known_only, survey_power
         self.data = {**self.data, "classes": list(self.data.get("classes") or CLASSES)}
 
     @classmethod
@@ -90,7 +92,7 @@ class SpectraData(RecordsData):
             parts = split_by_group(records.groups, strata, self.data["split"], self.data["split_seed"])
         has_label = np.array([label is not None for label in labels])
         reliable = (records.column("zwarning", 0.0) == 0) | ~np.isin(labels, self.data["classes"])
-        learnt = has_label & reliable
+        learnt = has_label & reliable & (np.isin(labels, self.data["classes"]) | (not self.known_only))
         parts = {part: rows[has_label[rows]] for part, rows in parts.items()}
         return parts | {part: parts[part][learnt[parts[part]]] for part in ("train", "val")}
 

@@ -29,7 +29,9 @@ def miscalibrate(flux: Floats, wavelength_a: Floats, rng: np.random.Generator) -
     x = np.linspace(-1, 1, len(wavelength_a), dtype=np.float32)
     legendre = np.stack([x, 1.5 * x**2 - 0.5, 2.5 * x**3 - 1.5 * x, *(np.sin(k * np.pi * x + k) for k in range(2, 7))])
     scale = np.array([0.25, 0.12, 0.08, 0.02, 0.015, 0.01, 0.01, 0.01]) * np.exp(rng.normal(0, 0.9, (n, 1)))
-    tilt = np.exp((scale * rng.standard_normal((n, 8))).astype(np.float32).clip(-1.2, 1.2) @ legendre.astype(np.float32))
+    tilt = np.exp(
+        (scale * rng.standard_normal((n, 8))).astype(np.float32).clip(-1.2, 1.2) @ legendre.astype(np.float32)
+    )
     join = rng.uniform(5700, 6100, (n, 1)).astype(np.float32)
     step = np.where(wavelength_a[None] > join, 1 + rng.normal(0, 0.04, (n, 1)), 1).astype(np.float32)
     return flux * tilt * step

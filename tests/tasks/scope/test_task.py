@@ -42,7 +42,7 @@ def cfg(tmp_path_factory, request):
     return {
         "data": {
             "name": "simulated", "classes": None, "split": {"train": 0.7, "val": 0.15, "calibration": 0.0, "test": 0.15},
-            "split_seed": 0, "simulation": {"n_objects": 90, "seed": 1}, "memory_gib": 1,
+            "split_seed": 0, "split_by": "group", "simulation": {"n_objects": 90, "seed": 1}, "memory_gib": 1,
         },
         "paths": {"cache": str(tmp_path_factory.mktemp("cache"))},
         "seed": 0, "workers": 0, "batch_size": None, "model": None, "optimizer": {},

@@ -1,0 +1,86 @@
+"""Principal components and boosted trees over the channels of a spectrum: the baseline behind the same interface."""
+
+from typing import Any
+
+import torch
+import xgboost as xgb
+from torch import Tensor, nn
+
+from astro_lightning.core.build import build
+from astro_lightning.core.loader import Batch
+from astro_lightning.methods.boosted_trees import BoostedTrees, BoostedTreesModule
+from astro_lightning.tasks.spectra.scoring import spectra_metrics
+
+# Level and lines; mask and position would tell the instrument.
+CHANNELS_USED = 2
+
+
+class PcaTrees(BoostedTrees):
+    """Boosted trees over the first principal components of the flattened inputs.
+
+    Args:
+        n_classes: Known classes.
+        n_inputs: Bins times channels used.
+        n_components: Principal components.
+        parameters: Of XGBoost.
+    """
+
+    def __init__(self, n_classes: int, n_inputs: int, n_components: int, parameters: dict[str, Any]) -> None:
+        super().__init__(n_classes, parameters)
+        self.register_buffer("mean", torch.zeros(n_inputs))
+        self.register_buffer("components", torch.zeros(n_inputs, n_components))
+
+    def fit_components(self, flat: Tensor) -> None:
+        """Principal components of (n, n_inputs) by randomised singular value decomposition."""
+        self.mean.copy_(flat.mean(0))  # type: ignore[union-attr, operator]
+        _, _, vectors = torch.pca_lowrank(flat - self.mean, self.components.shape[1], center=False, niter=4)  # type: ignore[union-attr]
+        self.components.copy_(vectors)  # type: ignore[union-attr, operator]
+
+    def project(self, flat: Tensor) -> Tensor:
+        """(n, n_inputs) -> (n, n_components)."""
+        return (flat - self.mean) @ self.components  # type: ignore[operator]
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits (n, n_classes) of flattened inputs (n, n_inputs)."""
+        return super().forward(self.project(features))
+
+
+class SpectraTreesModule(BoostedTreesModule):
+    """PCA + XGBoost on spectra; it has no logit of unknown kinds, so it rejects nothing."""
+
+    def make_network(self) -> nn.Module:
+        """Components without values and no trees yet."""
+        n_inputs = CHANNELS_USED * int(self.info["inputs"]["n_bins"])
+        return build(self.hparams["model"], n_classes=len(self.info["classes"]), n_inputs=n_inputs)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits (B, n_classes)."""
+        assert self.network is not None
+        return self.network(flat_inputs(batch))
+
+    def on_fit_start(self) -> None:
+        """Fit the components and quantise the training set once."""
+        assert isinstance(self.network, PcaTrees)
+        batches = list(self.trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
+        flat = torch.cat([flat_inputs(batch) for batch in batches])
+        if self.network.booster is None:
+            self.network.fit_components(flat)
+        target = torch.cat([batch["target"] for batch in batches])
+        self.matrix = xgb.QuantileDMatrix(self.network.project(flat).numpy(), target.numpy())
+
+    def columns(self, batch: Batch) -> dict[str, Any]:
+        """Class probabilities and the facts that reports need."""
+        return {
+            **super().columns(batch),
+            **{name: batch[name] for name in ("survey", "snr", "zwarning") if name in batch},
+        }
+
+    @classmethod
+    def score(cls, predictions: Any, info: Any) -> dict[str, float]:
+        """Metrics on clean spectra, by survey and signal-to-noise ratio."""
+        return spectra_metrics(predictions, list(info["classes"]))
+
+
+def flat_inputs(batch: Batch) -> Tensor:
+    """Level and lines side by side: (B, 2 bins)."""
+    return batch["inputs"][:, :CHANNELS_USED].flatten(1)

@@ -1,0 +1,51 @@
+import json
+import logging
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from astropy.io import fits
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.surveys.snad_embeddings import SnadEmbeddings
+from astro_lightning.data.surveys.snad_frames import SnadFrames
+
+OID = 795208300012345
+
+
+def test_embeddings_with_features(tmp_path):
+    table = pa.table({"oid": [OID, OID + 1], "label": pa.array([1, None], pa.int8()), "mu8": [[0.0] * 16, [1.0] * 8], "logvar8": [[2.0] * 16, [3.0] * 8]})
+    pq.write_table(table, tmp_path / "embeddings.parquet")
+    pq.write_table(pa.table({"oid": [OID + 1], "label": [0], "amplitude": [0.5]}), tmp_path / "lightcurve_features.parquet")
+    found = next(SnadEmbeddings(lightcurves=True).read(tmp_path))
+    assert found["label"].to_pylist() == ["artefact", None]
+    assert found["group"].to_pylist() == [795, 795]
+    features = found["features"].to_pylist()
+    assert np.isnan(features[0][0]) and features[1] == [0.5]
+    assert len(list(SnadEmbeddings().read(tmp_path, part="labelled"))[0]) == 1
+
+
+def test_lengths_that_are_no_multiple_are_bad_input(tmp_path):
+    pq.write_table(pa.table({"oid": [OID], "mu8": [[0.0] * 15], "logvar8": [[0.0] * 15]}), tmp_path / "embeddings.parquet")
+    with pytest.raises(BadInput, match="multiple of 8"):
+        list(SnadEmbeddings().read(tmp_path))
+
+
+def test_frames_are_sorted_by_time_and_labelled_by_the_knowledge_base(tmp_path, caplog):
+    (tmp_path / "akb.json").write_text(json.dumps([{"oid": OID, "tags": ["artefact", "ghost"]}]))
+    for oid in (OID, OID - 100_000_000_000):  # the second is of the g band
+        (tmp_path / str(oid)).mkdir()
+    for i, hmjd in enumerate([58002.0, 58001.0, 58003.0]):
+        unit = fits.PrimaryHDU(np.full((28, 28 if i < 2 else 20), hmjd - 58000, dtype=np.float32))
+        unit.header["HMJD"], unit.header["CRPIX1"], unit.header["CRPIX2"] = hmjd, 14 if i < 2 else 6, 14
+        unit.writeto(tmp_path / str(OID) / f"{i}.fits")
+    (tmp_path / str(OID) / "bad.fits").write_bytes(b"broken")
+    with caplog.at_level(logging.WARNING):
+        tables = list(SnadFrames().read(tmp_path))
+    assert len(tables) == 1 and tables[0]["label"].to_pylist() == ["artefact"]
+    frames = np.array(tables[0]["frames"].to_pylist()[0]).reshape(-1, 28, 28)
+    assert [frame[14, 20] for frame in frames] == [1, 2, 3]
+    # Pixels were missing on the low-x side, where the reference pixel is nearer to the edge.
+    assert np.isnan(frames[2][:, :8]).all() and not np.isnan(frames[2][:, 8:]).any()
+    assert "bad.fits" in caplog.text

@@ -1,0 +1,117 @@
+import gzip
+import io
+import json
+import logging
+from pathlib import Path
+
+import fastavro
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.surveys.alerts_avro import read_packets
+from astro_lightning.data.surveys.stamps import Stamps, fit_to
+
+CUTOUT = {"type": "record", "name": "cutout", "fields": [{"name": "fileName", "type": "string"}, {"name": "stampData", "type": "bytes"}]}
+SCHEMA = {
+    "type": "record",
+    "name": "alert",
+    "fields": [
+        {"name": "objectId", "type": "string"},
+        {"name": "candid", "type": "long"},
+        {"name": "candidate", "type": {"type": "record", "name": "candidate", "fields": [{"name": "jd", "type": "double"}]}},
+        {"name": "cutoutScience", "type": CUTOUT},
+        {"name": "cutoutTemplate", "type": "cutout"},
+        {"name": "cutoutDifference", "type": "cutout"},
+    ],
+}
+
+
+def alert(candid: int, side: int = 63) -> dict:
+    def cutout(value: float) -> dict:
+        stream = io.BytesIO()
+        fits.PrimaryHDU(np.full((side, side), value, dtype=np.float32)).writeto(stream)
+        return {"fileName": "a.fits.gz", "stampData": gzip.compress(stream.getvalue())}
+
+    return {
+        "objectId": f"ZTF{candid // 10}",
+        "candid": candid,
+        "candidate": {"jd": 2458000.5},
+        "cutoutScience": cutout(1),
+        "cutoutTemplate": cutout(2),
+        "cutoutDifference": cutout(3),
+    }
+
+
+def write(path: Path, *alerts: dict, codec: str = "null") -> Path:
+    with path.open("wb") as file:
+        fastavro.writer(file, SCHEMA, alerts, codec=codec)
+    return path
+
+
+@pytest.mark.parametrize("codec", ["null", "deflate", "snappy"])
+def test_packets_of_every_codec(tmp_path, codec):
+    packets = list(read_packets(write(tmp_path / "a.avro", alert(11), alert(12), codec=codec)))
+    assert [p.id for p in packets] == [11, 12]
+    assert [p.cutouts[i][0, 0] for p in packets for i in range(3)] == [1, 2, 3] * 2
+    assert packets[0].mjd == 58000.0 and packets[0].object_id == "ZTF1"
+
+
+def test_confluent_message_needs_and_uses_its_schema(tmp_path):
+    body = io.BytesIO()
+    fastavro.schemaless_writer(body, SCHEMA, alert(77))
+    (tmp_path / "m.avro").write_bytes(b"\x00" + (900).to_bytes(4, "big") + body.getvalue())
+    with pytest.raises(BadInput, match="schema 900"):
+        list(read_packets(tmp_path / "m.avro"))
+    (tmp_path / "s.avsc").write_text(json.dumps(SCHEMA))
+    assert [p.id for p in read_packets(tmp_path / "m.avro", tmp_path / "s.avsc")] == [77]
+
+
+def test_corrupt_packets_are_skipped_counted_and_named(tmp_path, caplog):
+    write(tmp_path / "good.avro", alert(1))
+    whole = write(tmp_path / "cut.avro", alert(2)).read_bytes()
+    (tmp_path / "cut.avro").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "junk.avro").write_bytes(b"\x07junk")
+    broken = alert(3)
+    broken["cutoutScience"]["stampData"] = b"\x1f\x8b not gzip"
+    write(tmp_path / "mixed.avro", broken, alert(4))
+    skipped: list[str] = []
+    with caplog.at_level(logging.WARNING):
+        found = [p.id for p in read_packets(tmp_path, skipped=skipped)]
+    assert found == [1, 4]
+    assert sorted(s.split(":")[0] for s in skipped) == ["cut.avro", "junk.avro", "mixed.avro[0]"]
+    assert "3 of 5 packets skipped" in caplog.text
+
+
+def test_archive_with_table_beside_it(tmp_path):
+    stamps = np.random.default_rng(0).normal(size=(3, 3, 30, 30)).astype(np.float32)
+    np.savez(tmp_path / "x_triplets.npz", triplets=stamps, candid=np.array([5, 6, 7]))
+    (tmp_path / "x_meta.csv").write_text("candid,objectId,weak_label_real,weak_score\n5,a,1,0.9\n6,a,0,0.1\n7,b,,\n")
+    table = next(Stamps(stamp_px=30, score_column="weak_score").read(tmp_path / "x_triplets.npz"))
+    assert table["label"].to_pylist() == ["real", "bogus", None]
+    assert table["group"].to_pylist() == ["a", "a", "b"]
+    np.testing.assert_allclose(table["score"].to_numpy()[:2], [0.9, 0.1], rtol=1e-6)
+    assert np.array_equal(table["stamp"].combine_chunks().flatten().to_numpy(), stamps.ravel())
+    (tmp_path / "x_meta.csv").write_text("candid\n5\n7\n6\n")
+    with pytest.raises(BadInput, match="same order"):
+        next(Stamps(stamp_px=30).read(tmp_path / "x_triplets.npz"))
+
+
+def test_published_fits_tables(tmp_path):
+    stamps = np.random.default_rng(0).normal(size=(4, 63, 63, 3)).astype(np.float32)
+    for kind in ("real", "bogus"):
+        Table({"star_stamp": stamps}).write(tmp_path / f"new_{kind}_zg.fits")
+    tables = list(Stamps(band="zg").read(tmp_path))
+    assert [t["label"][0].as_py() for t in tables] == ["bogus", "real"]
+    assert np.array_equal(tables[0]["stamp"].combine_chunks().flatten().to_numpy().reshape(4, 3, 63, 63), stamps.transpose(0, 3, 1, 2))
+    with pytest.raises(BadInput):
+        list(Stamps(band="zr").read(tmp_path))
+
+
+def test_small_stamps_are_padded_with_nan_and_large_ones_cropped():
+    small = np.arange(9.0, dtype=np.float32).reshape(3, 3)
+    padded = fit_to(small, 5)
+    assert np.isnan(padded).sum() == 16 and padded[2, 2] == 4
+    assert np.array_equal(fit_to(padded, 3), small)
