@@ -113,7 +113,8 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
         kept = json.loads(done.read_text())
         artefacts.update(kept["artefacts"])
         return kept["metrics"]
-    stage = take(stage, artefacts)
+    if not (cfg.get("debug") or {}).get("fast_dev_run"):  # which keeps no checkpoint that a later stage could take
+        stage = take(stage, artefacts)
     datamodule = make_datamodule(cfg, stage)
     module = make_module(cfg, stage, datamodule.info())
     identity = Identity(

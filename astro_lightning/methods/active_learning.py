@@ -106,7 +106,9 @@ def select(
         return rng.permutation(n)[:k]
     if acquisition == "core_set":
         if embeddings is None or labelled_embeddings is None:
-            raise BadInput("acquisition=core_set needs a network that gives embeddings: choose margin for boosted trees")
+            raise BadInput(
+                "acquisition=core_set needs a network that gives embeddings: choose margin for boosted trees"
+            )
         return core_set(embeddings, labelled_embeddings, k)
     if acquisition == "bald":
         if len(draws) < 2:
@@ -120,7 +122,9 @@ def select(
     return shuffled[np.argsort(-score[shuffled], kind="stable")[:k]]
 
 
-def pseudo_labels(probabilities: np.ndarray, threshold: float, class_share: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def pseudo_labels(
+    probabilities: np.ndarray, threshold: float, class_share: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Pool objects whose class a model is sure of, the surplus class cut to a given share, the surest kept.
 
     Args:
@@ -141,7 +145,7 @@ def pseudo_labels(probabilities: np.ndarray, threshold: float, class_share: np.n
     kept = []
     for c in np.flatnonzero(wanted):
         of_class = rows[label[rows] == c]
-        kept.append(of_class[np.argsort(-confidence[of_class], kind="stable")[: int(round(total * share[c]))]])
+        kept.append(of_class[np.argsort(-confidence[of_class], kind="stable")[: round(total * share[c])]])
     rows = np.sort(np.concatenate(kept))
     return rows, label[rows]
 

@@ -1,4 +1,4 @@
-"""Gradient-boosted trees (XGBoost, Chen & Guestrin 2016, arXiv:1603.02754) trained by the Trainer: an epoch is some boosting rounds."""
+"""Boosted trees (XGBoost, Chen & Guestrin 2016, arXiv:1603.02754) under the Trainer: an epoch is some boosting rounds."""
 
 from typing import Any
 
@@ -26,8 +26,12 @@ class BoostedTrees(nn.Module):
     def __init__(self, n_classes: int, parameters: dict[str, Any]) -> None:
         super().__init__()
         self.n_classes = n_classes
-        objective = {"objective": "binary:logistic"} if n_classes == 2 else {"objective": "multi:softprob", "num_class": n_classes}
-        # The random choices of a round follow its number, so that a resumed run grows the trees of an unbroken one.
+        objective = (
+            {"objective": "binary:logistic"}
+            if n_classes == 2
+            else {"objective": "multi:softprob", "num_class": n_classes}
+        )
+        # The random choices of a round follow its number, so that a resumed run grows the trees of an unbroken one, to rounding.
         self.parameters = {"seed_per_iteration": True, "nthread": 1, "tree_method": "hist", **objective, **parameters}
         self.booster: xgb.Booster | None = None
 
@@ -117,7 +121,7 @@ class BoostedTreesModule(TaskModule):
         optimizer.zero_grad()  # type: ignore[union-attr]
 
     def on_validation_epoch_end(self) -> None:
-        """Log the number of rounds: as the stage's monitor (mode max) it keeps the last epoch, where validation is too small to choose."""
+        """Log the number of rounds: as the stage's monitor (mode max) it keeps the last epoch."""
         super().on_validation_epoch_end()
         assert isinstance(self.network, BoostedTrees)
         self.log("val/rounds", float(self.network.booster.num_boosted_rounds() if self.network.booster else 0))

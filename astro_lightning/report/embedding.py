@@ -28,11 +28,13 @@ def embedding_map(embedding: np.ndarray, labels: np.ndarray) -> tuple[Figure, np
     known = np.array([label is not None for label in labels])
     classes, count = np.unique(names[known], return_counts=True)
     styles = [(colour, marker) for marker in _MARKERS for colour in SERIES]
-    named = sorted(classes[np.argsort(-count, kind="stable")][: len(styles)], key=lambda name: (len(name), name))
-    rest = ~(known & np.isin(names, named))
+    # The largest classes get colours of their own.
+    style = dict(zip(classes[np.argsort(-count, kind="stable")], styles))
+    rest = ~(known & np.isin(names, list(style)))
     if rest.any():
         axes.plot(*points[rest].T, ".", color=FAINT, markersize=3, label="others")
-    for name, (colour, marker) in zip(named, styles):
+    for name in sorted(style, key=lambda name: (len(name), name)):
+        colour, marker = style[name]
         chosen = known & (names == name)
         mark = {"marker": marker, "markersize": 4, "markeredgewidth": 0, "alpha": 0.75, "linestyle": "none"}
         axes.plot(*points[chosen].T, color=colour, label=short(name), **mark)

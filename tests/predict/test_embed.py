@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -45,6 +46,27 @@ def test_an_embedding_does_not_depend_on_the_batch_nor_on_masks(run):
         assert whole["id"].to_pylist() == one_by_one["id"].to_pylist()
         a, b = (np.array(found["embedding"].to_pylist()) for found in (whole, one_by_one))
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_file_is_embedded_in_its_own_order(run, tmp_path):
+    table = simulate(n_objects=6, seed=4)
+    names = {"mjd": "mjd", "band": "passband", "flux": "flux", "flux_err": "flux_err", "detected": "detected"}
+    curves = {new: np.concatenate(table[old].to_numpy()).astype(float) for old, new in names.items()}
+    owner = np.repeat(table["id"].to_numpy(), [len(row) for row in table["mjd"]])
+    survey = tmp_path / "survey"
+    survey.mkdir()
+    pd.DataFrame({"object_id": owner, **curves}).astype({"passband": int, "detected": int}).to_csv(
+        survey / "training_set.csv", index=False
+    )
+    unused = dict.fromkeys(
+        ("ra", "decl", "ddf", "hostgal_specz", "hostgal_photoz", "hostgal_photoz_err", "mwebv", "target"), 0
+    )
+    meta = pd.DataFrame({"object_id": table["id"].to_numpy()[::-1], **unused})
+    meta.to_csv(survey / "training_set_metadata.csv", index=False)
+    out = tmp_path / "vectors.parquet"
+    astro_lightning("mode=embed", f"ckpt={run}", f"data.path={survey}", f"out={out}", folder=run.parents[2])
+    assert pq.read_table(out)["id"].to_pylist() == meta["object_id"].tolist()
 
 
 @pytest.mark.slow

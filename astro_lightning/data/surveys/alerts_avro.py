@@ -2,7 +2,6 @@
 
 import io
 import logging
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -66,7 +65,7 @@ def read_packets(path: Path, schema: Path | None = None, skipped: list[str] | No
             for number, content in enumerate(_decode(file.read_bytes(), schema)):
                 try:
                     packet = _packet(content)
-                except (BadInput, ValueError, KeyError, TypeError, zlib.error, EOFError, OSError) as error:
+                except (ValueError, KeyError, TypeError, cramjam.DecompressionError) as error:
                     skipped.append(f"{file.name}[{number}]: {error}")
                     continue
                 count += 1

@@ -46,7 +46,9 @@ class SnadEmbeddings(Survey[Path]):
 
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """Records in bounded numbers of rows."""
-        mu_name, logvar_name = self._columns(source)
+        names = self._columns(source)
+        assert names is not None  # `find` took only files that have them
+        mu_name, logvar_name = names
         features = self._features(source.parent) if self.lightcurves else None
         # About 450 frames an object, two float32 arrays, and as much again while converting.
         rows = max(1, int(self.memory_gib * 2**30 / (450 * self.latent_dims * 16)))
@@ -60,9 +62,9 @@ class SnadEmbeddings(Survey[Path]):
                 "logvar": self._lists(batch[logvar_name], oid, source),
             }
             if features is not None:
-                names, by_oid = features
+                feature_names, by_oid = features
                 values = by_oid.reindex(oid).to_numpy(dtype=np.float32)
-                columns["features"] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), len(names))
+                columns["features"] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), len(feature_names))
             yield pa.table(columns)
 
     def _columns(self, file: Path) -> tuple[str, str] | None:
@@ -99,5 +101,6 @@ def _labels(batch: pa.RecordBatch, source: Path) -> pa.Array:
         raise BadInput(
             f"{source.name}: label {values[bad[0]]} in row {bad[0]}: 1 is an artefact, 0 is none, null is not labelled"
         )
-    names = np.where(np.isnan(values), None, np.where(values == 1, ARTEFACT, OTHER))
+    names = np.where(values == 1, ARTEFACT, OTHER).astype(object)
+    names[np.isnan(values)] = None
     return pa.array(names, pa.string())

@@ -38,6 +38,7 @@ class SnadFrames(Survey[Path]):
     def __init__(self, *, side_px: int = 28, only_r: bool = True, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.side_px, self.only_r = side_px, only_r
+        self._known: tuple[Path, dict[int, str]] | None = None
 
     def find(self, path: Path) -> list[Path]:
         """Folders of objects."""
@@ -53,7 +54,9 @@ class SnadFrames(Survey[Path]):
         """Records of one object."""
         oid = int(source.name)
         files = sorted(file for file in source.iterdir() if file.name.endswith(SUFFIXES))
-        frames, times, unreadable = [], [], []
+        frames: list[np.ndarray] = []
+        times: list[float] = []
+        unreadable: list[str] = []
         for file in files:
             try:
                 raw = file.read_bytes()
@@ -82,7 +85,7 @@ class SnadFrames(Survey[Path]):
         )
 
     def _labels(self, folder: Path) -> dict[int, str]:
-        if not hasattr(self, "_known") or self._known[0] != folder:
+        if self._known is None or self._known[0] != folder:
             self._known = (folder, read_knowledge_base(folder))
         return self._known[1]
 
@@ -116,8 +119,8 @@ def fit_corner(image: np.ndarray, side_px: int, header: dict[str, Any]) -> np.nd
     out = np.full((side_px, side_px), np.nan, dtype=np.float32)
     image = image[:side_px, :side_px]
     height, width = image.shape
-    low_y = float(header.get("CRPIX2", height)) < height / 2
-    low_x = float(header.get("CRPIX1", width)) < width / 2
+    low_y = float(header.get("CRPIX2") or height) < height / 2
+    low_x = float(header.get("CRPIX1") or width) < width / 2
     y, x = (side_px - height if low_y else 0), (side_px - width if low_x else 0)
     out[y : y + height, x : x + width] = image
     return out

@@ -35,7 +35,7 @@ class Stamps(Survey[Path]):
         **arguments: Of `Survey`.
     """
 
-    layout = "alert packets (*.avro), archives with an array `triplets` (*.npz), or tables new_real_BAND.fits and new_bogus_BAND.fits"
+    layout = "packets (*.avro), archives with an array `triplets` (*.npz), or tables new_real_BAND.fits and new_bogus_BAND.fits"
 
     def __init__(
         self,
@@ -132,7 +132,8 @@ class Stamps(Survey[Path]):
             label = np.full(n, None, dtype=object)
             if self.label_column in table.column_names:
                 values = table[self.label_column].cast(pa.float64()).to_numpy()
-                label = np.where(np.isnan(values), None, np.where(values > 0.5, REAL, BOGUS))
+                label = np.where(values > 0.5, REAL, BOGUS).astype(object)
+                label[np.isnan(values)] = None
             scored = self.score_column in table.column_names
             score = table[self.score_column].cast(pa.float64()).to_numpy() if scored else np.full(n, np.nan)
             return group.astype(str), label, score

@@ -19,14 +19,16 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.data.fingerprint import object_hashes
 from astro_lightning.data.records import Records
 from astro_lightning.data.splits import folds_by_group, split_by_group
-from astro_lightning.tasks.plasticc.augment import Augment
 from astro_lightning.tasks.plasticc.features import Table, light_curve_features
 from astro_lightning.tasks.plasticc.light_curves import LightCurves
+from astro_lightning.tasks.plasticc.redshift_shift import draw_redshift, shift_redshift
 
 # Objects whose features are made together: memory stays bounded, and the records of a whole survey can be scored.
 CHUNK = 500
 COLUMNS = ("mjd", "band", "flux", "flux_err", "detected")
 METADATA = ("photoz", "photoz_err", "mwebv", "ddf")
+# A copy that a survey would not have found is no training object.
+DETECTIONS, MIN_DETECTIONS = "curve_n_above_5", 2
 # Raised whenever a feature changes its meaning, so that no cache outlives it.
 VERSION = 1
 
@@ -59,7 +61,9 @@ class FeatureBatches:
             if self._augmented is None:
                 # Once for all epochs: trees do not forget, and fresh copies would cost more than the trees.
                 every = np.tile(rows, self.copies)
-                self._augmented = every, self.data.matrix(self.records, every, self.info, np.random.default_rng(seed))
+                values = self.data.matrix(self.records, every, self.info, np.random.default_rng(seed))
+                seen = ~(values[:, self.info["features"].index(DETECTIONS)] < MIN_DETECTIONS)
+                self._augmented = every[seen], values[seen]
             rows = np.concatenate([rows, self._augmented[0]])
             features = np.concatenate([features, self._augmented[1]])
         return {
@@ -80,8 +84,10 @@ class FeatureData(RecordsData):
         train_column: Boolean column of the records: where true an object may be trained on, all others are tested.
         deredden: Correct fluxes for Galactic extinction.
         balance: Weight of a class is count^-balance: 0 = none, 1 = all classes alike.
-        augment: Strengths of `Augment`; None = none.
-        copies: Augmented copies of each training object.
+        copies: Copies of each training object, moved to other redshifts; those with too few detections are left out.
+        redshift_shift: How far copies are moved, the `strength` of `draw_redshift`.
+        label_shift: The class proportions of a table that is scored are estimated from the whole table (see
+            `trees.TreesModule`).
         **shared: See `RecordsData`.
     """
 
@@ -94,13 +100,20 @@ class FeatureData(RecordsData):
         train_column: str | None = None,
         deredden: bool = True,
         balance: float = 0.0,
-        augment: dict | None = None,
         copies: int = 0,
+        redshift_shift: float = 1.2,
+        label_shift: bool = False,
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
         self.fold, self.n_folds, self.val_share, self.train_column = fold, n_folds, val_share, train_column
-        self.settings = {"deredden": deredden, "balance": balance, "augment": augment, "copies": copies if augment else 0}
+        self.settings = {
+            "deredden": deredden,
+            "balance": balance,
+            "copies": copies,
+            "redshift_shift": redshift_shift,
+            "label_shift": label_shift,
+        }
 
     # ---- what a survey of another kind overrides
 
@@ -112,9 +125,10 @@ class FeatureData(RecordsData):
         taken = [records.ragged[name].take(rows) for name in COLUMNS]
         curves = LightCurves(*(values for values, _ in taken), taken[0][1])
         metadata = {name: records.column(name, np.nan).astype(np.float64)[rows] for name in METADATA}
+        wavelength_nm = wavelengths_nm(info["bands"])
         if rng is not None:
-            curves, metadata = Augment(**info["augment"])(curves, metadata, rng)
-        return light_curve_features(curves, metadata, wavelengths_nm(info["bands"]), info["deredden"])
+            curves, metadata = _moved(curves, metadata, wavelength_nm, float(info["redshift_shift"]), rng)
+        return light_curve_features(curves, metadata, wavelength_nm, info["deredden"])
 
     # ---- shared
 
@@ -191,3 +205,16 @@ class FeatureData(RecordsData):
         key = [VERSION, type(self).__qualname__, info["features"], info["deredden"], info["bands"]]
         digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
         return self.records_folder() / f"features-{digest}.npy"
+
+
+def _moved(
+    curves: LightCurves, metadata: dict[str, np.ndarray], wavelength_nm: np.ndarray, strength: float, rng: np.random.Generator
+) -> tuple[LightCurves, dict[str, np.ndarray]]:
+    """Each object at another redshift, its photo-z moved along."""
+    z = metadata["photoz"]
+    new_z = draw_redshift(z, rng, strength)
+    # A band that the survey lacks lies beyond all others, where nothing is interpolated.
+    curves, moved = shift_redshift(curves, z, new_z, rng, np.nan_to_num(wavelength_nm, nan=1e6).tolist())
+    stretch = np.where(moved, (1 + new_z) / (1 + np.where(moved, z, 0)), 1.0)
+    changed = {"photoz": np.where(moved, new_z, z), "photoz_err": metadata["photoz_err"] * stretch}
+    return curves, metadata | changed

@@ -50,7 +50,10 @@ def light_curve_features(
     table |= _prefixed("pulse", _pulse(fit, redshift, bands))
     table |= _prefixed("bins", _bins(curves, error, fit, redshift, bands))
     table |= _prefixed("curve", _variability(curves, error, fit, redshift, bands))
-    return table | _prefixed("process", process_features(curves, redshift, wavelength_nm))
+    table |= _prefixed("process", process_features(curves, redshift, wavelength_nm))
+    # How much of what a flexible process explains, one pulse explains: little in an active nucleus.
+    table["pulse_share"] = table["pulse_gain"] - table["process_likelihood"]
+    return table
 
 
 def distance_modulus(redshift: np.ndarray) -> np.ndarray:
@@ -135,6 +138,11 @@ def _variability(
     constant = ((flux - average[owner, curves.band]) / error) ** 2
     table["chi2_constant"] = np.log1p(mean(constant, np.ones(len(owner), bool)))
     table["chi2_ratio"] = np.log1p(mean(pull, np.ones(len(owner), bool))) - table["chi2_constant"]
+    share = snr > 3
+    early, late = (np.bincount(owner, share & side, n) for side in (phase < -30, phase > 30))
+    table["share_early"] = np.where(early + late > 0, early / np.maximum(early + late, 1), np.nan)
+    quiet = np.abs(phase) > 60
+    table["scatter_away"] = np.log1p(mean((flux / error) ** 2, quiet)) - np.log1p(mean((flux / error) ** 2, ~quiet))
     table["n_observations"] = curves.lengths.astype(np.float64)
     for level in (3, 5, 10):
         table[f"n_above_{level}"] = np.bincount(owner, snr > level, n).astype(np.float64)
@@ -144,15 +152,21 @@ def _variability(
     table |= _structure_function(curves, error)
     count = _by_band(curves, np.ones(len(owner)))
     deviation = flux - average[owner, curves.band]
+    top, low = np.full((n, N_BANDS), -np.inf), np.full((n, N_BANDS), np.inf)
+    np.maximum.at(top, (owner, curves.band), flux)
+    np.minimum.at(low, (owner, curves.band), flux)
     scatter = np.sqrt(_by_band(curves, deviation**2) / np.maximum(count, 1))
     with np.errstate(divide="ignore", invalid="ignore"):
+        level = average / scatter
+        lopsided = (top - average) / (average - low)
         skew = _by_band(curves, deviation**3) / np.maximum(count, 1) / scatter**3
         excess = np.log(scatter**2 / (_by_band(curves, error**2) / np.maximum(count, 1)))
     for b in bands:
         there = count[:, b] > 3
         table[f"skew_{BANDS[b]}"] = np.where(there, skew[:, b], np.nan)
         table[f"scatter_{BANDS[b]}"] = np.where(there, excess[:, b], np.nan)
-        table[f"average_{BANDS[b]}"] = np.where(there, average[:, b] / scatter[:, b], np.nan)
+        table[f"average_{BANDS[b]}"] = np.where(there, level[:, b], np.nan)
+        table[f"lopsided_{BANDS[b]}"] = np.where(there, lopsided[:, b], np.nan)
     return table
 
 

@@ -1,5 +1,7 @@
 """Features read off the Gaussian processes: the light curve at fixed rest-frame times and wavelengths."""
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -39,11 +41,20 @@ def process_features(curves: LightCurves, redshift: np.ndarray, wavelength_nm: n
     """
     bands = np.flatnonzero(np.isfinite(wavelength_nm))
     filled = np.where(np.isfinite(wavelength_nm), wavelength_nm, 0.0)
-    table: Table = {}
+    table = {name: np.full(len(curves), np.nan) for name in feature_names(tuple(bands.tolist()))}
     for process in fit_processes(curves, filled, TIME_SCALES_DAYS):
         for name, values in _read(process, redshift[process.rows], filled, bands).items():
-            table.setdefault(name, np.full(len(curves), np.nan))[process.rows] = values
-    return table or {name: np.empty(len(curves)) * np.nan for name in ()}
+            table[name][process.rows] = values
+    return table
+
+
+@lru_cache
+def feature_names(bands: tuple[int, ...]) -> tuple[str, ...]:
+    """Names of the features of a survey with these bands, in order; those of any light curve, hence of this one."""
+    single = [np.zeros(1), np.array([bands[0]]), np.ones(1), np.ones(1), np.ones(1, bool)]
+    wavelength_nm = np.arange(400.0, 1000.0, 100.0)
+    process = next(fit_processes(LightCurves(*single, offsets=np.array([0, 1])), wavelength_nm, TIME_SCALES_DAYS))
+    return tuple(_read(process, np.array([0.1]), wavelength_nm, np.array(bands)))
 
 
 def _read(process: FittedProcess, redshift: np.ndarray, wavelength_nm: np.ndarray, bands: np.ndarray) -> Table:

@@ -76,7 +76,7 @@ class RealBogusBatches:
         return out
 
     def features(self, rows: np.ndarray) -> np.ndarray:
-        """Features as they are (`quantiles` is None), or on the unit normal scale of the training objects with a flag for each missing one."""
+        """Features as they are (`quantiles` is None), or on the unit normal scale of the training objects, missing ones flagged."""
         if self.info["stamp_features"]:
             values = stamp_features(pixels(self.records, rows))
         else:
@@ -93,6 +93,8 @@ class RealBogusBatches:
 
 class LoopData(RecordsData):
     """One stage's share of a survey: labelled, pool, validation (never training data) and test.
+
+    Objects without a label join the pool.
 
     Args:
         role: `its` (labelled alone), `als` (and the selected), `ssls` (and pseudo labels), `random` (as many at random as would be
@@ -112,6 +114,8 @@ class LoopData(RecordsData):
         earlier: File of the earlier stages' scores.
         **shared: See `RecordsData`.
     """
+
+    part = "all"
 
     def __init__(
         self,
@@ -146,9 +150,13 @@ class LoopData(RecordsData):
 
     def rows(self, records: Records) -> dict[str, np.ndarray]:
         """The loop's sets: `train` of this stage, fixed `val` and `test`, and what remains of the `pool`."""
-        sets = loop_sets(
-            records.groups, self.data["split"]["test"], self.n_labelled, self.n_pool, self.val_share, self.data["split_seed"]
-        )
+        known = np.flatnonzero([label is not None for label in records.labels])
+        groups, share = self.groups(records), self.data["split"]["test"]
+        sets = loop_sets(groups[known], share, self.n_labelled, self.n_pool, self.val_share, self.data["split_seed"])
+        sets = {name: known[rows] for name, rows in sets.items()}
+        # Objects without a label can only be asked about.
+        unknown = np.setdiff1d(np.arange(len(records)), known)
+        sets["pool"] = np.concatenate([sets["pool"], unknown])[: self.n_pool]
         rng = np.random.default_rng([self.data["split_seed"], 1])
         pool, extra = sets["pool"], np.empty(0, dtype=np.int64)
         if self.role == "random":
@@ -163,7 +171,13 @@ class LoopData(RecordsData):
             extra = extra[trim_to_share(real[extra].astype(int), real[sets["train"]].mean(), self.share_tolerance, rng)]
         believed = read_given(Path(self.pseudo), records)[0] if self.pseudo else np.empty(0, dtype=np.int64)
         train = np.sort(np.concatenate([sets["train"], extra, believed]))
-        return {"train": train, "val": sets["val"], "calibration": np.empty(0, dtype=np.int64), "test": sets["test"], "pool": pool}
+        return {
+            "train": train,
+            "val": sets["val"],
+            "calibration": np.empty(0, dtype=np.int64),
+            "test": sets["test"],
+            "pool": pool,
+        }
 
     def labelled_targets(self) -> np.ndarray:
         """Class numbers of the training objects that an expert labelled."""
@@ -221,12 +235,18 @@ class FoldData(RecordsData):
 
     def rows(self, records: Records) -> dict[str, np.ndarray]:
         """Fold `fold` is the test set, a tenth of the next fold's groups the validation set."""
-        part = folds_by_group(records.groups, records.labels, 10 * self.n_folds, self.data["split_seed"])
+        part = folds_by_group(self.groups(records), records.labels, 10 * self.n_folds, self.data["split_seed"])
         fold = part % self.n_folds
         val = part == (self.fold + 1) % self.n_folds
         none = np.empty(0, dtype=np.int64)
         train = np.flatnonzero((fold != self.fold) & ~val)
-        return {"train": train, "val": np.flatnonzero(val), "calibration": none, "test": np.flatnonzero(fold == self.fold), "pool": none}
+        return {
+            "train": train,
+            "val": np.flatnonzero(val),
+            "calibration": none,
+            "test": np.flatnonzero(fold == self.fold),
+            "pool": none,
+        }
 
     def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
         """What shapes a batch."""
@@ -239,7 +259,7 @@ class FoldData(RecordsData):
 def pixels(records: Records, rows: np.ndarray) -> np.ndarray:
     """Stamps (n, 3, side, side) of these rows."""
     flat = records.fixed["stamp"][rows]
-    side = int(round((flat.shape[1] / CHANNELS) ** 0.5))
+    side = round((flat.shape[1] / CHANNELS) ** 0.5)
     return flat.reshape(-1, CHANNELS, side, side)
 
 
@@ -264,7 +284,7 @@ def loop_sets(
     labelled, pool = rest[:n_labelled], rest[n_labelled : None if n_pool is None else n_labelled + n_pool]
     # An object whose group was cut by the border belongs to neither side of it.
     pool = pool[~np.isin(code[pool], code[labelled])]
-    n_val = int(round(val_share * n_labelled))
+    n_val = round(val_share * n_labelled)
     val, train = labelled[:n_val], labelled[n_val:]
     train = train[~np.isin(code[train], code[val])]
     return {name: np.sort(part) for name, part in {"train": train, "val": val, "pool": pool, "test": test}.items()}

@@ -29,7 +29,10 @@ def write_selected(module: TaskModule, datamodule: Any, folder: Path, path: Path
     draws = pool_draws(module, datamodule, chosen["n_draws"] if chosen["acquisition"] == "bald" else 1)
     embeddings: dict[str, np.ndarray | None] = {"embeddings": None, "labelled_embeddings": None}
     if chosen["acquisition"] == "core_set":
-        embeddings = {"embeddings": _embeddings(module, datamodule, "pool"), "labelled_embeddings": _embeddings(module, datamodule, "train")}
+        embeddings = {
+            "embeddings": _embeddings(module, datamodule, "pool"),
+            "labelled_embeddings": _embeddings(module, datamodule, "train"),
+        }
     rng = np.random.default_rng(datamodule.seed)
     picked = select(chosen["acquisition"], chosen["n_select"], draws, rng, **embeddings)
     rows, p_real = pool[picked], draws.mean(0)[picked, 1]
@@ -81,7 +84,10 @@ def pool_draws(module: TaskModule, datamodule: Any, n_draws: int) -> np.ndarray:
             layer.train()
     torch.manual_seed(datamodule.seed)
     draws = [
-        [module({k: v.to(module.device) for k, v in batch.items()}).softmax(-1).cpu().numpy() for batch in datamodule.loader("pool")]
+        [
+            module({k: v.to(module.device) for k, v in batch.items()}).softmax(-1).cpu().numpy()
+            for batch in datamodule.loader("pool")
+        ]
         for _ in range(n_draws)
     ]
     module.eval()
@@ -92,7 +98,9 @@ def pool_draws(module: TaskModule, datamodule: Any, n_draws: int) -> np.ndarray:
 def _embeddings(module: TaskModule, datamodule: Any, part: str) -> np.ndarray:
     if not hasattr(module.network, "embed"):
         raise BadInput("acquisition=core_set needs a network that gives embeddings: choose margin for boosted trees")
-    found = [module.embed({k: v.to(module.device) for k, v in b.items()}).cpu().numpy() for b in datamodule.loader(part)]  # type: ignore[operator]
+    found = [
+        module.embed({k: v.to(module.device) for k, v in b.items()}).cpu().numpy() for b in datamodule.loader(part)
+    ]  # type: ignore[operator]
     return np.concatenate(found)
 
 

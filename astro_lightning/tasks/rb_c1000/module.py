@@ -46,7 +46,9 @@ class RealBogusScore(Metric):
 
     def compute(self) -> Tensor:
         """The score."""
-        scores = real_bogus_scores(dim_zero_cat(self.is_real).cpu().numpy(), dim_zero_cat(self.p_real).cpu().numpy(), ())
+        scores = real_bogus_scores(
+            dim_zero_cat(self.is_real).cpu().numpy(), dim_zero_cat(self.p_real).cpu().numpy(), ()
+        )
         return torch.tensor(scores.get(self.name, 0.0))
 
 
@@ -98,20 +100,31 @@ class LoopModule(TaskModule):
         )
         if list(self.info["classes"]) != ["bogus", "real"]:
             raise BadInput(f"classes are {self.info['classes']}: real/bogus needs data.classes=[bogus,real]")
-        self.val_metrics = MetricCollection({name: RealBogusScore(name) for name in FOLLOWED}, prefix="val/", compute_groups=False)
+        self.val_metrics = MetricCollection(
+            {name: RealBogusScore(name) for name in FOLLOWED}, prefix="val/", compute_groups=False
+        )
 
     def make_network(self) -> nn.Module:
         """A network over stamps or features, as wide as the training data's."""
-        sizes = {"n_features": self.info["n_features"]} if "n_features" in self.info else {"side_px": self.info["stamp_px"]}
+        sizes = (
+            {"n_features": self.info["n_features"]} if "n_features" in self.info else {"side_px": self.info["stamp_px"]}
+        )
         return build(self.hparams["model"], n_classes=2, **sizes)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Weighted cross-entropy against labels that may be soft."""
         logits = self(batch)
         soft = torch.stack([1 - batch["soft"], batch["soft"]], 1)
-        loss = (nn.functional.cross_entropy(logits, soft, reduction="none") * batch["weight"]).sum() / batch["weight"].sum()
+        loss = (nn.functional.cross_entropy(logits, soft, reduction="none") * batch["weight"]).sum() / batch[
+            "weight"
+        ].sum()
         self.log("train/loss", loss, batch_size=len(batch["row"]), prog_bar=True)
         return loss
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the epoch: as the stage's monitor (mode max) it keeps the last weights, where validation is too small to choose."""
+        super().on_validation_epoch_end()
+        self.log("val/epoch", float(self.current_epoch))
 
     def hand_over(self, best: Path, datamodule: Any, folder: Path) -> dict[str, Path]:
         """Scores on the test set, once; the objects for the expert; labels for the pool."""
@@ -145,7 +158,9 @@ class LoopModule(TaskModule):
         labels = np.array(predictions["label"].to_pylist(), dtype=object)
         known = np.isin(labels, info["classes"])
         own = real_bogus_scores(labels[known] == "real", predictions["prob_real"].to_numpy()[known])
-        earlier = {f"{stage}_{name}": value for stage, scores in info["earlier"].items() for name, value in scores.items()}
+        earlier = {
+            f"{stage}_{name}": value for stage, scores in info["earlier"].items() for name, value in scores.items()
+        }
         return classification_metrics(predictions, info["classes"]) | own | earlier
 
 
@@ -159,7 +174,10 @@ class LoopTrees(LoopModule, BoostedTreesModule):
 @torch.inference_mode()
 def _truth_and_probability(module: TaskModule, datamodule: Any, part: str) -> tuple[np.ndarray, np.ndarray]:
     found = [
-        (batch["target"].numpy() == 1, module({k: v.to(module.device) for k, v in batch.items()}).softmax(-1)[:, 1].cpu().numpy())
+        (
+            batch["target"].numpy() == 1,
+            module({k: v.to(module.device) for k, v in batch.items()}).softmax(-1)[:, 1].cpu().numpy(),
+        )
         for batch in datamodule.loader(part)
     ]
     return np.concatenate([t for t, _ in found]), np.concatenate([p for _, p in found])

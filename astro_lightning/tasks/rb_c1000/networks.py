@@ -21,7 +21,13 @@ class StampNetwork(nn.Module):
     """
 
     def __init__(
-        self, n_classes: int, backbone: str = "resnet18", side_px: int = 63, stem: str = "standard", width: int = 64, dropout: float = 0.0
+        self,
+        n_classes: int,
+        backbone: str = "resnet18",
+        side_px: int = 63,
+        stem: str = "standard",
+        width: int = 64,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if backbone == "resnet18":
@@ -53,7 +59,12 @@ class FeatureNetwork(nn.Module):
     def __init__(self, n_classes: int, n_features: int, hidden: int = 128, dropout: float = 0.2) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(n_features, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, hidden), nn.GELU(), nn.Dropout(dropout)
+            nn.Linear(n_features, hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
         )
         self.output = nn.Linear(hidden, n_classes)
 

@@ -44,13 +44,15 @@ def preprocess(stamps: np.ndarray, choice: str = "robust", side_px: int | None =
         x = robust(x, missing)
     if side_px and side_px > x.shape[-1]:
         if side_px != 224:
-            raise BadInput(f"side_px={side_px} is larger than the stamps of {x.shape[-1]} pixels: only 224 enlarges them")
+            raise BadInput(
+                f"side_px={side_px} is larger than the stamps of {x.shape[-1]} pixels: only 224 enlarges them"
+            )
         return enlarge(torch.from_numpy(x.astype(np.float32)), side_px).numpy()
     return np.ascontiguousarray(x, dtype=np.float32)
 
 
 def robust(x: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    """asinh of (x - median) / (1.4826 MAD) of each image; missing pixels and images without any become 0."""
+    """Asinh of (x - median) / (1.4826 MAD) of each image; missing pixels and images without any become 0."""
     flat = np.where(missing, np.nan, x).reshape(*x.shape[:-2], -1)
     empty = missing.reshape(flat.shape).all(-1)
     flat = np.where(empty[..., None], 0, flat)

@@ -15,7 +15,9 @@ from sklearn.metrics import (
 SIX = ("precision", "accuracy", "recall", "f1", "mcc", "ap")
 
 
-def real_bogus_scores(is_real: np.ndarray, p_real: np.ndarray, recall_at: tuple[int, ...] = (100, 1000)) -> dict[str, float]:
+def real_bogus_scores(
+    is_real: np.ndarray, p_real: np.ndarray, recall_at: tuple[int, ...] = (100, 1000)
+) -> dict[str, float]:
     """The six metrics of RB-C1000 with their sum, and what surveys ask for.
 
     Args:

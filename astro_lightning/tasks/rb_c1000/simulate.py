@@ -25,7 +25,11 @@ def simulate(n_objects: int, seed: int, part: str = "all", side_px: int = 63, re
     kind = np.where(is_real, "transient", rng.choice(BOGUS_KINDS, n_objects))
     stamps = _scenes(kind, side_px, rng)
     ids = np.arange(n_objects)
-    label = pa.nulls(n_objects, pa.string()) if part == "unlabelled" else pa.array(np.where(is_real, "real", "bogus").tolist())
+    label = (
+        pa.nulls(n_objects, pa.string())
+        if part == "unlabelled"
+        else pa.array(np.where(is_real, "real", "bogus").tolist())
+    )
     flat = pa.FixedSizeListArray.from_arrays(pa.array(stamps.ravel()), 3 * side_px**2)
     return pa.table({"id": ids, "label": label, "group": ids, "kind": kind.tolist(), "stamp": flat})
 
@@ -42,7 +46,10 @@ def _scenes(kind: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray
         flux = 10 ** rng.uniform(2, 4.5, (n, 1, 1)) * (rng.random((n, 1, 1)) < 0.6)
         dy, dx = rng.uniform(-side / 2, side / 2, (2, n, 1, 1))
         extent = np.where(rng.random((n, 1, 1)) < 0.3, rng.uniform(1, 3, (n, 1, 1)), 0)
-        star, old = _spot(y - dy, x - dx, np.hypot(width, extent)), _spot(y - dy, x - dx, np.hypot(reference_width, extent))
+        star, old = (
+            _spot(y - dy, x - dx, np.hypot(width, extent)),
+            _spot(y - dy, x - dx, np.hypot(reference_width, extent)),
+        )
         science += flux * star
         template += flux * old
         difference += flux * star * rng.normal(0, 0.01, (n, 1, 1))
@@ -70,7 +77,13 @@ def _scenes(kind: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray
 
 
 def _added(
-    kind: np.ndarray, y: np.ndarray, x: np.ndarray, centre: np.ndarray, flux: np.ndarray, width: np.ndarray, rng: np.random.Generator
+    kind: np.ndarray,
+    y: np.ndarray,
+    x: np.ndarray,
+    centre: np.ndarray,
+    flux: np.ndarray,
+    width: np.ndarray,
+    rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:
     """What stands at the centre, for each of the three images."""
     n = len(kind)
@@ -83,7 +96,9 @@ def _added(
     shift = rng.uniform(0.2, 0.6, (n, 1, 1))
     bright = 10 * flux * _spot(y, x, width)
     dipole = 10 * flux * (_spot(y - shift * np.cos(angle), x - shift * np.sin(angle), width) - _spot(y, x, width))
-    burnt = np.minimum(300 * flux * _spot(y, x, 1.5 * width), 5e4) + 2e4 * (np.abs(x) < 1) * (rng.random((n, 1, 1)) < 0.5)
+    burnt = np.minimum(300 * flux * _spot(y, x, 1.5 * width), 5e4) + 2e4 * (np.abs(x) < 1) * (
+        rng.random((n, 1, 1)) < 0.5
+    )
     radius = np.hypot(y, x)
     ring = rng.uniform(4, 10, (n, 1, 1))
     ghost = np.clip(flux, None, 600) / 8 * np.exp(-0.5 * ((radius - ring) / rng.uniform(1, 4, (n, 1, 1))) ** 2)

@@ -42,14 +42,20 @@ def ensemble_stages(cfg: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     task = cfg["task"]
     block = task["learner"][task["main"]]
     return {
-        f"fold{k}": {**block, "datamodule": {**block["datamodule"], "fold": k, "n_folds": task["n_folds"]}, "predicts": True}
+        f"fold{k}": {
+            **block,
+            "datamodule": {**block["datamodule"], "fold": k, "n_folds": task["n_folds"]},
+            "predicts": True,
+        }
         for k in range(task["n_folds"])
     }
 
 
 def _stage(task: Mapping[str, Any], learner: str, role: str, takes: dict[str, str]) -> dict[str, Any]:
     if learner not in task["learner"]:
-        raise BadInput(f"task.main, task.peers and task.rounds name learners of task.learner; {learner} is none of {', '.join(task['learner'])}")
+        raise BadInput(
+            f"task.main, task.peers and task.rounds: {learner} is no learner of task.learner ({', '.join(task['learner'])})"
+        )
     block = task["learner"][learner]
     loop = task["loop"]
     return {

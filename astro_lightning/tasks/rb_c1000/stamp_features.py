@@ -1,5 +1,6 @@
 """What an astronomer's eye takes from a stamp, as numbers: profile, shape, symmetry, negative pixels, agreement of the images."""
 
+import itertools
 from functools import lru_cache
 
 import numpy as np
@@ -37,12 +38,14 @@ def _features(stamps: np.ndarray) -> np.ndarray:
     sigma = np.clip(sigma, -CLIP_SIGMA, CLIP_SIGMA)
     log_sigma = np.arcsinh(sigma)
     columns = [missing.mean(2), np.arcsinh(noise[:, :, 0]), np.arcsinh(middle[:, :, 0])]
-    for inner, outer in zip(RINGS_PX[:-1], RINGS_PX[1:]):
+    for inner, outer in itertools.pairwise(RINGS_PX):
         ring = log_sigma[:, :, (radius >= inner) & (radius < outer)]
         columns += [ring.mean(2), ring.std(2)]
     columns += _core(sigma, radius, side) + _shape(sigma, radius, side) + _texture(sigma, log_sigma, radius, side)
     near = radius <= 7
-    columns += [_correlation(log_sigma[:, i, near], log_sigma[:, j, near])[:, None] for i, j in ((0, 2), (1, 2), (0, 1))]
+    columns += [
+        _correlation(log_sigma[:, i, near], log_sigma[:, j, near])[:, None] for i, j in ((0, 2), (1, 2), (0, 1))
+    ]
     light = np.abs(np.nan_to_num(flat - middle))[:, :, near].sum(2)
     columns.append((np.abs(np.nan_to_num(flat[:, 2]))[:, near].sum(1) / (light[:, 0] + 1e-6)).clip(0, 10)[:, None])
     return np.concatenate(columns, axis=1)

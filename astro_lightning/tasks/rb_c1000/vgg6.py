@@ -15,7 +15,12 @@ class Vgg6(nn.Module):
     """
 
     def __init__(
-        self, n_classes: int = 1, side_px: int = 63, in_channels: int = 3, widths: tuple[int, int] = (16, 32), hidden: int = 256
+        self,
+        n_classes: int = 1,
+        side_px: int = 63,
+        in_channels: int = 3,
+        widths: tuple[int, int] = (16, 32),
+        hidden: int = 256,
     ) -> None:
         super().__init__()
         first, second = widths

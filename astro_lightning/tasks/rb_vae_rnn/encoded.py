@@ -29,7 +29,9 @@ class EncodedModule(SequenceModule):
     def make_network(self) -> nn.Module:
         """Head and frozen encoder."""
         if self.info["pooled"] or self.info["lightcurves"]:
-            raise BadInput("a head over frames takes neither pooled statistics nor light-curve features: set pooled=false")
+            raise BadInput(
+                "a head over frames takes neither pooled statistics nor light-curve features: set pooled=false"
+            )
         network = nn.ModuleDict({"head": super().make_network(), "vae": Vae(self.info["latent_dims"])})
         network["vae"].requires_grad_(False)
         return network

@@ -9,7 +9,9 @@ PROTOCOLS = ("field", "random")
 PUBLISHED_SEED = 7
 
 
-def fold_numbers(ids: np.ndarray, groups: np.ndarray, labels: np.ndarray, protocol: str, n_folds: int, seed: int) -> np.ndarray:
+def fold_numbers(
+    ids: np.ndarray, groups: np.ndarray, labels: np.ndarray, protocol: str, n_folds: int, seed: int
+) -> np.ndarray:
     """Fold of each object, the same whatever the order of the rows.
 
     Args:
@@ -28,7 +30,9 @@ def fold_numbers(ids: np.ndarray, groups: np.ndarray, labels: np.ndarray, protoc
     if protocol not in PROTOCOLS:
         raise BadInput(f"protocol={protocol} is unknown; choose {' or '.join(PROTOCOLS)}")
     if not 2 <= n_folds <= (len(names) if protocol == "field" else len(ids)):
-        raise BadInput(f"n_folds={n_folds} of {len(ids)} objects in {len(names)} fields: choose between 2 and that number")
+        raise BadInput(
+            f"n_folds={n_folds} of {len(ids)} objects in {len(names)} fields: choose between 2 and that number"
+        )
     if protocol == "random":
         order = np.argsort(ids, kind="stable")
         fold = np.empty(len(ids), dtype=np.int64)

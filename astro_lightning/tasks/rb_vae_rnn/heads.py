@@ -28,7 +28,12 @@ class SequenceHead(nn.Module):
         self.features = nn.Sequential(nn.Linear(n_features, 64), nn.GELU(), nn.Dropout(dropout)) if n_features else None
         joined = width + (64 if n_features else 0)
         self.classify = nn.Sequential(
-            nn.LayerNorm(joined), nn.Dropout(dropout), nn.Linear(joined, 64), nn.GELU(), nn.Dropout(dropout), nn.Linear(64, n_classes)
+            nn.LayerNorm(joined),
+            nn.Dropout(dropout),
+            nn.Linear(joined, 64),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(64, n_classes),
         )
 
     def encode(self, frames: Tensor, offsets: Tensor) -> Tensor:
@@ -127,7 +132,13 @@ class TemporalConvolution(SequenceHead):
     """
 
     def __init__(
-        self, n_inputs: int, n_classes: int, n_features: int = 0, hidden: int = 64, layers: int = 4, dropout: float = 0.3
+        self,
+        n_inputs: int,
+        n_classes: int,
+        n_features: int = 0,
+        hidden: int = 64,
+        layers: int = 4,
+        dropout: float = 0.3,
     ) -> None:
         super().__init__(n_inputs, n_features, n_classes, 2 * hidden, dropout)
         self.enter = nn.Linear(n_inputs, hidden)
@@ -171,7 +182,9 @@ class SequenceTransformer(SequenceHead):
         super().__init__(n_inputs, n_features, n_classes, hidden, dropout)
         self.max_frames = max_frames
         self.enter = nn.Linear(n_inputs + 1, hidden)
-        layer = nn.TransformerEncoderLayer(hidden, heads, 2 * hidden, dropout, "gelu", batch_first=True, norm_first=True)
+        layer = nn.TransformerEncoderLayer(
+            hidden, heads, 2 * hidden, dropout, "gelu", batch_first=True, norm_first=True
+        )
         self.encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
 
     def encode(self, frames: Tensor, offsets: Tensor) -> Tensor:

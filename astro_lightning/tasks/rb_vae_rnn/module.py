@@ -59,7 +59,9 @@ class ArtefactScores(TaskModule):
     def metrics(self) -> MetricCollection:
         """With area and threshold."""
         further = {"auc": MulticlassAUROC(len(self.info["classes"])), "threshold": BestThreshold()}
-        return MetricCollection([super().metrics(), MetricCollection(further, compute_groups=False)], compute_groups=False)
+        return MetricCollection(
+            [super().metrics(), MetricCollection(further, compute_groups=False)], compute_groups=False
+        )
 
     def on_validation_epoch_end(self) -> None:
         """The threshold belongs to the weights of its epoch."""
@@ -87,10 +89,13 @@ class ArtefactScores(TaskModule):
         probability = predictions[f"prob_{first}"].to_numpy()
         right = (probability > predictions["threshold"].to_numpy()) == truth
         metrics["accuracy_at_threshold"] = float(right.mean())
-        if not info["folds"]:
+        # Folds are known only when every one of them has been scored.
+        if not info["folds"] or len(predictions) != info["n_objects"]:
             return metrics
         ids, groups = (predictions[name].to_numpy() for name in ("id", "group"))
-        fold = fold_numbers(ids, groups, predictions["label"].to_pylist(), info["protocol"], info["n_folds"], info["fold_seed"])
+        fold = fold_numbers(
+            ids, groups, predictions["label"].to_pylist(), info["protocol"], info["n_folds"], info["fold_seed"]
+        )
         known = [fold == k for k in range(info["n_folds"]) if len(np.unique(truth[fold == k])) == 2]
         areas = np.array([roc_auc_score(truth[rows], probability[rows]) for rows in known])
         right_share = np.array([right[rows].mean() for rows in known])
@@ -113,7 +118,12 @@ class SequenceModule(ArtefactScores):
     """
 
     def __init__(
-        self, *, criterion: str = "cross_entropy", label_smoothing: float = 0.0, tversky_alpha: float = 0.5, **shared: Any
+        self,
+        *,
+        criterion: str = "cross_entropy",
+        label_smoothing: float = 0.0,
+        tversky_alpha: float = 0.5,
+        **shared: Any,
     ) -> None:
         if criterion not in LOSSES:
             raise BadInput(f"criterion={criterion} is unknown; choose {' or '.join(LOSSES)}")

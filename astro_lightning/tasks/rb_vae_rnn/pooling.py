@@ -1,5 +1,7 @@
 """Statistics of a sequence of frame embeddings that no longer depend on its length."""
 
+import itertools
+
 import numpy as np
 from scipy import stats
 
@@ -59,7 +61,7 @@ def pool_all(mu: np.ndarray, logvar: np.ndarray, offsets: np.ndarray) -> np.ndar
         logvar: (total_frames, latent_dims).
         offsets: (n_objects + 1,) first frame of each object.
     """
-    return np.stack([pool(mu[a:b], logvar[a:b]) for a, b in zip(offsets[:-1], offsets[1:])])
+    return np.stack([pool(mu[a:b], logvar[a:b]) for a, b in itertools.pairwise(offsets)])
 
 
 def _moments(values: np.ndarray) -> np.ndarray:

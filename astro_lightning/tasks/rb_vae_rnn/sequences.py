@@ -1,6 +1,7 @@
 """Sequences of frame embeddings as batches, and their data module."""
 
 import hashlib
+import itertools
 import os
 import uuid
 from collections.abc import Iterator, Mapping
@@ -106,7 +107,13 @@ class SequenceData(RecordsData):
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
-        self.fold, self.n_folds, self.protocol, self.fold_seed, self.val_share = fold, n_folds, protocol, fold_seed, val_share
+        self.fold, self.n_folds, self.protocol, self.fold_seed, self.val_share = (
+            fold,
+            n_folds,
+            protocol,
+            fold_seed,
+            val_share,
+        )
         self.embeddings, self.latent_dims = embeddings, latent_dims
         self.settings = {
             "inputs": list(inputs or []),
@@ -133,17 +140,30 @@ class SequenceData(RecordsData):
 
     def lengths(self, records: Records) -> np.ndarray | None:
         """Frames of each object, for bucketing."""
-        return records.ragged["mu"].lengths if self.settings["inputs"] else None
+        name = "frames" if "frames" in records.ragged else "mu"
+        return records.ragged[name].lengths if self.settings["inputs"] else None
 
     def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
         """Scales of the training frames and features, and how the folds were made."""
         d = self.latent_dims
         info: dict[str, Any] = {**self.settings, "latent_dims": d}
-        info |= {"protocol": self.protocol, "n_folds": self.n_folds, "fold_seed": self.fold_seed, "folds": self.fold is not None}
+        info |= {
+            "protocol": self.protocol,
+            "n_folds": self.n_folds,
+            "fold_seed": self.fold_seed,
+            "folds": self.fold is not None,
+        }
+        info["n_objects"] = len(records)
+        if "frames" in records.ragged:
+            # Raw frames of a test: scales came with the embeddings on which the head was trained.
+            return info
         for name in ("mu", "logvar"):
             values, _ = records.ragged[name].take(train)
             values = values.reshape(-1, d).astype(np.float64)
-            info |= {f"{name}_mean": values.mean(0).tolist(), f"{name}_std": np.where(values.std(0) > DEAD, values.std(0), 1.0).tolist()}
+            info |= {
+                f"{name}_mean": values.mean(0).tolist(),
+                f"{name}_std": np.where(values.std(0) > DEAD, values.std(0), 1.0).tolist(),
+            }
         features = object_features(records, info)
         if features is not None:
             values = squash(features[train])
@@ -176,7 +196,7 @@ def frame_inputs(mu: np.ndarray, logvar: np.ndarray, offsets: np.ndarray, info: 
     if "logvar" in info["inputs"]:
         parts["logvar"] = (logvar - info["logvar_mean"]) / info["logvar_std"]
     if "deviation" in info["inputs"]:
-        middle = np.stack([np.median(mu[a:b], axis=0) for a, b in zip(offsets[:-1], offsets[1:])])
+        middle = np.stack([np.median(mu[a:b], axis=0) for a, b in itertools.pairwise(offsets)])
         parts["deviation"] = mu - np.repeat(middle, np.diff(offsets), axis=0)
     if "step" in info["inputs"]:
         step = np.zeros_like(mu)

@@ -41,7 +41,9 @@ def simulate(n_objects: int, seed: int, part: str = "all", n_frames: int = 24) -
     )
 
 
-def simulate_embeddings(n_objects: int, seed: int, part: str = "all", n_frames: int = 60, latent_dims: int = 8) -> pa.Table:
+def simulate_embeddings(
+    n_objects: int, seed: int, part: str = "all", n_frames: int = 60, latent_dims: int = 8
+) -> pa.Table:
     """Records of embeddings: a random walk about an object's own mean; frames of an artefact jump now and then.
 
     Args:
@@ -60,7 +62,11 @@ def simulate_embeddings(n_objects: int, seed: int, part: str = "all", n_frames: 
     owner = np.repeat(np.arange(n_objects), lengths)
     centre = rng.normal(0, 1, (n_objects, latent_dims)) + 0.6 * artefact[:, None] * (np.arange(latent_dims) < 2)
     jumps = (rng.random(len(owner)) < 0.08) & artefact[owner]
-    mu = centre[owner] + rng.normal(0, 0.3, (len(owner), latent_dims)) + 1.5 * jumps[:, None] * rng.normal(0, 1, (len(owner), latent_dims))
+    mu = (
+        centre[owner]
+        + rng.normal(0, 0.3, (len(owner), latent_dims))
+        + 1.5 * jumps[:, None] * rng.normal(0, 1, (len(owner), latent_dims))
+    )
     logvar = rng.normal(-2, 0.5, mu.shape) + 0.5 * jumps[:, None]
     features = rng.normal(0, 1, (n_objects, 8)) + 0.7 * artefact[:, None]
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]) * latent_dims, pa.int32())
@@ -108,7 +114,9 @@ def _frames(kind: np.ndarray, owner: np.ndarray, n_objects: int, rng: np.random.
     across = dy * np.cos(angle) - dx * np.sin(angle)
     radius = np.hypot(y - of_object(-4, 4), x - of_object(-4, 4))
     ghost = of_frame(4, 15) * (np.abs(radius - of_object(5, 9)) < of_object(1, 3))
-    track = of_frame(10, 50) * (np.abs(dy * np.cos(turning) - dx * np.sin(turning)) < 1.2) * (rng.random((n, 1, 1)) < 0.3)
+    track = (
+        of_frame(10, 50) * (np.abs(dy * np.cos(turning) - dx * np.sin(turning)) < 1.2) * (rng.random((n, 1, 1)) < 0.3)
+    )
     spike = of_frame(10, 30) * np.exp(-np.abs(across) / 0.8)
     column = of_frame(5, 25) * (np.abs(dx) < 1)
     defocus = of_frame(10, 40) * (np.abs(np.hypot(dy, dx) - of_frame(3, 5)) < 1.3)

@@ -1,5 +1,6 @@
 """Variational autoencoder of 28 x 28 frames (architecture of Semenikhin et al. 2024)."""
 
+import itertools
 import math
 
 import torch
@@ -23,13 +24,22 @@ class Vae(nn.Module):
         layers: list[nn.Module] = []
         channels = 1
         for width in ENCODER_WIDTHS:
-            layers += [nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.LeakyReLU()]
+            layers += [
+                nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(width),
+                nn.LeakyReLU(),
+            ]
             channels = width
         self.encoder = nn.Sequential(
-            *layers, nn.Conv2d(channels, 512, 1), nn.BatchNorm2d(512), nn.LeakyReLU(), nn.Flatten(), nn.Linear(2048, 2 * latent_dims)
+            *layers,
+            nn.Conv2d(channels, 512, 1),
+            nn.BatchNorm2d(512),
+            nn.LeakyReLU(),
+            nn.Flatten(),
+            nn.Linear(2048, 2 * latent_dims),
         )
         up: list[nn.Module] = []
-        for a, b in zip(DECODER_WIDTHS[:-1], DECODER_WIDTHS[1:]):
+        for a, b in itertools.pairwise(DECODER_WIDTHS):
             up += [nn.ConvTranspose2d(a, b, 3, 2, padding=1, output_padding=1), nn.BatchNorm2d(b), nn.LeakyReLU()]
         self.enter = nn.Linear(latent_dims, DECODER_WIDTHS[0])
         self.decoder = nn.Sequential(
@@ -55,7 +65,7 @@ class Vae(nn.Module):
 
 
 def log_cosh(difference: Tensor) -> Tensor:
-    """log cosh(x) without overflow."""
+    """Log cosh(x) without overflow."""
     return difference + nn.functional.softplus(-2 * difference) - math.log(2)
 
 

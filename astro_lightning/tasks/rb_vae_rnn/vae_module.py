@@ -47,7 +47,9 @@ class VaeModule(TaskModule):
         warmup = self.hparams["warmup_epochs"]
         beta = self.hparams["beta"] * (min(1.0, (self.current_epoch + 1) / warmup) if warmup else 1.0)
         reconstruction, mu, logvar = self.network(batch["pixels"])
-        error, kl = vae_loss(reconstruction, batch["pixels"], batch["mask"], mu, logvar, beta, self.hparams["free_nats"])
+        error, kl = vae_loss(
+            reconstruction, batch["pixels"], batch["mask"], mu, logvar, beta, self.hparams["free_nats"]
+        )
         self.log_dict({"train/loss": error + kl, "train/reconstruction": error}, batch_size=len(batch["row"]))
         return error + kl
 

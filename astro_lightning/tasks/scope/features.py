@@ -8,6 +8,7 @@ from torch import Tensor
 from astro_lightning.methods.periodograms.candidates import CANDIDATES, candidate_periods
 from astro_lightning.methods.periodograms.descriptors import DESCRIPTORS, WAVE, describe_candidates, wave
 from astro_lightning.methods.periodograms.drift import DRIFT, drift
+from astro_lightning.methods.periodograms.harmonics import refine, softened
 from astro_lightning.methods.periodograms.light_curves import LightCurves
 from astro_lightning.methods.periodograms.second_period import SECOND, second_period
 from astro_lightning.tasks.scope.dmdt import SIZE, dmdt
@@ -68,7 +69,7 @@ def periodic(curves: LightCurves, found: dict[str, Tensor], score: Tensor) -> Te
     """
     chosen = score.argmax(1, keepdim=True)
     frequency = found["frequency"]
-    first = frequency.gather(1, chosen)
+    first = refine(softened(curves), frequency.gather(1, chosen), steps=5)
     # The runner-up must be another period, not the same peak found twice.
     other = score.masked_fill((frequency / first - 1).abs() < 0.01, -torch.inf)
     runner_up = other.argmax(1, keepdim=True)

@@ -75,7 +75,7 @@ def draw_galaxies(n: int, library: Library, wavelength_a: Floats, rng: np.random
         draw = rng.gamma(1.6, 0.25, 2 * n).astype(np.float32)
         z = np.concatenate([z, draw[(draw > 0.002) & (draw < 1.3)]])[:n]
     # Very near galaxies are rare in any distribution of redshifts and the easiest to take for stars.
-    near = rng.random(n) < 0.07
+    near = rng.random(n) < 0.12
     z[near] = rng.uniform(0.0007, 0.03, near.sum())
     passive = rng.random(n) < 0.3
     activity = np.where(passive, rng.uniform(0, 0.25, n), rng.uniform(0.1, 1.35, n)).astype(np.float32)

@@ -17,6 +17,7 @@ from astro_lightning.core.loader import Batch
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.conformal.ranks import Ranks
+from astro_lightning.methods.conformal.split import SplitConformal
 from astro_lightning.tasks.spectra.losses import SpectraLoss
 from astro_lightning.tasks.spectra.scoring import spectra_metrics
 from astro_lightning.tasks.spectra.tested import report_stage
@@ -61,8 +62,12 @@ class SpectraModule(TaskModule):
         self.info["alpha"] = alpha
         self.criterion = SpectraLoss(self.info["counts"], loss_kind, smoothing, unknown_weight)
         # No buffer: an average of the weights would average it with the scores of other epochs.
-        self.calibration = torch.empty(0)
-        self._seen: list[Tensor] = []
+        self.calibration = {
+            "unknown": torch.empty(0),
+            "probability": torch.empty(0, len(self.info["classes"])),
+            "target": torch.empty(0),
+        }
+        self._seen: list[dict[str, Tensor]] = []
 
     def make_network(self) -> nn.Module:
         """The network for these inputs."""
@@ -105,14 +110,19 @@ class SpectraModule(TaskModule):
         logits, unknown = self._split(batch)
         known = self._known(batch)
         self.val_metrics.update(logits[known], batch["target"][known])
-        self._seen.append(unknown[known].float())
+        probability = logits[known].float().softmax(1)
+        self._seen.append(
+            {"unknown": unknown[known].float(), "probability": probability, "target": batch["target"][known]}
+        )
         loss = self.criterion(logits, unknown, batch["target"])
         self.log("val/loss", loss, batch_size=len(known), on_epoch=True, prog_bar=True, sync_dist=True)
         self.log_dict(dict(self.val_metrics), on_step=False, on_epoch=True, prog_bar=True)
 
     def on_validation_epoch_end(self) -> None:
         """Keep the calibration scores, and log how far training is for stages that take the last epoch."""
-        self.calibration = torch.cat(self._seen)[:CALIBRATION].cpu() if self._seen else torch.empty(0)
+        self.calibration = {
+            name: torch.cat([part[name] for part in self._seen])[:CALIBRATION].cpu() for name in self._seen[0]
+        }
         self._seen.clear()
         self.log("val/epoch", float(self.current_epoch))
 
@@ -123,7 +133,7 @@ class SpectraModule(TaskModule):
 
     def on_restore(self, checkpoint: Mapping[str, Any]) -> None:
         """Take the calibration scores back."""
-        self.calibration = checkpoint.get("calibration", torch.empty(0))
+        self.calibration = checkpoint["calibration"]
 
     def embed(self, batch: Batch) -> Tensor:
         """One vector (B, d) for each spectrum."""
@@ -131,7 +141,7 @@ class SpectraModule(TaskModule):
         return self.network.embed(batch)  # type: ignore[operator]
 
     def columns(self, batch: Batch) -> dict[str, Any]:
-        """Class probabilities, `ood_score` (logit of an unknown kind), `p_known`, and the facts that reports need."""
+        """Class probabilities, conformal `p_<class>` and `p_known`, `ood_score` (logit of an unknown kind), facts for reports."""
         probabilities, scores = [], []
         for shift in self.hparams["shifts"]:
             shifted = batch if shift == 0 else {**batch, "inputs": batch["inputs"].roll(shift, 2)}
@@ -139,7 +149,7 @@ class SpectraModule(TaskModule):
             probabilities.append(logits.softmax(1))
             scores.append(unknown)
         probability, score = torch.stack(probabilities).mean(0), torch.stack(scores).mean(0)
-        p_known = Ranks(self.calibration.numpy()).p_values(score.float().cpu().numpy())
+        p_known = Ranks(self.calibration["unknown"].numpy()).p_values(score.float().cpu().numpy())
         # A spectrum without data is not known whatever the network thinks.
         covered = (
             batch["inputs"].abs().amax((1, 2)) > 0
@@ -147,6 +157,12 @@ class SpectraModule(TaskModule):
             else batch["inputs"][:, 2].amax(1) > 0
         )
         columns: dict[str, Any] = {f"prob_{name}": probability[:, i] for i, name in enumerate(self.info["classes"])}
+        classes = list(self.info["classes"])
+        conformal = SplitConformal(classes).fit(
+            self.calibration["probability"].numpy(), self.calibration["target"].numpy()
+        )
+        p_values = torch.from_numpy(conformal.p_values(probability.float().cpu().numpy())).float()
+        columns |= {f"p_{name}": p_values[:, i] for i, name in enumerate(classes)}
         columns["ood_score"] = score
         columns["p_known"] = torch.from_numpy(np.asarray(p_known)).to(score.device).float() * covered
         return columns | {name: batch[name] for name in ("survey", "snr", "zwarning") if name in batch}

@@ -36,7 +36,9 @@ def test_image_in_an_extension_and_header_values():
     assert header["HMJD"] == 58000.25
 
 
-@pytest.mark.parametrize("raw", [b"", b"no fits at all", as_bytes(fits.PrimaryHDU(np.ones((63, 63), dtype=np.float32)))[:5000]])
+@pytest.mark.parametrize(
+    "raw", [b"", b"no fits at all", as_bytes(fits.PrimaryHDU(np.ones((63, 63), dtype=np.float32)))[:5000]]
+)
 def test_unusable_bytes_are_bad_input(raw):
     with pytest.raises(BadInput):
         read_cutout(raw)

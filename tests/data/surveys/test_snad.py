@@ -15,19 +15,30 @@ OID = 795208300012345
 
 
 def test_embeddings_with_features(tmp_path):
-    table = pa.table({"oid": [OID, OID + 1], "label": pa.array([1, None], pa.int8()), "mu8": [[0.0] * 16, [1.0] * 8], "logvar8": [[2.0] * 16, [3.0] * 8]})
+    table = pa.table(
+        {
+            "oid": [OID, OID + 1],
+            "label": pa.array([1, None], pa.int8()),
+            "mu8": [[0.0] * 16, [1.0] * 8],
+            "logvar8": [[2.0] * 16, [3.0] * 8],
+        }
+    )
     pq.write_table(table, tmp_path / "embeddings.parquet")
-    pq.write_table(pa.table({"oid": [OID + 1], "label": [0], "amplitude": [0.5]}), tmp_path / "lightcurve_features.parquet")
+    pq.write_table(
+        pa.table({"oid": [OID + 1], "label": [0], "amplitude": [0.5]}), tmp_path / "lightcurve_features.parquet"
+    )
     found = next(SnadEmbeddings(lightcurves=True).read(tmp_path))
     assert found["label"].to_pylist() == ["artefact", None]
     assert found["group"].to_pylist() == [795, 795]
     features = found["features"].to_pylist()
     assert np.isnan(features[0][0]) and features[1] == [0.5]
-    assert len(list(SnadEmbeddings().read(tmp_path, part="labelled"))[0]) == 1
+    assert len(next(iter(SnadEmbeddings().read(tmp_path, part="labelled")))) == 1
 
 
 def test_lengths_that_are_no_multiple_are_bad_input(tmp_path):
-    pq.write_table(pa.table({"oid": [OID], "mu8": [[0.0] * 15], "logvar8": [[0.0] * 15]}), tmp_path / "embeddings.parquet")
+    pq.write_table(
+        pa.table({"oid": [OID], "mu8": [[0.0] * 15], "logvar8": [[0.0] * 15]}), tmp_path / "embeddings.parquet"
+    )
     with pytest.raises(BadInput, match="multiple of 8"):
         list(SnadEmbeddings().read(tmp_path))
 

@@ -14,14 +14,21 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.data.surveys.alerts_avro import read_packets
 from astro_lightning.data.surveys.stamps import Stamps, fit_to
 
-CUTOUT = {"type": "record", "name": "cutout", "fields": [{"name": "fileName", "type": "string"}, {"name": "stampData", "type": "bytes"}]}
+CUTOUT = {
+    "type": "record",
+    "name": "cutout",
+    "fields": [{"name": "fileName", "type": "string"}, {"name": "stampData", "type": "bytes"}],
+}
 SCHEMA = {
     "type": "record",
     "name": "alert",
     "fields": [
         {"name": "objectId", "type": "string"},
         {"name": "candid", "type": "long"},
-        {"name": "candidate", "type": {"type": "record", "name": "candidate", "fields": [{"name": "jd", "type": "double"}]}},
+        {
+            "name": "candidate",
+            "type": {"type": "record", "name": "candidate", "fields": [{"name": "jd", "type": "double"}]},
+        },
         {"name": "cutoutScience", "type": CUTOUT},
         {"name": "cutoutTemplate", "type": "cutout"},
         {"name": "cutoutDifference", "type": "cutout"},
@@ -105,7 +112,9 @@ def test_published_fits_tables(tmp_path):
         Table({"star_stamp": stamps}).write(tmp_path / f"new_{kind}_zg.fits")
     tables = list(Stamps(band="zg").read(tmp_path))
     assert [t["label"][0].as_py() for t in tables] == ["bogus", "real"]
-    assert np.array_equal(tables[0]["stamp"].combine_chunks().flatten().to_numpy().reshape(4, 3, 63, 63), stamps.transpose(0, 3, 1, 2))
+    assert np.array_equal(
+        tables[0]["stamp"].combine_chunks().flatten().to_numpy().reshape(4, 3, 63, 63), stamps.transpose(0, 3, 1, 2)
+    )
     with pytest.raises(BadInput):
         list(Stamps(band="zr").read(tmp_path))
 

@@ -30,7 +30,10 @@ def test_examples_are_of_different_classes_and_labelled_first(records):
 def test_the_best_measured_object_of_a_class_comes_first(records):
     label = records.labels[records.labels != None][0]  # noqa: E711
     rows = np.flatnonzero(records.labels == label)
-    snr = [np.minimum(np.abs(np.divide(*(records.ragged[name].take([row])[0] for name in ("flux", "flux_err")))), 10) for row in rows]
+    snr = [
+        np.minimum(np.abs(np.divide(*(records.ragged[name].take([row])[0] for name in ("flux", "flux_err")))), 10)
+        for row in rows
+    ]
     assert choose(records, rows, 1) == rows[np.argmax([values.sum() / max(len(values), 20) for values in snr])]
 
 

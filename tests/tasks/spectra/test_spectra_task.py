@@ -241,3 +241,20 @@ def test_train_then_score_a_table_and_a_folder_of_fits(tmp_path, table):
 def test_records_of_the_twin_survive_the_cache(tmp_path, table):
     opened = Records.open(write_records([table], tmp_path / "r"))
     np.testing.assert_array_equal(opened.fixed["flux"], np.stack(table["flux"].to_numpy(zero_copy_only=False)))
+
+
+def test_components_and_trees_come_back_from_a_state_dict():
+    import xgboost as xgb
+
+    from astro_lightning.tasks.spectra.trees import PcaTrees
+
+    rng = np.random.default_rng(0)
+    flat = torch.from_numpy(rng.normal(size=(200, 50)).astype(np.float32))
+    target = (flat[:, 0] > 0).long() + (flat[:, 1] > 1).long()
+    network = PcaTrees(3, 50, 50, {"max_depth": 3})
+    network.fit_components(flat)
+    network.grow(xgb.QuantileDMatrix(network.project(flat).numpy(), target.numpy()), 30)
+    again = PcaTrees(3, 50, 50, {"max_depth": 3})
+    again.load_state_dict(network.state_dict())
+    assert (network(flat).argmax(1) == target).float().mean() > 0.9
+    assert torch.allclose(again(flat), network(flat))

@@ -1,0 +1,34 @@
+"""Boosted trees on hand features, for tables whose class proportions may differ from the training set's."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from astro_lightning.core.metrics import probabilities
+from astro_lightning.methods.boosted_trees import BoostedTreesModule
+from astro_lightning.methods.conformal.prior_shift import em_prior, reweight
+
+# Fewer objects say too little of the proportions.
+MIN_OBJECTS = 200
+
+
+class TreesModule(BoostedTreesModule):
+    """`BoostedTreesModule` that, with `label_shift` of its data module, corrects for the class proportions of the whole table."""
+
+    @classmethod
+    def finish(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:
+        """Probabilities at the proportions that the table itself shows (Saerens, Latinne & Decaestecker 2002)."""
+        if not info.get("label_shift") or predictions.num_rows < MIN_OBJECTS:
+            return predictions
+        before = probabilities(predictions, info["classes"])
+        before /= before.sum(1, keepdims=True)
+        counts = np.asarray(info["counts"], dtype=np.float64) ** (1 - float(info["balance"]))
+        prior = counts / counts.sum()
+        after = reweight(before, prior, em_prior(before, prior))
+        for i, name in enumerate(info["classes"]):
+            column = f"prob_{name}"
+            values = pa.array(after[:, i].astype(np.float32))
+            predictions = predictions.set_column(predictions.column_names.index(column), column, values)
+        return predictions

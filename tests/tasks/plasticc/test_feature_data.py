@@ -1,0 +1,140 @@
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from command import astro_lightning, run_folder
+
+from astro_lightning.data.light_curves import METADATA
+from astro_lightning.data.surveys.plasticc_features import COLUMNS
+from astro_lightning.tasks.plasticc.feature_data import FeatureData
+from astro_lightning.tasks.plasticc.grid_features import grid_features
+from astro_lightning.tasks.plasticc.simulate import simulate
+from astro_lightning.tasks.plasticc.table_features import table_features
+from astro_lightning.tasks.plasticc.trees import TreesModule
+
+DATA = {
+    "name": "simulated",
+    "split": {"train": 0.7, "val": 0.1, "calibration": 0.0, "test": 0.2},
+    "split_seed": 0,
+    "simulation": {"n_objects": 40, "seed": 0},
+    "memory_gib": 1,
+    "reader": {"_target_": "astro_lightning.data.surveys.plasticc.Plasticc"},
+}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("features"))
+
+
+def data(cache, **arguments):
+    module = FeatureData(
+        data=DATA, cache=cache, simulate={"_target_": "astro_lightning.tasks.plasticc.simulate.simulate"}, batch_size=1000, **arguments
+    )
+    module.setup()
+    return module
+
+
+def test_kept_features_equal_those_made_for_a_file(cache):
+    module = data(cache)
+    kept = module.records.fixed.pop("features")
+    made = FeatureData.matrix(module.records, np.arange(5, 9), module.info())
+    np.testing.assert_array_equal(made, kept[5:9])
+    assert np.isfinite(made).any(1).all() and not np.isinf(made).any()
+
+
+def test_training_hashes_are_those_of_the_light_curves_alone(cache):
+    from astro_lightning.data.fingerprint import object_hashes
+
+    module = data(cache)
+    hashes = module.train_hashes()
+    del module.records.fixed["features"]
+    np.testing.assert_array_equal(hashes, object_hashes(module.records, module.splits["train"]))
+
+
+def test_folds_test_every_object_once_and_never_train_on_it(cache):
+    tested = []
+    for fold in range(4):
+        splits = data(cache, fold=fold, n_folds=4).splits
+        tested.append(splits["test"])
+        assert not np.intersect1d(splits["test"], np.concatenate([splits["train"], splits["val"]])).size
+    assert sorted(np.concatenate(tested)) == list(range(40))
+
+
+def test_moved_copies_join_the_training_batch_alone(cache):
+    module = data(cache, copies=2)
+    n = len(module.splits["train"])
+    train, again = (next(iter(module.loader("train"))) for _ in range(2))
+    assert n < len(train["row"]) <= 3 * n
+    assert set(train["row"].tolist()) == set(module.splits["train"].tolist())
+    np.testing.assert_array_equal(train["features"][n:], again["features"][n:])
+    photoz = module.info()["features"].index("meta_photoz")
+    copies, originals = train["features"][n:, photoz], module.records.column("photoz")[train["row"][n:]]
+    extragalactic = originals > 0
+    assert (copies[extragalactic] != originals[extragalactic]).any()
+    np.testing.assert_array_equal(copies[~extragalactic], originals[~extragalactic])
+    val = next(iter(module.val_dataloader()))
+    assert val["row"].tolist() == module.splits["val"].tolist()
+
+
+def test_weights_balance_the_classes(cache):
+    batch = next(iter(data(cache, balance=1.0).loader("train")))
+    total = np.bincount(batch["target"].numpy(), batch["weight"].numpy())
+    np.testing.assert_allclose(total[total > 0], total.max(), rtol=1e-5)
+
+
+def test_class_proportions_of_a_table_are_found():
+    rng = np.random.default_rng(0)
+    truth = rng.random(4000) < 0.1
+    logit = np.where(truth, 1.5, -1.5) + rng.normal(0, 1.0, 4000)
+    p = 1 / (1 + np.exp(-3 * logit))
+    table = pa.table({"id": np.arange(4000), "prob_a": p.astype("f4"), "prob_b": (1 - p).astype("f4")})
+    info = {"classes": ["a", "b"], "counts": [500, 500], "balance": 0.0, "label_shift": True}
+    after = TreesModule.finish(table, info)["prob_a"].to_numpy()
+    assert abs(after.mean() - 0.1) < 0.03 < abs(p.mean() - 0.1) + 0.02
+    assert TreesModule.finish(table, info | {"label_shift": False}) is table
+
+
+def test_shapes_of_a_grid_do_not_depend_on_its_scale():
+    flux = np.random.default_rng(0).normal(size=(3, 6, 36)).cumsum(2)
+    a, b = grid_features(flux), grid_features(10 * flux)
+    for name in a:
+        if not name.startswith(("log_", "colour_")):
+            np.testing.assert_allclose(a[name], b[name], rtol=1e-6, atol=1e-9, err_msg=name)
+
+
+def test_luminosity_follows_redshift_and_is_unknown_in_the_galaxy():
+    rng = np.random.default_rng(0)
+    statistics = {name.split("__")[0]: rng.uniform(1, 100, (3, 6)) for name in COLUMNS[::6]}
+    same = {name: np.repeat(values[:1], 3, axis=0) for name, values in statistics.items()}
+    metadata = {"photoz": np.array([0.1, 1.0, 0.0])} | {name: np.zeros(3) for name in METADATA if name not in ("photoz", "specz")}
+    table = table_features(same, metadata)
+    assert table["absolute_maximum_r"][0] - table["absolute_maximum_r"][1] == pytest.approx(44.10 - 38.31, abs=0.05)
+    assert np.isnan(table["absolute_maximum_r"][2])
+
+
+@pytest.mark.slow
+def test_folds_of_trees_score_a_file_they_never_saw(tmp_path):
+    small = ("callbacks=quiet", "trainer=cpu", "trainer.max_epochs=1", "task.trees.module.rounds_per_epoch=5", "report=false")
+    astro_lightning("task=plasticc_trees", "task.stages.folds=2", "data.simulation.n_objects=60", *small, folder=tmp_path)
+    run = run_folder(tmp_path, "plasticc_trees")
+    scored = pd.read_parquet(run / "predictions.parquet")
+    assert len(scored) == 60
+    curves, objects = [], []
+    for row in simulate(n_objects=12, seed=9).to_pylist():
+        n = len(row["mjd"])
+        columns = {"mjd": row["mjd"], "passband": row["band"], "flux": row["flux"], "flux_err": row["flux_err"], "detected": row["detected"]}
+        curves.append(pd.DataFrame({"object_id": [row["id"]] * n, **columns}))
+        objects.append({"object_id": row["id"], "hostgal_photoz": row["photoz"], "hostgal_photoz_err": row["photoz_err"], "mwebv": row["mwebv"]})
+    new = tmp_path / "new"
+    new.mkdir()
+    pd.concat(curves).to_parquet(new / "test_lightcurves.parquet")
+    pd.DataFrame(objects).to_parquet(new / "test_metadata.parquet")
+    out = tmp_path / "out.parquet"
+    astro_lightning("mode=predict", "task=plasticc_trees", f"ckpt={run}", f"data.path={new}", f"out={out}", "trainer=cpu", folder=tmp_path)
+    table = pq.read_table(out).to_pandas()
+    assert table.id.tolist() == [row["object_id"] for row in objects]
+    probabilities = table.filter(like="prob_")
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert probabilities.std().max() > 0

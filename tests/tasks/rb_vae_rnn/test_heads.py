@@ -1,0 +1,40 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from astro_lightning.tasks.rb_vae_rnn.heads import HEADS, _segment_softmax
+
+FRAMES = torch.from_numpy(np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32))
+FEATURES = torch.from_numpy(np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32))
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_an_objects_score_does_not_depend_on_its_neighbours_in_the_batch(name):
+    torch.manual_seed(0)
+    head = HEADS[name](n_inputs=6, n_classes=2, n_features=4).eval()
+    offsets = torch.tensor([0, 5, 45, 60])
+    with torch.no_grad():
+        together = head({"frames": FRAMES, "offsets": offsets, "features": FEATURES})
+        for i in range(3):
+            a, b = int(offsets[i]), int(offsets[i + 1])
+            alone = head({"frames": FRAMES[a:b], "offsets": torch.tensor([0, b - a]), "features": FEATURES[i : i + 1]})
+            torch.testing.assert_close(alone[0], together[i], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name in HEADS if name != "features"])
+def test_a_changed_frame_changes_the_score_and_gradients_flow(name):
+    torch.manual_seed(0)
+    head = HEADS[name](n_inputs=6, n_classes=2).eval()
+    frames = FRAMES.clone().requires_grad_()
+    head({"frames": frames, "offsets": torch.tensor([0, 20, 60])})[0].sum().backward()
+    assert (frames.grad[:20].abs().sum(1) > 0).all()
+    assert frames.grad[20:].abs().max() == 0
+
+
+def test_attention_of_each_object_sums_to_one():
+    offsets = torch.tensor([0, 1, 30, 60])
+    weights = _segment_softmax(1e3 * FRAMES, offsets)
+    sums = torch.stack([weights[a:b].sum(0) for a, b in itertools.pairwise(offsets)])
+    torch.testing.assert_close(sums, torch.ones_like(sums))

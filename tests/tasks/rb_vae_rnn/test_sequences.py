@@ -1,0 +1,107 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from astro_lightning.data.records import Records, write_records
+from astro_lightning.tasks.rb_vae_rnn.frames import FrameBatches, normalise
+from astro_lightning.tasks.rb_vae_rnn.module import BestThreshold
+from astro_lightning.tasks.rb_vae_rnn.pooling import pool, pooled_names
+from astro_lightning.tasks.rb_vae_rnn.sequences import SequenceData, draw_frames
+from astro_lightning.tasks.rb_vae_rnn.simulate import simulate, simulate_embeddings
+from astro_lightning.tasks.rb_vae_rnn.vae import Vae, kl_per_dim, vae_loss
+
+
+def test_pooled_statistics_are_finite_and_named_even_for_one_frame():
+    for n in (1, 2, 50):
+        mu, logvar = np.random.default_rng(n).normal(size=(2, n, 8))
+        values = pool(mu, logvar)
+        assert len(values) == len(pooled_names(8)) and np.isfinite(values).all()
+    names = pooled_names(8)
+    assert values[names.index("mu_mean_3")] == pytest.approx(mu[:, 3].mean(), rel=1e-5)
+    assert values[names.index("logvar_p90_0")] == pytest.approx(np.percentile(logvar[:, 0], 90), rel=1e-5)
+    assert values[names.index("correlation_1_2")] == pytest.approx(np.corrcoef(mu[:, 1], mu[:, 2])[0, 1], abs=1e-4)
+    jump = np.sqrt((np.diff(mu, axis=0) ** 2).sum(1))
+    assert values[names.index("jump_p100")] == pytest.approx(
+        np.sqrt((np.abs(np.diff(mu, axis=0)) ** 2).sum(1)).max(), rel=1e-5
+    )
+    assert values[names.index("jump_mean")] == pytest.approx(jump.mean(), rel=1e-5)
+
+
+def data_of(records: Records, **chosen) -> SequenceData:
+    datamodule = SequenceData(
+        data={"split": {"train": 0.6, "val": 0.2, "test": 0.2}, "split_seed": 0, "split_by": "group"},
+        cache="/nowhere",
+        **chosen,
+    )
+    datamodule.records = records
+    datamodule.splits = datamodule.rows(records)
+    return datamodule
+
+
+def test_statistics_come_from_training_objects_alone(tmp_path):
+    table = simulate_embeddings(60, 0)
+    records = Records.open(write_records(iter([table]), tmp_path / "a"))
+    datamodule = data_of(records, inputs=["mu", "logvar", "deviation", "step"], pooled=True)
+    info = datamodule.info()
+    batch = datamodule.dataset(records, info)[(np.array([3, 1]), 0)]
+    assert batch["frames"].shape == (int(batch["offsets"][-1]), 32)
+    assert batch["features"].shape == (2, info["n_features"]) and torch.isfinite(batch["features"]).all()
+    mu = records.ragged["mu"].take(datamodule.splits["train"])[0].reshape(-1, 8)
+    np.testing.assert_allclose(info["mu_mean"], mu.mean(0), rtol=1e-4, atol=1e-6)
+    # The step of an object's first frame is not taken from the object before it.
+    assert (batch["frames"][int(batch["offsets"][1]), 24:] == 0).all()
+
+
+def test_drawn_frames_keep_order_and_never_cross_objects():
+    offsets = np.array([0, 3, 103, 110])
+    frames = np.arange(110.0)[:, None]
+    drawn, new = draw_frames(frames, offsets, 5, np.random.default_rng(0))
+    assert np.diff(new).tolist() == [3, 5, 5]
+    for (a, b), (low, high) in zip(itertools.pairwise(new), itertools.pairwise(offsets)):
+        part = drawn[a:b, 0]
+        assert (np.diff(part) > 0).all() and part.min() >= low and part.max() < high
+
+
+def test_threshold_is_the_most_accurate_one():
+    metric = BestThreshold()
+    p = torch.tensor([0.9, 0.8, 0.42, 0.38, 0.1])
+    metric.update(torch.stack([p, 1 - p], 1).log(), torch.tensor([0, 0, 0, 1, 1]))
+    assert 0.38 <= float(metric.compute()) < 0.42
+
+
+def test_missing_pixels_are_masked_not_zeroed():
+    frames = np.random.default_rng(0).normal(100, 5, (3, 28, 28)).astype(np.float32)
+    frames[0, :, :5] = np.nan
+    scaled, mask = normalise(frames)
+    assert scaled[0, :, 5:].min() == 0 and scaled.max() == 1 and mask[0, :, :5].sum() == 0
+    x, m = torch.from_numpy(scaled), torch.from_numpy(mask)
+    z = torch.zeros(3, 4)
+    wrong = x.clone()
+    wrong[0, :, :5] += 7
+    assert vae_loss(wrong, x, m, z, z, 0.0, 0.0)[0] == pytest.approx(0, abs=1e-6)
+
+
+def test_divergence_is_that_of_gaussians_and_free_nats_hold_it_up():
+    mu, logvar = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 0.0]])
+    assert kl_per_dim(mu, logvar).tolist() == pytest.approx([0.5, 0])
+    x = torch.zeros(1, 28, 28)
+    assert vae_loss(x, x, x + 1, mu, logvar, 2.0, 0.3)[1] == pytest.approx(2 * (0.5 + 0.3))
+
+
+def test_autoencoder_reduces_its_loss_on_the_twin():
+    torch.manual_seed(0)
+    records = Records.from_table(simulate(12, 0, n_frames=8))
+    batch = FrameBatches(records, {"frames_per_object": 4, "rotation_deg": 20.0}, train=True)[(np.arange(12), 1)]
+    vae = Vae(8)
+    optimizer = torch.optim.Adam(vae.parameters(), 2e-3)
+    losses = []
+    for _ in range(15):
+        reconstruction, mu, logvar = vae(batch["pixels"])
+        loss = sum(vae_loss(reconstruction, batch["pixels"], batch["mask"], mu, logvar, 8e-5, 0.0))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
