@@ -19,8 +19,6 @@ from omegaconf.errors import OmegaConfBaseException
 from astro_lightning.core.conf import conf_folder, plugin_folders
 from astro_lightning.data.errors import BadInput
 
-failures: list[str] = []
-
 
 class InstalledConf(SearchPathPlugin):
     """Puts the configuration folders of installed plug-ins on the search path."""
@@ -32,10 +30,14 @@ class InstalledConf(SearchPathPlugin):
 
 
 def run_name() -> str:
-    """Name of a run folder: the same for all ranks of one launch.
+    """Name of a run folder: the same for all ranks of one launch, and for the worker processes of one sweep.
 
     srun and torchrun start all ranks at once; their launch has a number, or else one parent process whose start time serves.
     """
+    return os.environ.setdefault("ASTRO_LIGHTNING_RUN", _new_name())
+
+
+def _new_name() -> str:
     if os.environ.get("SLURM_JOB_ID") and "SLURM_PROCID" in os.environ:
         return f"slurm-{os.environ['SLURM_JOB_ID']}"
     if "LOCAL_RANK" in os.environ:
@@ -49,6 +51,10 @@ def run_name() -> str:
     return time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}"
 
 
+# At import, so that the workers of a launcher have it too: they import this module and no more.
+OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+
+
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """The configuration resolved once, in plain containers."""
     resolved = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
@@ -59,7 +65,6 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 def hydra_main() -> None:
     """Compose with Hydra and run; a sweep runs each of its jobs."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-    OmegaConf.register_new_resolver("run_name", run_name, use_cache=True, replace=True)
     Plugins.instance().register(InstalledConf)
     if any(word.startswith("sweep=optuna") for word in sys.argv):
         from astro_lightning.sweeper import register
@@ -71,12 +76,15 @@ def hydra_main() -> None:
         parts = [str(error), str(error.__cause__ or "")]
         message = " ".join(" ".join(dict.fromkeys(part for part in parts if part)).split())
         raise BadInput(f"{message or type(error).__name__} (see `astro-lightning --help`)") from error
+    from astro_lightning.report.sweep import failures
+
     if failures:
         raise BadInput(failures[0] if len(failures) == 1 else f"{len(failures)} jobs failed; the first: {failures[0]}")
 
 
 def job(cfg: DictConfig) -> dict[str, float]:
     """One job: what Hydra calls, here or in a launcher's worker. A sweep goes on after a job that cannot run."""
+    from astro_lightning.report.sweep import failures
     from astro_lightning.run import run
 
     folder = Path(HydraConfig.get().runtime.output_dir)

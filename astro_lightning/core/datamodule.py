@@ -116,7 +116,7 @@ class RecordsData(pl.LightningDataModule):
             found = sorted({label for label in self.records.labels[train] if label is not None}, key=_natural)
             known = list(self.data.get("classes") or found)
             strange = sorted({label for label in self.records.labels if label is not None} - set(known))
-            if self.part == "labelled" and strange:
+            if self.part == "labelled" and strange and self.data.get("classes"):
                 raise BadInput(
                     f"label {strange[0]!r} is not among the classes {known}: add it to data.classes or filter it"
                 )
@@ -133,6 +133,11 @@ class RecordsData(pl.LightningDataModule):
                 **self.statistics(self.records, train),
             }
         return self._info
+
+    def keep_batches(self, n: int) -> None:
+        """Train on the first n batches of the training rows alone, and validate on them too (`debug=overfit`)."""
+        self.setup()
+        self.splits["train"] = self.splits["val"] = self.splits["train"][: n * self.batch_size]
 
     def train_hashes(self) -> np.ndarray:
         """Content hashes (uint64) of the training objects, so that a later prediction on them can warn."""

@@ -116,6 +116,8 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
     if not (cfg.get("debug") or {}).get("fast_dev_run"):  # which keeps no checkpoint that a later stage could take
         stage = take(stage, artefacts)
     datamodule = make_datamodule(cfg, stage)
+    if (cfg.get("debug") or {}).get("overfit"):
+        datamodule.keep_batches(cfg["debug"]["overfit"])
     module = make_module(cfg, stage, datamodule.info())
     identity = Identity(
         {

@@ -1,9 +1,11 @@
 """A Trainer with its loggers and callbacks, from plain containers."""
 
 import importlib.util
+import logging
 import netrc
 import os
 import secrets
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,7 +59,8 @@ def make_trainer(
     """
     own = {key: value for key, value in stage.get("trainer", {}).items() if key not in CALLBACK_KEYS}
     chosen = {key: value for key, value in cfg["trainer"].items() if value is not None}
-    debug = dict(cfg.get("debug") or {})
+    quieten()
+    debug = {key: value for key, value in (cfg.get("debug") or {}).items() if key != "overfit"}
     callbacks = [*make_callbacks(cfg, stage, folder / "checkpoints" / stage["name"]), *further]
     settings = {"num_sanity_val_steps": 0, "log_every_n_steps": 10, **own, **chosen, **debug}
     if settings.get("precision") == "auto":
@@ -71,6 +74,13 @@ def make_trainer(
         enable_model_summary=bool(cfg["callbacks"]["summary_depth"]),
         use_distributed_sampler=False,
     )
+
+
+def quieten() -> None:
+    """Keep the Trainer's advertisements and its warnings about itself from the user's terminal."""
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    for message in (".*LeafSpec.*", ".*WeightAveraging callback with a model that overrides.*", ".*does not have many workers.*"):
+        warnings.filterwarnings("ignore", message=message)
 
 
 def fast_precision(accelerator: str) -> str:

@@ -124,6 +124,8 @@ def test_run(
     if not parts or module is None:
         return {}, info
     table = _merge(parts)
+    if not any(name.startswith("prob_") for name in table.column_names):
+        return {}, info  # a pretrained network predicts no class
     write_parquet(lambda: iter([table]), folder / "predictions.parquet")
     if "label" not in table.column_names:
         return {}, info

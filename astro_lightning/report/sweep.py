@@ -7,6 +7,9 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+# What went wrong in this process's jobs, or in those of a sweep's workers; the command line ends with it.
+failures: list[str] = []
+
 
 class SweepTable(Callback):
     """Prints the jobs of a finished sweep and writes `sweep.json` into its folder."""
@@ -18,6 +21,7 @@ class SweepTable(Callback):
         from astro_lightning.report.table import sweep_table
 
         folder = Path(config.hydra.sweep.dir)
+        failures.clear()  # the same ones are read from the jobs' folders, whichever process ran them
         found = [path for path in folder.glob("*") if path.is_dir() and path.name.isdigit()]
         jobs = []
         for path in sorted(found, key=lambda path: int(path.name)):
@@ -27,6 +31,8 @@ class SweepTable(Callback):
                     found_there = json.loads((path / part).read_text())
                     job |= {"metrics": found_there} if part == "metrics.json" else found_there
             jobs.append(job)
+            if (path / "error.txt").exists():
+                failures.append((path / "error.txt").read_text().strip())
         if jobs:
             (folder / "sweep.json").write_text(json.dumps(jobs, indent=2))
             Console().print(sweep_table(jobs))

@@ -1,6 +1,6 @@
 """Sequences of frame embeddings of ZTF objects with the labels of the SNAD experts (Semenikhin et al. 2024)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,22 @@ class SnadEmbeddings(Survey[Path]):
     Args:
         lightcurves: Join the light-curve features; an object without them gets NaN.
         latent_dims: Latent dimensions per frame.
+        ambiguous_tags: An object with no tag beside these is marked `ambiguous`: it is scored, and left out of training.
         **arguments: Of `Survey`.
     """
 
     layout = "embeddings.parquet with the columns oid, mu8 and logvar8 (frames in time order, flattened)"
 
-    def __init__(self, *, lightcurves: bool = False, latent_dims: int = 8, **arguments: Any) -> None:
+    def __init__(
+        self,
+        *,
+        lightcurves: bool = False,
+        latent_dims: int = 8,
+        ambiguous_tags: Sequence[str] = (),
+        **arguments: Any,
+    ) -> None:
         super().__init__(**arguments)
+        self.ambiguous_tags = set(ambiguous_tags)
         self.lightcurves, self.latent_dims = lightcurves, latent_dims
 
     def find(self, path: Path) -> list[Path]:
@@ -58,6 +67,7 @@ class SnadEmbeddings(Survey[Path]):
                 "id": pa.array(oid),
                 "label": _labels(batch, source),
                 "group": pa.array(field_of(oid)),
+                "ambiguous": self._ambiguous(batch),
                 "mu": self._lists(batch[mu_name], oid, source),
                 "logvar": self._lists(batch[logvar_name], oid, source),
             }
@@ -66,6 +76,12 @@ class SnadEmbeddings(Survey[Path]):
                 values = by_oid.reindex(oid).to_numpy(dtype=np.float32)
                 columns["features"] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), len(feature_names))
             yield pa.table(columns)
+
+    def _ambiguous(self, batch: pa.RecordBatch) -> pa.Array:
+        if "tags" not in batch.schema.names:
+            return pa.array([False] * batch.num_rows)
+        tags = [set((text or "").split("|")) - {""} for text in batch["tags"].to_pylist()]
+        return pa.array([bool(found) and found <= self.ambiguous_tags for found in tags])
 
     def _columns(self, file: Path) -> tuple[str, str] | None:
         names = pq.read_schema(file).names

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,9 @@ from astro_lightning.methods.periodograms.light_curves import LightCurves
 
 PHASE_BINS = 20
 MAG_BINS = 10
+# Points times frequencies folded at a time.
+FOLDED_AT_ONCE = 1 << 16
+FOLDED_ON_GPU = 1 << 27
 
 
 def _scaled(curves: LightCurves) -> Tensor:
@@ -37,13 +42,22 @@ def conditional_entropy(
     Returns:
         Entropies in nats, shape (curves, frequencies).
     """
-    level = (_scaled(curves) * mag_bins).long().clamp_max(mag_bins - 1)
-    # Padding falls into a bin of its own behind the others.
-    cell = (_phase(curves, frequency_per_day) * phase_bins).long().clamp_max(phase_bins - 1) * mag_bins
-    cell = torch.where(curves.valid[:, None], cell + level[:, None], phase_bins * mag_bins)
-    count = _binned(cell, phase_bins * mag_bins + 1, None)[..., :-1].unflatten(-1, (phase_bins, mag_bins))
-    column = count.sum(-1, keepdim=True)
-    return (torch.xlogy(count, column) - torch.xlogy(count, count)).sum((-1, -2)) / curves.count[:, None]
+    level = (_scaled(curves) * mag_bins).int().clamp_max(mag_bins - 1)[:, None]
+    padding = ~curves.valid[:, None]
+    cells = phase_bins * mag_bins
+    # n ln n of every possible count: sum of p_ij ln(p_j / p_ij) = [sum_j n_j ln n_j - sum_ij n_ij ln n_ij] / N.
+    counts = torch.arange(curves.mag.shape[1] + 1, device=level.device, dtype=torch.float64)
+    table = torch.xlogy(counts, counts)
+
+    def entropy(frequency: Tensor) -> Tensor:
+        cell = _phase_bin(curves, frequency, phase_bins).mul_(mag_bins).add_(level)
+        # Padding falls into a bin of its own behind the others.
+        count = _binned(cell.masked_fill_(padding, cells), cells + 1, None)[..., :-1]
+        column = count.unflatten(-1, (phase_bins, mag_bins)).sum(-1)
+        summed = [table.index_select(0, n.reshape(-1)).view(n.shape).sum(-1) for n in (column, count)]
+        return (summed[0] - summed[1]) / curves.count[:, None]
+
+    return _in_chunks(entropy, curves, frequency_per_day)
 
 
 def analysis_of_variance(curves: LightCurves, frequency_per_day: Tensor, phase_bins: int = PHASE_BINS) -> Tensor:
@@ -59,26 +73,44 @@ def analysis_of_variance(curves: LightCurves, frequency_per_day: Tensor, phase_b
     """
     mag = _scaled(curves) * curves.valid
     points = curves.count[:, None]
-    cell = (_phase(curves, frequency_per_day) * phase_bins).long().clamp_max(phase_bins - 1)
     # Counts and sums share one accumulator: n points add n x shift, and the sum of n values up to 1 stays below shift.
     shift = 2.0 ** (mag.shape[1] + 1).bit_length()
-    total = _binned(cell, phase_bins, (mag + shift) * curves.valid)
-    count = (total / shift).floor()
-    total = total - count * shift
+    value = (mag + shift) * curves.valid
     # Sum of n_k (mean_k - mean)^2 = sum of S_k^2 / n_k - S^2 / n.
-    all_mag = mag.sum(1)[:, None]
-    between = (total.square() / count.clamp_min(1)).sum(-1) - all_mag.square() / points
-    within = (mag.square().sum(1)[:, None] - all_mag.square() / points - between).clamp_min(1e-12)
-    return (between / (phase_bins - 1)) / (within / (points - phase_bins).clamp_min(1))
+    of_mean = mag.sum(1)[:, None].square() / points
+    spread = mag.square().sum(1)[:, None] - of_mean
+
+    def statistic(frequency: Tensor) -> Tensor:
+        total = _binned(_phase_bin(curves, frequency, phase_bins), phase_bins, value)
+        count = (total / shift).floor()
+        total = total - count * shift
+        between = (total.square() / count.clamp_min(1)).sum(-1) - of_mean
+        within = (spread - between).clamp_min(1e-12)
+        return (between / (phase_bins - 1)) / (within / (points - phase_bins).clamp_min(1))
+
+    return _in_chunks(statistic, curves, frequency_per_day)
+
+
+def _in_chunks(statistic: Callable[[Tensor], Tensor], curves: LightCurves, frequency_per_day: Tensor) -> Tensor:
+    """Apply to some frequencies at a time: on a processor what is folded stays in its cache."""
+    most = FOLDED_ON_GPU if curves.mag.is_cuda else FOLDED_AT_ONCE
+    at_once = max(1, most // curves.mag.numel())
+    return torch.cat([statistic(part) for part in frequency_per_day.split(at_once, 1)], 1)
+
+
+def _phase_bin(curves: LightCurves, frequency_per_day: Tensor, bins: int) -> Tensor:
+    """Phase bin of every point, int32, shape (curves, frequencies, points)."""
+    turns = curves.time_d[:, None] * frequency_per_day[..., None]
+    return turns.frac_().mul_(bins).int().clamp_max_(bins - 1)
 
 
 def _binned(cell: Tensor, cells: int, value: Tensor | None) -> Tensor:
     """Sum of `value` (shape (curves, points); 1 where None) by cell, shape (curves, frequencies, cells)."""
     curves, frequencies, _ = cell.shape
-    row = torch.arange(curves * frequencies, device=cell.device).view(curves, frequencies, 1) * cells
+    row = torch.arange(curves * frequencies, device=cell.device, dtype=cell.dtype).view(curves, frequencies, 1) * cells
     weight = None if value is None else value[:, None].expand(cell.shape).reshape(-1)
     total = torch.bincount((cell + row).view(-1), weight, minlength=curves * frequencies * cells)
-    return total.view(curves, frequencies, cells).double()
+    return total.view(curves, frequencies, cells)
 
 
 def fold_statistics(curves: LightCurves, frequency_per_day: Tensor) -> Tensor:

@@ -4,9 +4,9 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -32,40 +32,39 @@ DETECTIONS, MIN_DETECTIONS = "curve_n_above_5", 2
 # Raised whenever a feature changes its meaning, so that no cache outlives it.
 VERSION = 1
 
+_REMEMBERED: WeakKeyDictionary[Records, dict[str, np.ndarray]] = WeakKeyDictionary()
+
 
 class FeatureBatches:
     """Batches of `features` (batch, n_features), `target`, `weight`, `row`.
 
     Args:
         data: The data module's class, which knows how to make features.
-        records: With the column `features` where they were made before, else they are made for each batch.
+        records: With the column `features` where they were made before.
         info: Names of the features and settings.
-        train: Copies of the augmented objects are joined to each batch.
+
+    Attributes:
+        copied: Rows and features of moved copies that join each batch, or None.
     """
 
-    def __init__(self, data: type["FeatureData"], records: Records, info: Mapping[str, Any], train: bool) -> None:
+    def __init__(self, data: type["FeatureData"], records: Records, info: Mapping[str, Any]) -> None:
         self.data, self.records, self.info = data, records, info
-        self.copies = int(info["copies"]) if train else 0
         classes = {name: i for i, name in enumerate(info["classes"])}
         self.targets = np.array([classes.get(label, -1) for label in records.labels], dtype=np.int64)
         counts = np.maximum(np.asarray(info["counts"], dtype=np.float64), 1)
         weight = counts ** -float(info["balance"])
         self.weight = (weight * counts.sum() / (weight * counts).sum()).astype(np.float32)
-        self._augmented: tuple[np.ndarray, np.ndarray] | None = None
+        self.copied: tuple[np.ndarray, np.ndarray] | None = None
 
     def __getitem__(self, key: Key) -> Batch:
-        rows, seed = key
-        made = self.records.fixed.get("features")
-        features = made[rows] if made is not None else self.data.matrix(self.records, rows, self.info)
-        if self.copies:
-            if self._augmented is None:
-                # Once for all epochs: trees do not forget, and fresh copies would cost more than the trees.
-                every = np.tile(rows, self.copies)
-                values = self.data.matrix(self.records, every, self.info, np.random.default_rng(seed))
-                seen = ~(values[:, self.info["features"].index(DETECTIONS)] < MIN_DETECTIONS)
-                self._augmented = every[seen], values[seen]
-            rows = np.concatenate([rows, self._augmented[0]])
-            features = np.concatenate([features, self._augmented[1]])
+        rows, _seed = key
+        features = self.data.remembered(self.records, self.info)[rows]
+        if self.copied is not None:
+            mine = np.isin(self.copied[0], rows)
+            rows, features = (
+                np.concatenate([rows, self.copied[0][mine]]),
+                np.concatenate([features, self.copied[1][mine]]),
+            )
         return {
             "row": torch.from_numpy(rows),
             "features": torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32)),
@@ -135,7 +134,7 @@ class FeatureData(RecordsData):
     @classmethod
     def dataset(cls, records: Records, info: Mapping[str, Any], train: bool = False) -> FeatureBatches:
         """Features of these objects."""
-        return FeatureBatches(cls, records, info, train)
+        return FeatureBatches(cls, records, info)
 
     @classmethod
     def matrix(
@@ -150,6 +149,17 @@ class FeatureData(RecordsData):
         values[~np.isfinite(values)] = np.nan
         return values
 
+    @classmethod
+    def remembered(cls, records: Records, info: Mapping[str, Any]) -> np.ndarray:
+        """Features of all records, made once however many checkpoints of an ensemble ask for them."""
+        if "features" in records.fixed:
+            return records.fixed["features"]
+        key = json.dumps([cls.__qualname__, info["features"], info["deredden"], info["bands"]])
+        kept = _REMEMBERED.setdefault(records, {})
+        if key not in kept:
+            kept[key] = cls.matrix(records, np.arange(len(records)), info)
+        return kept[key]
+
     def setup(self, stage: str | None = None) -> None:
         """Open the records and the features kept beside them; make these where there are none yet."""
         if self.records is not None:
@@ -157,13 +167,11 @@ class FeatureData(RecordsData):
         super().setup(stage)
         assert self.records is not None
         info = self.statistics(self.records, self.splits["train"])
-        file = self._feature_file(info)
-        if not file.exists():
-            values = self.matrix(self.records, np.arange(len(self.records)), info)
-            temporary = file.with_name(f".{uuid.uuid4().hex[:8]}.npy")
-            np.save(temporary, values)
-            os.replace(temporary, file)
-        self.records.fixed["features"] = np.load(file, mmap_mode="r")
+        self._names = info["features"]
+        every = np.arange(len(self.records))
+        self.records.fixed["features"] = self._kept(
+            "features", [info["bands"]], lambda: self.matrix(self.records, every, info)
+        )
 
     def train_hashes(self) -> np.ndarray:
         """Hashes of the training objects as the survey gives them, without the features."""
@@ -181,12 +189,14 @@ class FeatureData(RecordsData):
 
     def rows(self, records: Records) -> dict[str, np.ndarray]:
         """The chosen fold is tested, or all outside `train_column`, or the test share of `data.split`."""
-        labels, groups = records.labels, records.groups
+        labels, groups = records.labels, self.groups(records)
         known = np.flatnonzero(np.array([label is not None for label in labels]))
         if self.train_column is not None:
             test = known[~records.column(self.train_column)[known].astype(bool)]
         elif self.fold is not None:
-            test = known[folds_by_group(groups[known], labels[known], self.n_folds, self.data["split_seed"]) == self.fold]
+            test = known[
+                folds_by_group(groups[known], labels[known], self.n_folds, self.data["split_seed"]) == self.fold
+            ]
         else:
             return super().rows(records)
         rest = np.setdiff1d(known, test)
@@ -198,17 +208,44 @@ class FeatureData(RecordsData):
         return {"train": rest[parts["train"]], "val": rest[parts["val"]], "calibration": none, "test": test}
 
     def loader(self, part: str) -> EpochLoader:
-        """Batches of any part; the training part with its augmented copies."""
-        return self._loader(part, train=part == "train" and bool(self.settings["copies"]))
+        """Batches of any part; the training part with its moved copies."""
+        return self._loader(part, train=part == "train")
 
-    def _feature_file(self, info: Mapping[str, Any]) -> Path:
-        key = [VERSION, type(self).__qualname__, info["features"], info["deredden"], info["bands"]]
-        digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
-        return self.records_folder() / f"features-{digest}.npy"
+    def _loader(self, part: str, train: bool = False) -> EpochLoader:
+        loader = super()._loader(part, train)
+        if train and self.settings["copies"] and self._datasets[True].copied is None:
+            self._datasets[True].copied = self._copies()
+        return loader
+
+    def _copies(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and features of the moved copies of the training objects: made once, as trees need all at once, and kept."""
+        assert self.records is not None
+        rows, info = np.tile(self.splits["train"], self.settings["copies"]), self.info()
+        key = [hashlib.sha256(rows.tobytes()).hexdigest(), self.settings["redshift_shift"], self.seed]
+        values = self._kept(
+            "copies", key, lambda: self.matrix(self.records, rows, info, np.random.default_rng(self.seed))
+        )
+        seen = ~(values[:, info["features"].index(DETECTIONS)] < MIN_DETECTIONS)
+        return rows[seen], values[seen]
+
+    def _kept(self, name: str, key: list[Any], make: Callable[[], np.ndarray]) -> np.ndarray:
+        """An array beside the records, made where it is not there yet."""
+        of_features = [VERSION, type(self).__qualname__, self._names, self.settings["deredden"]]
+        digest = hashlib.sha256(json.dumps([*of_features, *key]).encode()).hexdigest()[:12]
+        file = self.records_folder() / f"{name}-{digest}.npy"
+        if not file.exists():
+            temporary = file.with_name(f".{uuid.uuid4().hex[:8]}.npy")
+            np.save(temporary, make())
+            os.replace(temporary, file)
+        return np.load(file, mmap_mode="r")
 
 
 def _moved(
-    curves: LightCurves, metadata: dict[str, np.ndarray], wavelength_nm: np.ndarray, strength: float, rng: np.random.Generator
+    curves: LightCurves,
+    metadata: dict[str, np.ndarray],
+    wavelength_nm: np.ndarray,
+    strength: float,
+    rng: np.random.Generator,
 ) -> tuple[LightCurves, dict[str, np.ndarray]]:
     """Each object at another redshift, its photo-z moved along."""
     z = metadata["photoz"]

@@ -8,9 +8,8 @@ import numpy as np
 from astro_lightning.data.bands import BANDS
 from astro_lightning.tasks.plasticc.augment import LSST_EXTINCTION
 from astro_lightning.tasks.plasticc.light_curves import LightCurves
-from astro_lightning.tasks.plasticc.process_features import FLUX_ZERO_POINT, asinh_magnitude, process_features
+from astro_lightning.tasks.plasticc.process_features import asinh_magnitude, distance_modulus, process_features
 from astro_lightning.tasks.plasticc.pulse_fit import PulseFit
-from astro_lightning.tasks.plasticc.redshift_shift import luminosity_distance
 
 N_BANDS = len(BANDS)
 # Rest-frame days from the peak of the pulse; the binned shape and colours between them.
@@ -38,7 +37,9 @@ def light_curve_features(
         model), `meta_`.
     """
     unknown = np.full(len(curves), np.nan)
-    given = {name: np.asarray(metadata.get(name, unknown), np.float64) for name in ("photoz", "photoz_err", "mwebv", "ddf")}
+    given = {
+        name: np.asarray(metadata.get(name, unknown), np.float64) for name in ("photoz", "photoz_err", "mwebv", "ddf")
+    }
     if deredden:
         dust = 10 ** (0.4 * np.asarray(LSST_EXTINCTION)[curves.band] * np.nan_to_num(given["mwebv"])[curves.owner])
         curves = curves.with_columns(flux=curves.flux * dust, flux_err=curves.flux_err * dust)
@@ -54,11 +55,6 @@ def light_curve_features(
     # How much of what a flexible process explains, one pulse explains: little in an active nucleus.
     table["pulse_share"] = table["pulse_gain"] - table["process_likelihood"]
     return table
-
-
-def distance_modulus(redshift: np.ndarray) -> np.ndarray:
-    """Magnitudes, NaN where redshift is."""
-    return 5 * np.log10(luminosity_distance(np.where(np.isnan(redshift), 1.0, redshift))) + 25 + 0 * redshift
 
 
 def _prefixed(group: str, table: Table) -> Table:
@@ -201,6 +197,3 @@ def _log_span(curves: LightCurves, where: np.ndarray) -> np.ndarray:
     np.minimum.at(first, curves.owner[where], curves.mjd[where])
     np.maximum.at(last, curves.owner[where], curves.mjd[where])
     return np.log1p(np.where(last >= first, last - first, 0.0))
-
-
-__all__ = ["FLUX_ZERO_POINT", "distance_modulus", "light_curve_features"]

@@ -1,26 +1,29 @@
-"""The stages of k-fold cross-validation of boosted trees."""
+"""The stages of boosted trees and a network on hand features, on one split or in k-fold cross-validation."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def tree_stages(cfg: Mapping[str, Any], folds: int = 0) -> dict[str, dict[str, Any]]:
-    """Blocks of stages from `task.trees`.
+def tabular_stages(
+    cfg: Mapping[str, Any], models: Sequence[str] = ("trees", "network"), folds: int = 0
+) -> dict[str, dict[str, Any]]:
+    """Blocks of stages; all predict, and what they say of one object is averaged.
 
     Args:
-        cfg: The composed configuration.
-        folds: 0 = one model on `data.split`; k = k models, each tested on its fold of the objects, that score new files as
-            an ensemble.
+        cfg: The composed configuration; `task.<model>` is the block of a model, `task.features` what their data modules share.
+        models: Names of such blocks.
+        folds: 0 = one of each model on `data.split`; k = k of each, tested on their fold of the objects, that score new
+            files together.
 
     Returns:
         Name -> block, in order.
     """
-    if not folds:
-        return {"trees": copy.deepcopy(cfg["task"]["trees"])}
     stages = {}
-    for k in range(folds):
-        block = copy.deepcopy(cfg["task"]["trees"])
-        block["datamodule"] |= {"fold": k, "n_folds": folds}
-        stages[f"fold{k}"] = {**block, "predicts": True}
+    for fold in range(folds) if folds else [None]:
+        for model in models:
+            block = copy.deepcopy(cfg["task"][model])
+            chosen = {} if fold is None else {"fold": fold, "n_folds": folds}
+            block["datamodule"] = {**cfg["task"]["features"], **block.get("datamodule", {}), **chosen}
+            stages[model if fold is None else f"{model}_fold{fold}"] = {**block, "predicts": True}
     return stages

@@ -112,7 +112,12 @@ def _fit(
     error = np.hypot(curves.flux_err.astype(np.float64), SYSTEMATIC * curves.flux)
     padded = [
         _pad(values, curves, shape)
-        for values in (curves.mjd - first[curves.owner], wavelength_nm[curves.band] / wavelength_scale, curves.flux, error)
+        for values in (
+            curves.mjd - first[curves.owner],
+            wavelength_nm[curves.band] / wavelength_scale,
+            curves.flux,
+            error,
+        )
     ]
     time, wavelength, flux, error = padded
     mask = _pad(np.ones(len(curves.mjd)), curves, shape).bool()
@@ -141,7 +146,16 @@ def _fit(
     assert best is not None
     _, time_scale, amplitude, factor, weights = best
     return FittedProcess(
-        rows, time, wavelength, time_scale, amplitude, factor, weights * mask, mask, torch.stack(table, 1), wavelength_scale
+        rows,
+        time,
+        wavelength,
+        time_scale,
+        amplitude,
+        factor,
+        weights * mask,
+        mask,
+        torch.stack(table, 1),
+        wavelength_scale,
     )
 
 

@@ -28,7 +28,7 @@ class GridData(FeatureData):
 
 def grid_features(flux: np.ndarray) -> Table:
     """Features of fluxes (n, 6 bands, n_times): levels, shape about the peak, colours, periodicity, correlation of bands."""
-    n, n_bands, n_times = flux.shape
+    _n, n_bands, n_times = flux.shape
     top, low, middle = flux.max(2), flux.min(2), np.median(flux, axis=2)
     scatter, mean = flux.std(2), flux.mean(2)
     size = np.maximum(top, -low)

@@ -31,6 +31,11 @@ def asinh_magnitude(flux: np.ndarray, soft: np.ndarray) -> np.ndarray:
     return FLUX_ZERO_POINT - 2.5 / np.log(10) * (np.arcsinh(flux / (2 * soft)) + np.log(soft))
 
 
+def distance_modulus(redshift: np.ndarray) -> np.ndarray:
+    """Magnitudes, NaN where redshift is."""
+    return 5 * np.log10(luminosity_distance(np.where(np.isnan(redshift), 1.0, redshift))) + 25 + 0 * redshift
+
+
 def process_features(curves: LightCurves, redshift: np.ndarray, wavelength_nm: np.ndarray) -> Table:
     """Features of N light curves; NaN for those without observations.
 
@@ -62,10 +67,12 @@ def _read(process: FittedProcess, redshift: np.ndarray, wavelength_nm: np.ndarra
     low, high = wavelength_nm[bands].min(), wavelength_nm[bands].max()
     reference = np.clip(np.where(np.isnan(redshift), PEAK_NM_OBSERVED, PEAK_NM * stretch), low, high)
     peak = find_peak(process, torch.from_numpy(reference))
-    size, size_err = (_numpy(x)[:, 0] for x in process.mean_and_std(peak[:, None], torch.from_numpy(reference)[:, None]))
+    size, size_err = (
+        _numpy(x)[:, 0] for x in process.mean_and_std(peak[:, None], torch.from_numpy(reference)[:, None])
+    )
     likelihood = _numpy(process.log_likelihood)
     best = likelihood.max(1)
-    modulus = 5 * np.log10(luminosity_distance(np.where(np.isnan(redshift), 1.0, redshift))) + 25 + 0 * redshift
+    modulus = distance_modulus(redshift)
     table = {
         "time_scale": np.log(_numpy(process.time_scale) / stretch),
         "likelihood": np.log1p(np.maximum(best, 0)),
@@ -102,7 +109,12 @@ def _grid(peak: Tensor, stretch: np.ndarray, phases: np.ndarray, wavelength: np.
 
 
 def _bands(
-    process: FittedProcess, peak: Tensor, stretch: np.ndarray, scale: np.ndarray, wavelength_nm: np.ndarray, bands: np.ndarray
+    process: FittedProcess,
+    peak: Tensor,
+    stretch: np.ndarray,
+    scale: np.ndarray,
+    wavelength_nm: np.ndarray,
+    bands: np.ndarray,
 ) -> Table:
     """Flux in each band over the peak's, and colours, at fixed phases; the temperature there."""
     phases = np.array(PHASES)
@@ -116,7 +128,9 @@ def _bands(
         for i, b in enumerate(bands):
             table[f"ratio_{BANDS[b]}_{phase:.0f}"] = ratio[:, p, i]
             if i:
-                table[f"colour_{BANDS[bands[i - 1]]}{BANDS[b]}_{phase:.0f}"] = magnitude[:, p, i - 1] - magnitude[:, p, i]
+                table[f"colour_{BANDS[bands[i - 1]]}{BANDS[b]}_{phase:.0f}"] = (
+                    magnitude[:, p, i - 1] - magnitude[:, p, i]
+                )
     chosen = [PHASES.index(phase) for phase in TEMPERATURE_PHASES]
     error = np.hypot(error, 0.05 * np.abs(flux))
     heat, spread = temperature(flux[:, chosen], error[:, chosen], wavelength_nm[bands], stretch)
@@ -128,7 +142,13 @@ def _bands(
 
 
 def _rest_frame(
-    process: FittedProcess, peak: Tensor, redshift: np.ndarray, scale: np.ndarray, modulus: np.ndarray, low: float, high: float
+    process: FittedProcess,
+    peak: Tensor,
+    redshift: np.ndarray,
+    scale: np.ndarray,
+    modulus: np.ndarray,
+    low: float,
+    high: float,
 ) -> Table:
     """Flux over the peak's, colours and absolute magnitudes at fixed rest-frame phases and wavelengths."""
     phases, rest = np.array(PHASES), np.array(REST_NM)
@@ -175,7 +195,9 @@ def _profile(
     table["area_before"] = np.nansum(np.where(FINE_PHASES < 0, main * step, 0), 1)
     table["area_after"] = np.nansum(np.where(FINE_PHASES > 0, main * step, 0), 1)
     table["variation"] = np.nansum(np.abs(np.diff(main, axis=1)), 1)
-    table["lowest_before"], table["lowest_after"] = (_nanmin(main[:, side]) for side in (FINE_PHASES < 0, FINE_PHASES > 0))
+    table["lowest_before"], table["lowest_after"] = (
+        _nanmin(main[:, side]) for side in (FINE_PHASES < 0, FINE_PHASES > 0)
+    )
     middle = main[:, 1:-1]
     with np.errstate(invalid="ignore"):
         maximum = (middle > main[:, :-2]) & (middle > main[:, 2:]) & (np.abs(FINE_PHASES[1:-1]) > 15)
@@ -202,8 +224,17 @@ def crossing_times(curve: np.ndarray, level: float, phases: np.ndarray) -> tuple
     return np.where(before.any(1), rise, np.nan), np.where(after.any(1), fall, np.nan)
 
 
-def temperature(flux: np.ndarray, error: np.ndarray, wavelength_nm: np.ndarray, stretch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and spread of ln(temperature in K) of the black body that fits fluxes per frequency (N, P, n_bands) at redshift stretch - 1."""
+def temperature(
+    flux: np.ndarray, error: np.ndarray, wavelength_nm: np.ndarray, stretch: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and spread (N, P) of ln(temperature in K) of the black body that fits fluxes per frequency.
+
+    Args:
+        flux: (N, P, n_bands) any unit per frequency.
+        error: Of the flux.
+        wavelength_nm: (n_bands,) observed.
+        stretch: (N,) 1 + redshift.
+    """
     x = 1.4388e7 / (wavelength_nm / stretch[:, None])[:, None] / TEMPERATURES_K[:, None]
     shape = 1e3 / (np.expm1(np.minimum(x, 500)) * wavelength_nm**3 / 1e8)
     weight = error**-2

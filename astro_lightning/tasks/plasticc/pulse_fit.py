@@ -65,7 +65,11 @@ class PulseFit:
         first, length = curves.offsets[:-1], curves.lengths
         for k in range(6):
             there = length > k
-            trial = np.where(there, curves.mjd[order[np.minimum(first + k, max(len(order) - 1, 0))]], 0.0) if len(order) else peak
+            trial = (
+                np.where(there, curves.mjd[order[np.minimum(first + k, max(len(order) - 1, 0))]], 0.0)
+                if len(order)
+                else peak
+            )
             gain = self._gain(trial, *FIRST_SHAPE).sum(1)
             better = there & (gain > best)
             best, peak = np.where(better, gain, best), np.where(better, trial, peak)
@@ -83,7 +87,11 @@ class PulseFit:
                 total[i, j] = gain.sum(1)
                 better = gain > self.band_gain
                 self.band_gain = np.where(better, gain, self.band_gain)
-                self.band_rise[better], self.band_fall[better], self.band_shift[better] = np.log(rise), np.log(fall), shift
+                self.band_rise[better], self.band_fall[better], self.band_shift[better] = (
+                    np.log(rise),
+                    np.log(fall),
+                    shift,
+                )
         flat = total.reshape(-1, n)
         best = flat.argmax(0)
         self.gain = flat.max(0)

@@ -10,9 +10,8 @@ from astro_lightning.data.bands import BANDS, wavelengths_nm
 from astro_lightning.data.records import Records
 from astro_lightning.data.surveys.plasticc_features import STATISTICS
 from astro_lightning.tasks.plasticc.feature_data import METADATA, FeatureData, Table
-from astro_lightning.tasks.plasticc.features import distance_modulus
+from astro_lightning.tasks.plasticc.process_features import FLUX_ZERO_POINT, distance_modulus
 
-FLUX_ZERO_POINT = 27.5
 REST_NM = (220.0, 280.0, 350.0, 430.0, 520.0, 620.0, 750.0)
 BRIGHTNESS = ("amplitude", "maximum", "std", "weighted_average")
 
@@ -25,7 +24,9 @@ class TableData(FeatureData):
         cls, records: Records, rows: np.ndarray, info: Mapping[str, Any], rng: np.random.Generator | None = None
     ) -> Table:
         """Features of some objects."""
-        values = np.asarray(records.fixed["statistics"][rows], dtype=np.float64).reshape(len(rows), len(STATISTICS), len(BANDS))
+        values = np.asarray(records.fixed["statistics"][rows], dtype=np.float64).reshape(
+            len(rows), len(STATISTICS), len(BANDS)
+        )
         metadata = {name: records.column(name, np.nan).astype(np.float64)[rows] for name in METADATA}
         return table_features({name: values[:, i] for i, name in enumerate(STATISTICS)}, metadata)
 
@@ -58,7 +59,9 @@ def table_features(statistics: Mapping[str, np.ndarray], metadata: Mapping[str, 
             "noise": np.log(np.abs(s["minimum"]) / s["maximum"]),
             "above_noise": np.log(np.maximum(s["maximum"], 1e-3) / s["median_absolute_deviation"]),
         }
-        brightness = {name: np.log(np.maximum(s[name], 1e-2)) * -2.5 / np.log(10) + FLUX_ZERO_POINT for name in BRIGHTNESS}
+        brightness = {
+            name: np.log(np.maximum(s[name], 1e-2)) * -2.5 / np.log(10) + FLUX_ZERO_POINT for name in BRIGHTNESS
+        }
     for b, band in enumerate(BANDS):
         for name in STATISTICS:
             table[f"{name}_{band}"] = s[name][:, b]

@@ -1,4 +1,4 @@
-"""Boosted trees on hand features, for tables whose class proportions may differ from the training set's."""
+"""Classifiers of tables whose class proportions may differ from the training set's; boosted trees among them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from astro_lightning.core.metrics import probabilities
+from astro_lightning.core.task import TaskModule
 from astro_lightning.methods.boosted_trees import BoostedTreesModule
 from astro_lightning.methods.conformal.prior_shift import em_prior, reweight
 
@@ -14,8 +15,8 @@ from astro_lightning.methods.conformal.prior_shift import em_prior, reweight
 MIN_OBJECTS = 200
 
 
-class TreesModule(BoostedTreesModule):
-    """`BoostedTreesModule` that, with `label_shift` of its data module, corrects for the class proportions of the whole table."""
+class LabelShiftModule(TaskModule):
+    """With `label_shift` of its data module, corrects for the class proportions of the whole table that is scored."""
 
     @classmethod
     def finish(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:
@@ -32,3 +33,7 @@ class TreesModule(BoostedTreesModule):
             values = pa.array(after[:, i].astype(np.float32))
             predictions = predictions.set_column(predictions.column_names.index(column), column, values)
         return predictions
+
+
+class TreesModule(LabelShiftModule, BoostedTreesModule):
+    """Boosted trees on hand features."""

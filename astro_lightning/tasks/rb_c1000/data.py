@@ -105,6 +105,7 @@ class LoopData(RecordsData):
         val_share: Share of the labelled kept for validation in all stages.
         share_tolerance: Trim selected objects until their share of real ones is this close to that of the labelled; null
             wastes none.
+        stamp_features: Give `stamp_features` instead of pixels (trees need it).
         preprocess: Of stamps, see `preprocess`.
         side_px: Crop stamps to this side; null = as they are.
         unit_normal: Bring features to the unit normal scale (networks need it, trees do not).
@@ -126,6 +127,7 @@ class LoopData(RecordsData):
         n_select: int = 100,
         val_share: float = 0.4,
         share_tolerance: float | None = None,
+        stamp_features: bool = False,
         preprocess: str = "robust",
         side_px: int | None = None,
         unit_normal: bool = False,
@@ -140,7 +142,7 @@ class LoopData(RecordsData):
             raise BadInput(f"role={role} is unknown; choose {', '.join(ROLES)}")
         self.role, self.n_labelled, self.n_pool, self.n_select = role, n_labelled, n_pool, n_select
         self.val_share, self.share_tolerance = val_share, share_tolerance
-        self.preprocess, self.side_px, self.unit_normal = preprocess, side_px, unit_normal
+        self.stamp_features, self.preprocess, self.side_px, self.unit_normal = stamp_features, preprocess, side_px, unit_normal
         self.selected, self.pseudo, self.committee, self.earlier = selected, pseudo, committee, earlier
 
     @classmethod
@@ -189,10 +191,11 @@ class LoopData(RecordsData):
     def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
         """Scales of the training features; the files that shape training batches; earlier stages' scores."""
         info: dict[str, Any] = {"preprocess": self.preprocess, "side_px": self.side_px, "role": self.role}
-        info |= {"stamp_features": False, "selected": self.selected, "pseudo": self.pseudo}
+        info |= {"stamp_features": self.stamp_features, "selected": self.selected, "pseudo": self.pseudo}
         info["earlier"] = json.loads(Path(self.earlier).read_text()) if self.earlier else {}
-        if "features" in records.fixed:
-            values = np.array(records.fixed["features"][train], dtype=np.float64)
+        if "features" in records.fixed or self.stamp_features:
+            values = stamp_features(pixels(records, train)) if self.stamp_features else records.fixed["features"][train]
+            values = np.array(values, dtype=np.float64)
             info |= quantile_scale(values) if self.unit_normal else {"quantiles": None}
             info["n_features"] = values.shape[1] + (len(info["may_miss"]) if self.unit_normal else 0)
         else:

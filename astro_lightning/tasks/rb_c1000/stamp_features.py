@@ -34,7 +34,9 @@ def _features(stamps: np.ndarray) -> np.ndarray:
     flat = np.where(missing.all(2, keepdims=True), 0, np.where(missing, np.nan, flat))
     middle = median(flat, axis=2, keepdims=True)
     noise = 1.4826 * median(np.abs(flat - middle), axis=2, keepdims=True)
-    sigma = np.nan_to_num((flat - middle) / np.maximum(noise, 1e-3 * np.abs(middle) + 1e-6))
+    # Pixels of 1e38 exist; what overflows is clipped.
+    with np.errstate(over="ignore", invalid="ignore"):
+        sigma = np.nan_to_num((flat - middle) / np.maximum(noise, 1e-3 * np.abs(middle) + 1e-6))
     sigma = np.clip(sigma, -CLIP_SIGMA, CLIP_SIGMA)
     log_sigma = np.arcsinh(sigma)
     columns = [missing.mean(2), np.arcsinh(noise[:, :, 0]), np.arcsinh(middle[:, :, 0])]

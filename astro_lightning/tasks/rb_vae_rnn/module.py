@@ -18,6 +18,7 @@ from astro_lightning.core.metrics import classification_metrics
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.boosted_trees import BoostedTreesModule
+from astro_lightning.methods.kernel_ridge import KernelRidge
 from astro_lightning.tasks.rb_vae_rnn.folds import fold_numbers
 
 LOSSES = ("cross_entropy", "tversky")
@@ -142,6 +143,41 @@ class SequenceModule(ArtefactScores):
         p, truth, alpha = logits.softmax(-1)[:, 0], (target == 0).float(), self.hparams["tversky_alpha"]
         hit, false_positive, false_negative = (p * truth).sum(), (p * (1 - truth)).sum(), ((1 - p) * truth).sum()
         return 1 - (hit + 1) / (hit + alpha * false_positive + (1 - alpha) * false_negative + 1)
+
+
+class KernelModule(ArtefactScores):
+    """A sum of kernels over pooled statistics and light-curve features: one solution, found in the first epoch."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.automatic_optimization = False
+        # The Trainer counts optimizer steps; without one it would never save a checkpoint.
+        self.step_counter = nn.Parameter(torch.zeros(1))
+
+    def make_network(self) -> nn.Module:
+        """Without support yet."""
+        chosen = {key: value for key, value in self.hparams["model"].items() if key != "_target_"}
+        return KernelRidge(self.info["feature_blocks"], **chosen)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits (batch, 2)."""
+        assert self.network is not None
+        return self.network(batch["features"])
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """Solve for the whole training set, which is the batch."""
+        assert isinstance(self.network, KernelRidge)
+        self.network.fit(batch["features"], batch["target"])
+        optimizer = self.optimizers()
+        optimizer.step()  # type: ignore[union-attr]
+        optimizer.zero_grad()  # type: ignore[union-attr]
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """An optimizer of one parameter that no gradient ever reaches."""
+        return {"optimizer": torch.optim.SGD([self.step_counter], lr=0.0)}
+
+    def on_train_epoch_end(self) -> None:
+        """No learning rate to lower."""
 
 
 class TreesModule(ArtefactScores, BoostedTreesModule):

@@ -56,7 +56,7 @@ class SequenceBatches:
             frames, offsets = self.frames(rows, np.random.default_rng(seed))
             batch |= {"frames": torch.from_numpy(frames), "offsets": torch.from_numpy(offsets)}
         if self.features is not None:
-            values = self.scaled if self.info["inputs"] else self.features
+            values = self.scaled if self.info["scaled"] else self.features
             batch["features"] = torch.from_numpy(values[rows])
         return batch
 
@@ -84,6 +84,7 @@ class SequenceData(RecordsData):
         inputs: What a frame gives: any of mu, logvar, deviation (from the object's median frame), step; [] = no frames.
         pooled: Statistics of the sequence as object features.
         lightcurves: Light-curve features as object features.
+        scaled: Give object features on one scale (networks and kernels need it, trees do not).
         max_frames: Frames drawn of a training object; null = all.
         embeddings: File of embeddings that an autoencoder made of this survey's frames; null = the survey holds embeddings.
         latent_dims: Latent dimensions of the embeddings.
@@ -101,6 +102,7 @@ class SequenceData(RecordsData):
         inputs: list[str] | None = None,
         pooled: bool = False,
         lightcurves: bool = False,
+        scaled: bool = True,
         max_frames: int | None = None,
         embeddings: str | None = None,
         latent_dims: int = 8,
@@ -119,6 +121,7 @@ class SequenceData(RecordsData):
             "inputs": list(inputs or []),
             "pooled": pooled,
             "lightcurves": lightcurves,
+            "scaled": scaled,
             "max_frames": max_frames,
         }
         strange = set(self.settings["inputs"]) - set(INPUTS)
@@ -131,7 +134,13 @@ class SequenceData(RecordsData):
         return SequenceBatches(records, info, train)
 
     def rows(self, records: Records) -> dict[str, np.ndarray]:
-        """The fold's train, val and test rows."""
+        """The fold's train, val and test rows; what the experts left ambiguous is no training object."""
+        parts = self._fold_rows(records)
+        if "ambiguous" in records.flat.column_names:
+            parts["train"] = parts["train"][~records.column("ambiguous")[parts["train"]].astype(bool)]
+        return parts
+
+    def _fold_rows(self, records: Records) -> dict[str, np.ndarray]:
         if self.fold is None:
             return super().rows(records)
         fold = fold_numbers(records.ids, records.groups, records.labels, self.protocol, self.n_folds, self.fold_seed)
@@ -174,6 +183,7 @@ class SequenceData(RecordsData):
             info["feature_scale"] = np.where(scale > 1e-6, scale, 1.0).tolist()
             names = pooled_names(d) if info["pooled"] else []
             info["feature_names"] = names + [f"lightcurve_{i}" for i in range(features.shape[1] - len(names))]
+            info["feature_blocks"] = [n for n in (len(names), features.shape[1] - len(names)) if n]
         return info
 
     def _tables(self) -> Iterator[pa.Table]:
@@ -246,7 +256,9 @@ def _pooled(records: Records, d: int) -> np.ndarray:
     source = getattr(mu.values, "filename", None)
     kept = Path(f"{source}.pooled.npy") if source else None
     if kept and kept.exists():
-        return np.load(kept, mmap_mode="r")
+        values = np.load(kept, mmap_mode="r")
+        if values.shape == (len(records), len(pooled_names(d))):
+            return values
     flat_mu, offsets = mu.take(np.arange(len(records)))
     flat_logvar, _ = logvar.take(np.arange(len(records)))
     values = pool_all(flat_mu.reshape(-1, d), flat_logvar.reshape(-1, d), offsets // d)

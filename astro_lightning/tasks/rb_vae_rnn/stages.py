@@ -36,7 +36,7 @@ def chosen_folds(task: Mapping[str, Any]) -> list[int]:
 def head_stage(task: Mapping[str, Any], name: str, k: int) -> dict[str, Any]:
     """The block of one head with fold `k` held out."""
     head = task["head"][name]
-    shared = {key: task[key] for key in ("n_folds", "protocol", "fold_seed", "lightcurves")}
+    shared = {key: task[key] for key in ("n_folds", "protocol", "fold_seed", "val_share", "lightcurves")}
     return {**head, "datamodule": {**head["datamodule"], **shared, "fold": k}, "predicts": True}
 
 
@@ -45,7 +45,7 @@ def frame_stages(cfg: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     task = cfg["task"]
     stages = {}
     for k in chosen_folds(task):
-        shared = {key: task[key] for key in ("n_folds", "protocol", "fold_seed")} | {"fold": k}
+        shared = {key: task[key] for key in ("n_folds", "protocol", "fold_seed", "val_share")} | {"fold": k}
         vae = task["vae"]
         stages[f"vae_fold{k}"] = {**vae, "datamodule": {**vae["datamodule"], **shared}, "predicts": False}
         head = head_stage(task, task["heads"][0], k)

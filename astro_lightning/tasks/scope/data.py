@@ -17,7 +17,7 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.data.fingerprint import object_hashes
 from astro_lightning.data.records import Records
 from astro_lightning.methods.periodograms.light_curves import LightCurves
-from astro_lightning.tasks.scope.feature_cache import chunks, measure_chunk
+from astro_lightning.tasks.scope.feature_cache import chunks, measure_chunk, periodic_features
 from astro_lightning.tasks.scope.features import WIDTHS
 from astro_lightning.tasks.scope.measure import magnitudes, measure
 from astro_lightning.tasks.scope.taxonomy import Taxonomy
@@ -31,19 +31,19 @@ class ScopeBatches:
 
     A batch holds `time_d`, `mag`, `mag_err`, `valid` (batch, points), the columns of `features.aperiodic`, `target`
     (class number, -1 unknown), `tags` (batch, n_tags; NaN unknown) and, where the records give a `period`, `right`
-    (batch, candidates): 1 for candidates within 1% of it, NaN without a period. `score` is there where periods were
+    (batch, candidates): 1 for candidates within 1% of it, NaN without a period. `features` is there where periods were
     chosen before.
 
     Args:
         records: Light curves, with or without features.
         info: `features` settings, `taxonomy`, `tags`, `classes`.
-        score: Scores of all candidates, shape (objects, candidates), or None.
+        features: All features at chosen periods, shape (objects, len(FEATURES)), or None.
     """
 
-    def __init__(self, records: Records, info: Mapping[str, Any], score: np.ndarray | None = None) -> None:
+    def __init__(self, records: Records, info: Mapping[str, Any], features: np.ndarray | None = None) -> None:
         if "mjd" not in records.ragged:
             raise BadInput("the records hold no light curves (column mjd): choose a survey with times and magnitudes")
-        self.records, self.settings, self.score = records, dict(info["features"]), score
+        self.records, self.settings, self.features = records, dict(info["features"]), features
         classes = {name: i for i, name in enumerate(info["classes"])}
         self.target = np.array([classes.get(label, -1) for label in records.labels], dtype=np.int64)
         taxonomy = Taxonomy.from_config(info["taxonomy"])
@@ -69,8 +69,8 @@ class ScopeBatches:
             "right": torch.from_numpy(right),
             "period_d": torch.from_numpy(self.period_d[rows]),
         }
-        if self.score is not None:
-            batch["score"] = torch.from_numpy(self.score[rows])
+        if self.features is not None:
+            batch["features"] = torch.from_numpy(self.features[rows])
         return batch
 
 
@@ -122,7 +122,8 @@ class ScopeData(RecordsData):
         if self.score is not None and not self._datasets:
             self.setup()
             assert self.records is not None
-            chosen = ScopeBatches(self.records, self.info(), np.load(self.score))
+            features = periodic_features(self.records, Path(self.score), self.features)
+            chosen = ScopeBatches(self.records, self.info(), features)
             self._datasets = {False: chosen, True: chosen}
         return super()._loader(part, train)
 

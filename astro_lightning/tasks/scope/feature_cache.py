@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.progress import track
 
 from astro_lightning.data.fingerprint import object_hashes
 from astro_lightning.data.records import Records
-from astro_lightning.tasks.scope.features import WIDTHS
-from astro_lightning.tasks.scope.measure import measure
+from astro_lightning.tasks.scope.features import FEATURES, WIDTHS
+from astro_lightning.tasks.scope.measure import measure, measure_periodic
 
 CHUNK = 256
 # Raise when a formula changes: what was measured before is then measured anew.
@@ -43,6 +44,27 @@ def measure_chunk(
     np.savez(temporary, **found)  # type: ignore[arg-type]
     temporary.replace(file)
     return found
+
+
+def periodic_features(records: Records, score: Path, settings: Mapping[str, Any]) -> np.ndarray:
+    """All features at the periods that scores choose, kept beside the file of scores chunk by chunk.
+
+    Returns:
+        Shape (objects, len(FEATURES)), float32.
+    """
+    folder = score.with_suffix(".features")
+    folder.mkdir(exist_ok=True)
+    scores = np.load(score, mmap_mode="r")
+    parts = []
+    for rows in track(chunks(len(records)), "features at the chosen periods"):
+        file = folder / f"{rows[0]:08d}-{VERSION}-{len(FEATURES)}.npy"
+        if not file.exists():
+            found = measure_periodic(records, rows, scores[rows], settings["min_gap_d"], settings["processes"])
+            temporary = file.with_name(f".{uuid.uuid4().hex[:8]}.npy")
+            np.save(temporary, found)
+            temporary.replace(file)
+        parts.append(np.load(file))
+    return np.concatenate(parts)
 
 
 def chunks(count: int) -> list[np.ndarray]:

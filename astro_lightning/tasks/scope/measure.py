@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,8 @@ import torch
 from astro_lightning.data.light_curves import FLUX_ZERO_POINT
 from astro_lightning.data.records import Records
 from astro_lightning.methods.periodograms.light_curves import LightCurves
-from astro_lightning.tasks.scope.features import WIDTHS, aperiodic
+from astro_lightning.tasks.scope.features import FEATURES, WIDTHS, aperiodic, periodic
+from astro_lightning.tasks.scope.statistics import STATISTICS
 
 # Curves handled together: enough to vectorise over, few enough to stay in the processor's cache.
 BLOCK = 16
@@ -82,29 +84,68 @@ def measure(
         Arrays of shape (rows, WIDTHS[name]); NaN (frequency 1) for a curve of fewer than MIN_POINTS observations.
     """
     mjd, mag, mag_err, offsets = magnitudes(records, rows, min_gap_d)
-    length = np.diff(offsets)
     out = {name: np.full((len(rows), width), np.nan, _dtype(name)) for name, width in WIDTHS.items()}
     out["frequency"][:] = 1.0
     out["dmdt"][:] = 0.0
-    # Curves of like length share a block: less padding.
-    usable = np.flatnonzero(length >= MIN_POINTS)
-    usable = usable[np.argsort(length[usable], kind="stable")]
-    blocks = np.array_split(usable, -(-len(usable) // BLOCK)) if len(usable) else []
-
-    def arguments() -> Iterator[tuple[Arrays, float]]:
-        for block in blocks:
-            place = np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in block])
-            yield (mjd[place], mag[place], mag_err[place], np.concatenate([[0], np.cumsum(length[block])])), max_per_day
-
-    workers = min(processes or len(os.sched_getaffinity(0)), -(-len(blocks) // 4))
-    parallel = workers > 1 and not multiprocessing.current_process().daemon
-    found = (
-        _pool(workers).map(_measure_block, arguments(), chunksize=1) if parallel else map(_measure_block, arguments())
-    )
-    for block, columns in zip(blocks, found, strict=True):
+    blocks = _blocks(np.diff(offsets))
+    arguments = ((_cut(mjd, mag, mag_err, offsets, block), max_per_day) for block in blocks)
+    for block, columns in zip(blocks, _apply(_measure_block, arguments, len(blocks), processes), strict=True):
         for name, values in columns.items():
             out[name][block] = values
     return out
+
+
+def measure_periodic(
+    records: Records, rows: np.ndarray, score: np.ndarray, min_gap_d: float = 0.0, processes: int = 0
+) -> np.ndarray:
+    """All features at the chosen periods of some rows whose period-independent columns the records hold.
+
+    Args:
+        records: Light curves with the columns of `measure`.
+        rows: Which objects.
+        score: Of all candidates, shape (rows, candidates).
+        min_gap_d: See `magnitudes`.
+        processes: Worker processes; 0 takes as many as there are cores.
+
+    Returns:
+        Shape (rows, len(FEATURES)), float32; NaN for a curve of fewer than MIN_POINTS observations.
+    """
+    mjd, mag, mag_err, offsets = magnitudes(records, rows, min_gap_d)
+    out = np.full((len(rows), len(FEATURES)), np.nan, np.float32)
+    blocks = _blocks(np.diff(offsets))
+
+    def arguments() -> Iterator[tuple[Arrays, dict[str, np.ndarray], np.ndarray]]:
+        for block in blocks:
+            found = {
+                name: np.asarray(records.fixed[name][rows[block]]) for name in ("frequency", "best_sine", "candidates")
+            }
+            yield _cut(mjd, mag, mag_err, offsets, block), found, score[block]
+
+    for block, values in zip(blocks, _apply(_periodic_block, arguments(), len(blocks), processes), strict=True):
+        out[block, len(STATISTICS) :] = values
+        out[block, : len(STATISTICS)] = records.fixed["statistics"][rows[block]]
+    return out
+
+
+def _blocks(length: np.ndarray) -> list[np.ndarray]:
+    """Positions of the curves that are long enough, like lengths together: less padding."""
+    usable = np.flatnonzero(length >= MIN_POINTS)
+    usable = usable[np.argsort(length[usable], kind="stable")]
+    return np.array_split(usable, -(-len(usable) // BLOCK)) if len(usable) else []
+
+
+def _cut(mjd: np.ndarray, mag: np.ndarray, mag_err: np.ndarray, offsets: np.ndarray, block: np.ndarray) -> Arrays:
+    place = np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in block])
+    ends = np.concatenate([[0], np.cumsum(np.diff(offsets)[block])])
+    return mjd[place], mag[place], mag_err[place], ends
+
+
+def _apply(work: Callable[..., Any], arguments: Iterable[Any], count: int, processes: int) -> Iterable[Any]:
+    """Results in order; over worker processes where there is work for several and this process may have children."""
+    workers = min(processes or len(os.sched_getaffinity(0)), -(-count // 4))
+    if workers > 1 and not multiprocessing.current_process().daemon:
+        return _pool(workers).map(work, arguments)
+    return map(work, arguments)
 
 
 def _dtype(name: str) -> type:
@@ -120,3 +161,9 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 def _measure_block(arguments: tuple[Arrays, float]) -> dict[str, np.ndarray]:
     arrays, max_per_day = arguments
     return {name: values.numpy() for name, values in aperiodic(LightCurves.from_ragged(*arrays), max_per_day).items()}
+
+
+def _periodic_block(arguments: tuple[Arrays, dict[str, np.ndarray], np.ndarray]) -> np.ndarray:
+    arrays, found, score = arguments
+    tensors = {name: torch.from_numpy(values) for name, values in found.items()}
+    return periodic(LightCurves.from_ragged(*arrays), tensors, torch.from_numpy(score)).numpy()

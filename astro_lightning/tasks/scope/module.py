@@ -25,6 +25,7 @@ from astro_lightning.tasks.scope.chooser import Chooser
 from astro_lightning.tasks.scope.data import PERIOD_TOLERANCE
 from astro_lightning.tasks.scope.features import FEATURES, PERIODIC, periodic
 from astro_lightning.tasks.scope.measure import MIN_POINTS
+from astro_lightning.tasks.scope.taxonomy import Taxonomy
 
 
 class ScopeModule(TaskModule):
@@ -41,17 +42,10 @@ class ScopeModule(TaskModule):
 
     def __init__(self, *, chooser: str | None = None, chooser_folds: int = 4, **arguments: Any) -> None:
         super().__init__(chooser=chooser, chooser_folds=chooser_folds, **arguments)
-        tags, types = self.info["tags"], self.info["classes"]
-        held = self.info["taxonomy"].get("types") or {}
-        parents = {tag: entry.get("parent") for tag, entry in self.info["taxonomy"]["tags"].items()}
-        share = torch.zeros(len(types), len(tags))
-        for i, name in enumerate(types):
-            own = set(held.get(name, ()))
-            own |= {parents[tag] for tag in own} - {None}
-            share[i] = torch.tensor([float(tag in own) for tag in tags])
+        tags = self.info["tags"]
+        share = torch.from_numpy(tags_of_types(self.info).astype(np.float32))
         self.register_buffer("share", share)
         self.register_buffer("threshold", torch.full((len(tags),), 0.5))
-        self._features: dict[bytes, Tensor] = {}
         self._validated: list[tuple[Tensor, Tensor]] = []
 
     # ---- what a classifier overrides
@@ -81,23 +75,15 @@ class ScopeModule(TaskModule):
                 {k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")}
             )
 
-    def scores(self, batch: Batch) -> Tensor:
-        """Scores of the candidate periods, shape (batch, candidates)."""
-        return batch["score"] if "score" in batch else self.network["chooser"](batch)
-
     @torch.no_grad()
     def features(self, batch: Batch) -> Tensor:
-        """All features at the chosen period, shape (batch, len(FEATURES)); kept while training."""
-        key = batch["row"].cpu().numpy().tobytes()
-        if self._trainer is not None and self.trainer.state.fn == "fit" and key in self._features:
-            return self._features[key]
+        """All features at the chosen period, shape (batch, len(FEATURES)): the batch's own, or measured here."""
+        if "features" in batch:
+            return batch["features"]
         curves = LightCurves(*(batch[name] for name in ("time_d", "mag", "mag_err", "valid")))
-        found = periodic(curves, batch, self.scores(batch))
+        found = periodic(curves, batch, self.network["chooser"](batch))
         features = torch.cat([batch["statistics"], found], 1)
-        features = features.masked_fill((curves.count < MIN_POINTS)[:, None], torch.nan)
-        if self._trainer is not None and self.trainer.state.fn == "fit":
-            self._features[key] = features
-        return features
+        return features.masked_fill((curves.count < MIN_POINTS)[:, None], torch.nan)
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits, shape (batch, types + tags)."""
@@ -204,14 +190,11 @@ class ScopeModule(TaskModule):
         """Type metrics, F1 of every tag at 0.5 and their mean, periods within 1% (also with harmonics 1/2, 2)."""
         metrics = classification_metrics(predictions, info["classes"])
         labels = predictions["label"].to_pylist()
-        held = info["taxonomy"]["types"]
-        parents = {tag: entry.get("parent") for tag, entry in info["taxonomy"]["tags"].items()}
-        with_parents = {name: {*tags, *(parents[tag] for tag in tags)} for name, tags in held.items()}
-        for tag in info["tags"]:
-            truth = np.array([tag in with_parents.get(label, ()) for label in labels])
-            metrics[f"tag_f1_{tag}"] = float(
-                f1_score(truth, predictions[f"prob_{tag}"].to_numpy() > 0.5, zero_division=0)
-            )
+        held = dict(zip(info["classes"], tags_of_types(info)))
+        truths = np.array([held.get(label, np.zeros(len(info["tags"]))) for label in labels])
+        for tag, truth in zip(info["tags"], truths.T == 1):
+            decided = predictions[f"prob_{tag}"].to_numpy() > 0.5
+            metrics[f"tag_f1_{tag}"] = float(f1_score(truth, decided, zero_division=0))
         metrics["tag_macro_f1"] = float(np.mean([metrics[f"tag_f1_{tag}"] for tag in info["tags"]]))
         if "period_reference" in predictions.column_names:
             ratio = predictions["period"].to_numpy() / predictions["period_reference"].to_numpy()
@@ -226,6 +209,13 @@ class ScopeModule(TaskModule):
                         f"period_harmonic_{name}": float(harmonic[rows].mean()),
                     }
         return metrics
+
+
+def tags_of_types(info: Mapping[str, Any]) -> np.ndarray:
+    """1 where a tag holds for a type, shape (types, tags); a type that the taxonomy does not know has none."""
+    taxonomy = Taxonomy.from_config(info["taxonomy"])
+    known = [name if name in taxonomy.types else None for name in info["classes"]]
+    return np.nan_to_num(taxonomy.targets(known, info["tags"]))
 
 
 def expected_f1_threshold(probability: Tensor) -> Tensor:

@@ -69,18 +69,5 @@ class ScopeNetModule(ScopeModule):
         """Take over the chooser; fit the preparation on the training rows."""
         super().on_fit_start()
         loader = self.trainer.datamodule.loader("train")  # type: ignore[attr-defined]
-        # Each row once by itself, so that shuffled batches find their features measured.
-        rows: dict[int, Tensor] = {}
-        for batch in loader:
-            rows |= dict(zip(batch["row"].tolist(), self.features(batch)))
-        self._features.clear()
-        self._rows = rows
-        self.network["classifier"]["preparation"].fit(torch.stack(list(rows.values()))[:, self.columns_used])
-
-    def features(self, batch: Batch) -> Tensor:
-        """Features of training rows as gathered at the start; of others as in the base class."""
-        rows = getattr(self, "_rows", {})
-        numbers = batch["row"].tolist()
-        if self._trainer is not None and self.trainer.training and all(row in rows for row in numbers):
-            return torch.stack([rows[row] for row in numbers])
-        return super().features(batch)
+        features = torch.cat([self.features(batch) for batch in loader])
+        self.network["classifier"]["preparation"].fit(features[:, self.columns_used])

@@ -46,7 +46,6 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
         self.matrices = [
             xgb.QuantileDMatrix(features[known], truth[known], max_bin=self.bins) for known, truth in truths
         ]
-        self._features.clear()
 
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
         """Also the picture and the table of what the trees look at: `importance` is the ranking over labels."""

@@ -11,7 +11,9 @@ from astro_lightning.data.surveys.uea_lsst import UeaLsst
 
 
 def statistics(n=4):
-    return pd.DataFrame({"object_id": np.arange(n) + 7} | {name: np.arange(n) + i / 100 for i, name in enumerate(COLUMNS)})
+    return pd.DataFrame(
+        {"object_id": np.arange(n) + 7} | {name: np.arange(n) + i / 100 for i, name in enumerate(COLUMNS)}
+    )
 
 
 def metadata(ids):

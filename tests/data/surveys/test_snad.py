@@ -35,6 +35,17 @@ def test_embeddings_with_features(tmp_path):
     assert len(next(iter(SnadEmbeddings().read(tmp_path, part="labelled")))) == 1
 
 
+def test_ambiguous_objects_have_no_tag_beside_those_named(tmp_path):
+    table = {
+        "oid": [OID + i for i in range(4)],
+        "tags": ["1-point", "artefact|1-point", "", None],
+        "mu8": [[0.0] * 8] * 4,
+    }
+    pq.write_table(pa.table(table | {"logvar8": table["mu8"]}), tmp_path / "embeddings.parquet")
+    found = next(SnadEmbeddings(ambiguous_tags=["1-point"]).read(tmp_path))
+    assert found["ambiguous"].to_pylist() == [True, False, False, False]
+
+
 def test_lengths_that_are_no_multiple_are_bad_input(tmp_path):
     pq.write_table(
         pa.table({"oid": [OID], "mu8": [[0.0] * 15], "logvar8": [[0.0] * 15]}), tmp_path / "embeddings.parquet"

@@ -83,3 +83,11 @@ def test_an_eclipsing_binary_is_found_at_its_own_period_by_the_sums():
     curve = LightCurves.from_ragged(time, mag, np.full(300, 0.02), np.array([0, 300]))
     frequency, _, _ = candidate_periods(curve)
     assert np.abs(frequency.numpy() * period - 1).min() < 1e-4
+
+
+def test_the_nested_search_finds_the_periods(curves, ragged):
+    from astro_lightning.methods.periodograms.nested import els_ece_eaov
+
+    period, certainty = els_ece_eaov(curves[:3], max_per_day=6, oversample=5)
+    np.testing.assert_allclose(period, ragged[4][:3], rtol=2e-3)
+    assert (certainty > 1).all()

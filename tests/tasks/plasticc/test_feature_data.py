@@ -17,6 +17,7 @@ DATA = {
     "name": "simulated",
     "split": {"train": 0.7, "val": 0.1, "calibration": 0.0, "test": 0.2},
     "split_seed": 0,
+    "split_by": "group",
     "simulation": {"n_objects": 40, "seed": 0},
     "memory_gib": 1,
     "reader": {"_target_": "astro_lightning.data.surveys.plasticc.Plasticc"},
@@ -29,9 +30,8 @@ def cache(tmp_path_factory):
 
 
 def data(cache, **arguments):
-    module = FeatureData(
-        data=DATA, cache=cache, simulate={"_target_": "astro_lightning.tasks.plasticc.simulate.simulate"}, batch_size=1000, **arguments
-    )
+    twin = {"_target_": "astro_lightning.tasks.plasticc.simulate.simulate"}
+    module = FeatureData(data=DATA, cache=cache, simulate=twin, batch_size=1000, **arguments)
     module.setup()
     return module
 
@@ -42,6 +42,18 @@ def test_kept_features_equal_those_made_for_a_file(cache):
     made = FeatureData.matrix(module.records, np.arange(5, 9), module.info())
     np.testing.assert_array_equal(made, kept[5:9])
     assert np.isfinite(made).any(1).all() and not np.isinf(made).any()
+
+
+def test_an_ensemble_makes_the_features_of_a_table_once(cache, monkeypatch):
+    module = data(cache)
+    module.records.fixed.pop("features")
+    info, calls = module.info(), []
+    monkeypatch.setattr(FeatureData, "features", lambda *a, made=FeatureData.features: calls.append(1) or made(*a))
+    for _member in range(3):
+        dataset = FeatureData.dataset(module.records, info)
+        for rows in np.split(np.arange(40), 4):
+            assert len(dataset[(rows, 0)]["features"]) == 10
+    assert len(calls) == 1
 
 
 def test_training_hashes_are_those_of_the_light_curves_alone(cache):
@@ -56,7 +68,7 @@ def test_training_hashes_are_those_of_the_light_curves_alone(cache):
 def test_folds_test_every_object_once_and_never_train_on_it(cache):
     tested = []
     for fold in range(4):
-        splits = data(cache, fold=fold, n_folds=4).splits
+        splits = data(cache, fold=fold, n_folds=4, val_share=0.3).splits
         tested.append(splits["test"])
         assert not np.intersect1d(splits["test"], np.concatenate([splits["train"], splits["val"]])).size
     assert sorted(np.concatenate(tested)) == list(range(40))
@@ -69,8 +81,13 @@ def test_moved_copies_join_the_training_batch_alone(cache):
     assert n < len(train["row"]) <= 3 * n
     assert set(train["row"].tolist()) == set(module.splits["train"].tolist())
     np.testing.assert_array_equal(train["features"][n:], again["features"][n:])
+    few = module.dataset(module.records, module.info())
+    few.copied = module._datasets[True].copied
+    batch = few[(module.splits["train"][:3], 0)]
+    assert set(batch["row"].tolist()) == set(module.splits["train"][:3].tolist())
     photoz = module.info()["features"].index("meta_photoz")
-    copies, originals = train["features"][n:, photoz], module.records.column("photoz")[train["row"][n:]]
+    rows = train["row"][n:].numpy()
+    copies, originals = train["features"][n:, photoz].numpy(), module.records.column("photoz")[rows]
     extragalactic = originals > 0
     assert (copies[extragalactic] != originals[extragalactic]).any()
     np.testing.assert_array_equal(copies[~extragalactic], originals[~extragalactic])
@@ -108,7 +125,9 @@ def test_luminosity_follows_redshift_and_is_unknown_in_the_galaxy():
     rng = np.random.default_rng(0)
     statistics = {name.split("__")[0]: rng.uniform(1, 100, (3, 6)) for name in COLUMNS[::6]}
     same = {name: np.repeat(values[:1], 3, axis=0) for name, values in statistics.items()}
-    metadata = {"photoz": np.array([0.1, 1.0, 0.0])} | {name: np.zeros(3) for name in METADATA if name not in ("photoz", "specz")}
+    metadata = {"photoz": np.array([0.1, 1.0, 0.0])} | {
+        name: np.zeros(3) for name in METADATA if name not in ("photoz", "specz")
+    }
     table = table_features(same, metadata)
     assert table["absolute_maximum_r"][0] - table["absolute_maximum_r"][1] == pytest.approx(44.10 - 38.31, abs=0.05)
     assert np.isnan(table["absolute_maximum_r"][2])
@@ -116,23 +135,37 @@ def test_luminosity_follows_redshift_and_is_unknown_in_the_galaxy():
 
 @pytest.mark.slow
 def test_folds_of_trees_score_a_file_they_never_saw(tmp_path):
-    small = ("callbacks=quiet", "trainer=cpu", "trainer.max_epochs=1", "task.trees.module.rounds_per_epoch=5", "report=false")
-    astro_lightning("task=plasticc_trees", "task.stages.folds=2", "data.simulation.n_objects=60", *small, folder=tmp_path)
+    small = (
+        "callbacks=quiet",
+        "trainer=cpu",
+        "trainer.max_epochs=1",
+        "report=false",
+    )
+    classes = "data.classes=['6','15','16','42','52','53','62','64','65','67','88','90','92','95']"
+    words = (
+        "task=plasticc_trees",
+        "task.stages.folds=2",
+        "data.simulation.n_objects=60",
+        "task.features.val_share=0.3",
+        classes,
+    )
+    astro_lightning(*words, *small, folder=tmp_path)
     run = run_folder(tmp_path, "plasticc_trees")
     scored = pd.read_parquet(run / "predictions.parquet")
     assert len(scored) == 60
     curves, objects = [], []
+    names = {"photoz": "hostgal_photoz", "photoz_err": "hostgal_photoz_err", "mwebv": "mwebv", "id": "object_id"}
     for row in simulate(n_objects=12, seed=9).to_pylist():
-        n = len(row["mjd"])
-        columns = {"mjd": row["mjd"], "passband": row["band"], "flux": row["flux"], "flux_err": row["flux_err"], "detected": row["detected"]}
-        curves.append(pd.DataFrame({"object_id": [row["id"]] * n, **columns}))
-        objects.append({"object_id": row["id"], "hostgal_photoz": row["photoz"], "hostgal_photoz_err": row["photoz_err"], "mwebv": row["mwebv"]})
+        table = pd.DataFrame({name: row[name] for name in ("mjd", "flux", "flux_err", "detected")})
+        curves.append(table.assign(object_id=row["id"], passband=row["band"]))
+        objects.append({new_name: row[name] for name, new_name in names.items()})
     new = tmp_path / "new"
     new.mkdir()
     pd.concat(curves).to_parquet(new / "test_lightcurves.parquet")
     pd.DataFrame(objects).to_parquet(new / "test_metadata.parquet")
     out = tmp_path / "out.parquet"
-    astro_lightning("mode=predict", "task=plasticc_trees", f"ckpt={run}", f"data.path={new}", f"out={out}", "trainer=cpu", folder=tmp_path)
+    words = ("mode=predict", "task=plasticc_trees", f"ckpt={run}", f"data.path={new}", f"out={out}", "trainer=cpu")
+    astro_lightning(*words, folder=tmp_path)
     table = pq.read_table(out).to_pandas()
     assert table.id.tolist() == [row["object_id"] for row in objects]
     probabilities = table.filter(like="prob_")

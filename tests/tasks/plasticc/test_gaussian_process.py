@@ -14,7 +14,9 @@ def curves(lengths, seed=0):
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     mjd = np.concatenate([np.sort(rng.uniform(0, 200, size)) for size in lengths]) + 60000
     flux = 50 * np.exp(-(((mjd - 60080) / 30) ** 2)) + rng.normal(0, 2, n)
-    return LightCurves(mjd, rng.integers(0, 6, n), flux.astype(np.float32), np.full(n, 2, np.float32), flux > 10, offsets)
+    return LightCurves(
+        mjd, rng.integers(0, 6, n), flux.astype(np.float32), np.full(n, 2, np.float32), flux > 10, offsets
+    )
 
 
 def kernel(a, b):
@@ -42,12 +44,16 @@ def test_posterior_and_likelihood_equal_the_textbook_formula():
     found = 0
     for process in fit_processes(batch, WAVELENGTH_NM, [10.0, 40.0]):
         shape = (len(process.rows), 4)
-        mean, std = process.mean_and_std(torch.from_numpy(time).expand(shape), torch.from_numpy(wavelength).expand(shape))
+        mean, std = process.mean_and_std(
+            torch.from_numpy(time).expand(shape), torch.from_numpy(wavelength).expand(shape)
+        )
         for i, row in enumerate(process.rows):
             curve = batch.take(np.array([row]))
             error = np.hypot(curve.flux_err, SYSTEMATIC * curve.flux)
             size = (np.abs(curve.flux) - 2 * error).max()
-            table = np.array([[by_hand(curve, s, a * size, time, wavelength)[2] for a in (0.2, 0.6)] for s in (10.0, 40.0)])
+            table = np.array(
+                [[by_hand(curve, s, a * size, time, wavelength)[2] for a in (0.2, 0.6)] for s in (10.0, 40.0)]
+            )
             np.testing.assert_allclose(process.log_likelihood[i], table.max(1), rtol=1e-6)
             best = np.unravel_index(table.argmax(), table.shape)
             expected = by_hand(curve, (10.0, 40.0)[best[0]], (0.2, 0.6)[best[1]] * size, time, wavelength)

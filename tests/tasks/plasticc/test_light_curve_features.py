@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -116,7 +118,7 @@ def test_structure_function_equals_a_loop():
         curve = curves.take(np.array([i]))
         for band in range(6):
             mine = np.flatnonzero(curve.band == band)
-            for a, b in zip(mine[:-1], mine[1:], strict=True):
+            for a, b in itertools.pairwise(mine):
                 if 4 < curve.mjd[b] - curve.mjd[a] <= 12:
                     steps.append((float(curve.flux[b]) - float(curve.flux[a])) ** 2 - 2)
         total = (curve.flux.astype(float) ** 2 - 1).mean()

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -116,3 +117,31 @@ def test_a_person_is_asked_and_answers(tmp_path):
     (tmp_path / "to_label" / "labels.csv").write_text("id,label\n4,maybe\n")
     with pytest.raises(BadInput, match="maybe"):
         ask(records, rows, np.zeros(3), tmp_path, path)
+
+
+@pytest.mark.slow
+def test_the_page_takes_keys_in_a_browser_and_saves_what_the_run_reads(tmp_path):
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if not browser:
+        pytest.skip("no Chromium to open the labelling page")
+    records = Records.from_table(simulate(12, 0, side_px=21))
+    with pytest.raises(LabelsWanted):
+        ask(records, np.array([4, 2, 9]), np.array([0.5, 0.4, 0.6]), tmp_path, tmp_path / "selected.parquet")
+    typed = """<script>
+    URL.createObjectURL = blob => { blob.text().then(t => { const p = document.createElement("pre"); p.id = "saved";
+      p.textContent = t; document.body.append(p) }); return "#" };
+    for (const key of ["r", "B", "ArrowLeft", "r", "b"])
+      document.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
+    document.getElementById("save").click();
+    </script></html>"""
+    page = tmp_path / "typed.html"
+    page.write_text((tmp_path / "to_label" / "index.html").read_text().replace("</html>", typed))
+    words = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000", "--dump-dom"]
+    dom = subprocess.run(
+        [*words, f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()], capture_output=True, text=True, timeout=120
+    ).stdout
+    assert "3 labelled" in dom and dom.count("data:image/png;base64") >= 3
+    (tmp_path / "to_label" / "labels.csv").write_text(dom.split('id="saved">')[1].split("</pre>")[0])
+    # The second answer was taken back and given anew.
+    table = pq.read_table(ask(records, np.array([4, 2, 9]), np.zeros(3), tmp_path, tmp_path / "selected.parquet"))
+    assert table.select(["id", "soft"]).to_pydict() == {"id": [4, 2, 9], "soft": [1, 1, 0]}

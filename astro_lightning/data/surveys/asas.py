@@ -1,0 +1,63 @@
+"""ASAS training set of variable stars: 810 V-band light curves of 28 classes (Richards et al. 2012, arXiv:1204.4180)."""
+
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.survey import Survey
+
+CLASSES = "asas_training_set_classes.dat"
+CURVES = "asas_training_set.tar.gz"
+
+
+class Asas(Survey[Path]):
+    """`asas_training_set.tar.gz` (one text file of time, magnitude, error for each star) beside its table of classes.
+
+    Times are Julian days less 2,400,000.5 where the files give full Julian days, else as they stand.
+    """
+
+    layout = f"{CURVES} with {CLASSES}"
+
+    def find(self, path: Path) -> list[Path]:
+        """The archive, where its classes lie beside it."""
+        archive = path if path.is_file() else path / CURVES
+        return [archive] if archive.is_file() and archive.with_name(CLASSES).is_file() else []
+
+    def chunks(self, source: Path) -> Iterator[pa.Table]:
+        """All stars at once: the whole set is a few megabytes."""
+        lines = source.with_name(CLASSES).read_text().split()[1:]
+        labels = dict(line.split(",", 1) for line in lines)
+        ids, curves = [], []
+        try:
+            with tarfile.open(source) as archive:
+                for member in archive:
+                    file = archive.extractfile(member) if member.isfile() else None
+                    name = Path(member.name).stem
+                    if file is not None and name in labels:
+                        ids.append(name)
+                        curves.append(_observations(file.read().decode(), member.name))
+        except (tarfile.TarError, OSError, EOFError) as error:
+            raise BadInput(f"{source} cannot be read as tar.gz: {error}; get the file again") from error
+        offsets = pa.array(np.concatenate([[0], np.cumsum([len(curve) for curve in curves])]), pa.int64())
+        flat = np.concatenate(curves)
+        columns = {"mjd": flat[:, 0], "mag": flat[:, 1].astype(np.float32), "mag_err": flat[:, 2].astype(np.float32)}
+        label = self.class_names(pa.array([labels[name] for name in ids]), str(source))
+        lists = {name: pa.LargeListArray.from_arrays(offsets, pa.array(values)) for name, values in columns.items()}
+        yield pa.table({"id": ids, "label": label} | lists)
+
+
+def _observations(text: str, name: str) -> np.ndarray:
+    """Time, magnitude and error, ascending in time, shape (observations, 3)."""
+    try:
+        rows = np.array([line.replace(",", " ").split()[:3] for line in text.splitlines() if line[:1].isdigit()], float)
+    except ValueError as error:
+        raise BadInput(f"{name}: a line is not three numbers ({error}): get the archive again") from error
+    rows = rows.reshape(-1, 3)
+    rows = rows[np.isfinite(rows).all(1) & (rows[:, 2] > 0)]
+    if len(rows) and rows[0, 0] > 2_400_000:
+        rows[:, 0] -= 2_400_000.5
+    return rows[np.argsort(rows[:, 0], kind="stable")]

@@ -1,0 +1,108 @@
+"""A catalogue of light curves to a table of the published features, chunk by chunk."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from rich.progress import track
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.records import Records
+from astro_lightning.data.survey import Survey
+from astro_lightning.methods.periodograms.candidates import CANDIDATES
+from astro_lightning.methods.periodograms.descriptors import DESCRIPTORS
+from astro_lightning.methods.periodograms.light_curves import LightCurves
+from astro_lightning.tasks.scope.dmdt import SIZE
+from astro_lightning.tasks.scope.feature_cache import chunks, measure_chunk
+from astro_lightning.tasks.scope.features import FEATURES, PERIODIC, periodic
+from astro_lightning.tasks.scope.fourier import FOURIER
+from astro_lightning.tasks.scope.measure import MIN_POINTS, magnitudes
+from astro_lightning.tasks.scope.statistics import STATISTICS
+
+ALGORITHM = "ELS_EAOV"
+SETTINGS = {"max_per_day": 20.0, "min_gap_d": 0.0, "processes": 0}
+
+
+def write_features(
+    survey: Survey,
+    path: Path,
+    out: Path,
+    cache: Path,
+    settings: Mapping[str, Any] = SETTINGS,
+    every_feature: bool = False,
+) -> int:
+    """Measure every object of a catalogue into a Parquet table, in the input's order; a killed call goes on where it was.
+
+    Args:
+        survey: Reader of the files.
+        path: File or folder that it reads.
+        out: Parquet file: `id`, `label` where there is one, the basic statistics, the periodic features at the candidate
+            of the highest analysis of variance (suffix `_ELS_EAOV`), `dmdt`.
+        cache: Folder that keeps measured chunks.
+        settings: See `measure.measure`.
+        every_feature: Also the features beyond the published ones.
+
+    Returns:
+        Number of objects.
+    """
+    if out.suffix != ".parquet":
+        raise BadInput(f"{out} must end in .parquet")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
+    count = 0
+    try:
+        parts = _parts(survey, path, cache, settings, every_feature)
+        first = next(parts, None)
+        if first is None:
+            raise BadInput(f"{path} holds no object: nothing to measure")
+        with pq.ParquetWriter(temporary, first.schema) as writer:
+            for part in itertools.chain([first], parts):
+                writer.write_table(part)
+                count += part.num_rows
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return count
+
+
+def _parts(
+    survey: Survey, path: Path, cache: Path, settings: Mapping[str, Any], every_feature: bool
+) -> Iterator[pa.Table]:
+    for table in survey.read(path):
+        records = Records.from_table(table)
+        for rows in track(chunks(len(records)), "features"):
+            found = measure_chunk(cache, records, rows, settings)
+            columns = {"id": table["id"].slice(rows[0], len(rows)).combine_chunks()}
+            if "label" in table.column_names:
+                columns["label"] = table["label"].slice(rows[0], len(rows)).combine_chunks()
+            yield pa.table(columns | _columns(records, rows, found, settings["min_gap_d"], every_feature))
+
+
+def _columns(
+    records: Records, rows: np.ndarray, found: Mapping[str, np.ndarray], min_gap_d: float, every_feature: bool
+) -> dict[str, pa.Array]:
+    curves = LightCurves.from_ragged(*magnitudes(records, rows, min_gap_d))
+    tensors = {name: torch.from_numpy(np.asarray(values)) for name, values in found.items()}
+    score = tensors["candidates"].unflatten(1, (CANDIDATES, len(DESCRIPTORS)))[..., DESCRIPTORS.index("log_aov")]
+    values = torch.cat([tensors["statistics"], periodic(curves, tensors, score.nan_to_num(0.0))], 1)
+    values = values.masked_fill((curves.count < MIN_POINTS)[:, None], torch.nan).numpy()
+    named = dict(zip(FEATURES, values.T))
+    columns = {name: pa.array(named[name]) for name in STATISTICS}
+    start = len(FEATURES) - len(PERIODIC)
+    columns[f"period_{ALGORITHM}"] = pa.array(10 ** values[:, start].astype(np.float64))
+    columns[f"significance_{ALGORITHM}"] = pa.array(named["significance"])
+    # Changing periods are not searched for.
+    columns[f"pdot_{ALGORITHM}"] = pa.array(np.zeros(len(rows), np.float32))
+    columns |= {f"{name}_{ALGORITHM}": pa.array(named[name]) for name in FOURIER}
+    if every_feature:
+        columns |= {name: pa.array(named[name]) for name in PERIODIC if name not in FOURIER}
+    flat = pa.array(np.ascontiguousarray(found["dmdt"], dtype=np.float32).reshape(-1))
+    return columns | {"dmdt": pa.FixedSizeListArray.from_arrays(flat, SIZE * SIZE)}

@@ -1,0 +1,42 @@
+import json
+
+import pytest
+from command import TINY, astro_lightning
+
+WORDS = ("task=plasticc_finetune", *TINY, "trainer.max_epochs=1", "report=false")
+
+
+@pytest.mark.slow
+def test_a_tpe_search_goes_on_with_its_study(tmp_path):
+    search = (
+        *WORDS,
+        "sweep=optuna",
+        f"hydra.sweeper.storage={tmp_path / 'lr.db'}",
+        "optimizer.lr=tag(log,interval(1e-4,1e-2))",
+    )
+    astro_lightning("-m", *search, "hydra.sweeper.n_trials=2", f"hydra.sweep.dir={tmp_path / 's'}", folder=tmp_path)
+    first = json.loads((tmp_path / "s" / "sweep.json").read_text())
+    assert len(first) == 2 and len({job["overrides"][-1] for job in first}) == 2
+    astro_lightning("-m", *search, "hydra.sweeper.n_trials=3", f"hydra.sweep.dir={tmp_path / 's'}", folder=tmp_path)
+    jobs = json.loads((tmp_path / "s" / "sweep.json").read_text())
+    assert [job["job"] for job in sorted(jobs, key=lambda job: int(job["job"]))] == ["0", "1", "2"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "launcher", [("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"), ("hydra/launcher=submitit_local",)]
+)
+def test_jobs_in_parallel_processes_and_one_that_cannot_run(tmp_path, launcher):
+    astro_lightning(
+        "-m",
+        *WORDS,
+        *launcher,
+        "data.split.test=0.2,0.9",
+        f"hydra.sweep.dir={tmp_path / 's'}",
+        folder=tmp_path,
+        expect=2,
+    )
+    jobs = json.loads((tmp_path / "s" / "sweep.json").read_text())
+    values = {job["job"]: job["objective"] for job in jobs}
+    assert values["0"] is not None and values["1"] is None
+    assert "data.split" in (tmp_path / "s" / "1" / "error.txt").read_text()

@@ -1,0 +1,90 @@
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from astro_lightning.data.records import Records
+from astro_lightning.tasks.rb_vae_rnn.encoded import EncodedModule
+from astro_lightning.tasks.rb_vae_rnn.frames import normalise, take_frames
+from astro_lightning.tasks.rb_vae_rnn.sequences import SequenceBatches, frame_inputs
+from astro_lightning.tasks.rb_vae_rnn.simulate import simulate, simulate_embeddings
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from command import astro_lightning, run_folder
+
+HEAD = {"_target_": "astro_lightning.tasks.rb_vae_rnn.heads.AttentionPooling"}
+
+
+def test_frames_and_their_embeddings_get_the_same_score():
+    records = Records.from_table(simulate(5, 0, n_frames=6))
+    info = {
+        "classes": ["artefact", "other"],
+        "latent_dims": 4,
+        "inputs": ["mu", "logvar", "deviation", "step"],
+        "pooled": False,
+    }
+    info |= {"lightcurves": False, "max_frames": None, "scaled": True}
+    info |= {f"{a}_{b}": [v] * 4 for a in ("mu", "logvar") for b, v in (("mean", 0.1), ("std", 0.7))}
+    torch.manual_seed(0)
+    module = EncodedModule(model=HEAD, optimizer={}, info=info)
+    module.configure_model()
+    module.eval()
+    batch = SequenceBatches(records, info)[(np.array([3, 0, 4]), 0)]
+    frames, offsets = take_frames(records, np.array([3, 0, 4]))
+    with torch.no_grad():
+        mu, logvar = (x.numpy() for x in module.network["vae"].encode(torch.from_numpy(normalise(frames)[0])))
+        inputs = torch.from_numpy(frame_inputs(mu, logvar, offsets, info))
+        embedded = module.network["head"]({"frames": inputs, "offsets": torch.from_numpy(offsets)})
+        torch.testing.assert_close(module(batch), embedded)
+    assert not any(p.requires_grad for p in module.network["vae"].parameters())
+
+
+@pytest.mark.slow
+def test_folds_of_several_heads_make_one_ensemble_that_scores_a_file(tmp_path):
+    words = (
+        "task=rb_rnn",
+        "trainer=cpu",
+        "callbacks=quiet",
+        "report=false",
+        "data.simulation.n_objects=150",
+        "task.n_folds=3",
+    )
+    short = ("task.heads=[trees,kernel,attention]", "task.val_share=0.1", "task.head.attention.trainer.max_epochs=2")
+    astro_lightning(*words, *short, "task.head.trees.trainer.max_epochs=2", folder=tmp_path)
+    folder = run_folder(tmp_path, "rb_rnn")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["test/n"] == 150 and metrics["test/roc_auc"] > 0.8
+    assert abs(metrics["test/fold_auc_mean"] - metrics["test/roc_auc"]) < 0.1
+    # Unlabelled embeddings of other fields, in the survey's own form.
+    table = simulate_embeddings(20, 99)
+    oid = np.asarray(table["id"]) + 10**14
+    hidden = {"oid": oid, "mu8": table["mu"], "logvar8": table["logvar"]}
+    pq.write_table(type(table).from_pydict(hidden), tmp_path / "hidden.parquet")
+    out = tmp_path / "scores.parquet"
+    astro_lightning(
+        "mode=predict", "task=rb_rnn", "trainer=cpu", f"ckpt={folder}", f"data.path={tmp_path / 'hidden.parquet'}", f"out={out}",
+        folder=tmp_path / "predict",
+    )  # fmt: skip
+    scores = pq.read_table(out).to_pandas()
+    assert scores["id"].tolist() == oid.tolist()
+    np.testing.assert_allclose(scores["prob_artefact"] + scores["prob_other"], 1, rtol=1e-5)
+    truth = np.array(table["label"].to_pylist()) == "artefact"
+    assert scores["prob_artefact"][truth].mean() > scores["prob_artefact"][~truth].mean()
+
+
+@pytest.mark.slow
+def test_frames_to_decisions(tmp_path):
+    words = (
+        "experiment=rb_vae_rnn_quick",
+        "trainer=cpu",
+        "callbacks=quiet",
+        "report=false",
+        "data.simulation.n_objects=100",
+    )
+    astro_lightning(*words, "data.simulation.n_frames=8", "task.vae.trainer.max_epochs=1", folder=tmp_path)
+    metrics = json.loads((run_folder(tmp_path, "rb_vae_rnn") / "metrics.json").read_text())
+    assert metrics["test/n"] == 20 and "vae_fold0/val/live_dims" in metrics

@@ -1,0 +1,55 @@
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.surveys.catalina import Catalina
+from astro_lightning.tasks.scope.catalogue import write_features
+from astro_lightning.tasks.scope.consolidate import consolidate, labelling_sample, labels_above, merge, merge_votes
+from astro_lightning.tasks.scope.simulate import simulate
+
+
+def test_features_of_a_catalogue_in_its_own_order(tmp_path, monkeypatch):
+    table = simulate(12, 3)
+    pq.write_table(table, tmp_path / "in.parquet")
+    settings = {"max_per_day": 16.0, "min_gap_d": 0.0, "processes": 1}
+    arguments = (Catalina(), tmp_path / "in.parquet", tmp_path / "out.parquet", tmp_path / "cache", settings)
+    assert write_features(*arguments) == 12
+    out = pq.read_table(tmp_path / "out.parquet")
+    assert out["id"].to_pylist() == table["id"].to_pylist()
+    assert out.num_columns == 1 + 22 + 17 + 1
+    monkeypatch.setattr("astro_lightning.tasks.scope.feature_cache.measure", lambda *a, **k: pytest.fail("measured"))
+    assert write_features(*arguments) == 12  # a second call reads what the first one measured
+
+
+def scores():
+    return pa.table({"id": [1, 2, 3, 4], "source": ["a", "a", "b", "b"], "prob_e": [0.2, 0.8, 0.95, 0.97],
+                     "prob_rot": [0.99, 0.1, 0.2, 0.92]})  # fmt: skip
+
+
+def test_curves_of_one_source_become_one_row():
+    found = consolidate(scores(), by="source", rule="max")
+    assert found["source"].to_pylist() == ["a", "b"]
+    assert found["prob_e"].to_pylist() == [0.8, 0.97]
+    with pytest.raises(BadInput, match="sum"):
+        consolidate(scores(), by="source", rule="sum")
+
+
+def test_algorithms_are_merged_over_their_common_objects():
+    other = pa.table({"id": [4, 2], "prob_e": [0.5, 0.4], "prob_new": [0.1, 0.1]})
+    found = merge([scores(), other])
+    assert found.column_names == ["id", "prob_e"]
+    assert dict(zip(found["id"].to_pylist(), np.round(found["prob_e"].to_numpy(), 3))) == {2: 0.6, 4: 0.735}
+    assert labels_above(scores(), ["e", "rot"], 0.9) == [["rot"], [], ["e"], ["e", "rot"]]
+
+
+def test_the_labelling_sample_takes_each_object_once_and_none_that_is_known():
+    found = labelling_sample(scores(), ["e", "rot"], known=np.array([3]), count=2)
+    assert sorted(found["id"].to_pylist()) == [1, 2, 4]
+    assert dict(zip(found["id"].to_pylist(), found["tag"].to_pylist())) == {4: "e", 2: "e", 1: "rot"}
+
+
+def test_votes_count_net():
+    votes = pa.table({"id": [1, 1, 1, 2, 2], "tag": ["e"] * 5, "vote": [1, 1, -1, 1, -1]})
+    assert merge_votes(votes).to_pylist() == [{"id": 1, "tag": "e", "net": 1}]
