@@ -103,7 +103,51 @@ def fetch(words: list[str]) -> None:
         print(path)
 
 
-VERBS: dict[str, Callable[[list[str]], None]] = {"tasks": tasks, "datasets": datasets, "fetch": fetch}
+def convert(words: list[str]) -> None:
+    """Convert survey files to Parquet: astro-lightning convert NAME IN OUT (spectra IN OUT.parquet, plasticc IN FOLDER)."""
+    if len(words) != 3:
+        raise BadInput("convert takes the name of a data set (see astro-lightning datasets), the input, and the output")
+    name, source, out = words[0], Path(words[1]).expanduser(), Path(words[2]).expanduser()
+    if name == "spectra":
+        from astro_lightning.data.surveys.spectra_convert import convert_spectra
+
+        done = convert_spectra(source, out)
+        for file, reason in done.skipped:
+            print(f"skipped: {file}: {reason}")
+        print(f"{done.n_spectra} spectra: {out}")
+        return
+    from astro_lightning.core.build import build
+    from astro_lightning.data.long_tables import LongTableSurvey
+
+    data = _data(name)
+    reader = build(data["reader"], memory_gib=data["memory_gib"]) if isinstance(data["reader"], dict) else None
+    if not isinstance(reader, LongTableSurvey):
+        raise BadInput(f"{name} is read as it is: nothing to convert")
+    for part in reader.convert(source, out):
+        print(part)
+
+
+def compare(words: list[str]) -> None:
+    """Compare finished runs side by side: astro-lightning compare RUN RUN ..."""
+    if len(words) < 2:
+        raise BadInput("compare takes two or more run folders")
+    from rich.console import Console
+
+    from astro_lightning.report.compare import compare as write
+    from astro_lightning.report.compare import comparison_table
+
+    runs = [Path(word).expanduser() for word in words]
+    Console().print(comparison_table(runs))
+    print(f"Report: {write(runs)}")
+
+
+VERBS: dict[str, Callable[[list[str]], None]] = {
+    "tasks": tasks,
+    "datasets": datasets,
+    "fetch": fetch,
+    "convert": convert,
+    "compare": compare,
+}
 
 
 def _about(comment: str) -> str:

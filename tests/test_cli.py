@@ -76,3 +76,26 @@ def test_data_that_are_nowhere_are_said_in_one_line(tmp_path):
 def test_tab_completes_settings_and_choices(tmp_path):
     finished = astro_lightning("-sc", "query=bash", folder=tmp_path, COMP_LINE="astro-lightning task=", COMP_POINT="21")
     assert "task=plasticc_pretrain" in finished.stdout.split(), finished.stdout
+
+
+def test_convert_writes_light_curves_as_parquet_and_says_what_it_cannot_do(tmp_path):
+    import pyarrow.parquet as pq
+
+    survey = tmp_path / "survey"
+    survey.mkdir()
+    (survey / "training_set.csv").write_text(
+        "object_id,mjd,passband,flux,flux_err,detected\n7,59800.5,2,10.0,1.0,1\n7,59801.5,1,11.0,1.0,1\n"
+    )
+    (survey / "training_set_metadata.csv").write_text(
+        "object_id,ddf,hostgal_specz,hostgal_photoz,hostgal_photoz_err,mwebv,target\n7,1,0.1,0.1,0.01,0.02,90\n"
+    )
+    part = astro_lightning("convert", "plasticc", str(survey), str(tmp_path / "out"), folder=tmp_path).stdout.split()[0]
+    assert pq.read_table(part)["mjd"].to_pylist() == [[59800.5, 59801.5]]
+    assert "takes the name" in astro_lightning("convert", "plasticc", folder=tmp_path, expect=2).stderr
+    assert "nothing to convert" in astro_lightning("convert", "catalina", "a", "b", folder=tmp_path, expect=2).stderr
+
+
+def test_compare_of_what_are_no_runs_is_one_line(tmp_path):
+    assert "two or more" in astro_lightning("compare", str(tmp_path), folder=tmp_path, expect=2).stderr
+    said = astro_lightning("compare", str(tmp_path), str(tmp_path), folder=tmp_path, expect=2).stderr
+    assert said.startswith("error: ") and len(said.splitlines()) == 1

@@ -20,13 +20,16 @@ def files_of_the_page():
 @pytest.mark.slow
 def test_a_plug_in_is_installed_listed_run_and_scores(tmp_path):
     files = files_of_the_page()
-    assert set(files) == {"pyproject.toml", *(f"pulse/{n}" for n in ("__init__.py", "survey.py", "task.py", "conf/task/pulse.yaml"))}
+    parts = ("__init__.py", "survey.py", "task.py", "conf/task/pulse.yaml")
+    assert set(files) == {"pyproject.toml", *(f"pulse/{name}" for name in parts)}
     package, site = tmp_path / "package", tmp_path / "site"
     for name, content in files.items():
         (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_text(content)
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--target", str(site), str(package)], check=True, env=clean_environment(tmp_path), capture_output=True)
+    subprocess.run(
+        [*pip, "--target", str(site), str(package)], check=True, env=clean_environment(tmp_path), capture_output=True
+    )
 
     listed = astro_lightning("tasks", folder=tmp_path, PYTHONPATH=str(site)).stdout
     assert re.search(r"^pulse +Short and long bursts from their counts\.$", listed, flags=re.M)

@@ -32,7 +32,9 @@ def test_pretrain_finetune_test_and_report(shared_data, tmp_path, survey, classe
 
 @pytest.mark.slow
 def test_a_folder_of_other_objects_without_labels_is_scored(shared_data, tmp_path):
-    astro_lightning("task=plasticc_finetune", "data=mallorn", *SHORT, folder=tmp_path, ASTRO_LIGHTNING_DATA=str(shared_data))
+    astro_lightning(
+        "task=plasticc_finetune", "data=mallorn", *SHORT, folder=tmp_path, ASTRO_LIGHTNING_DATA=str(shared_data)
+    )
     run = run_folder(tmp_path, "plasticc_finetune")
     held_out = tmp_path / "held_out"
     held_out.mkdir()
@@ -40,7 +42,9 @@ def test_a_folder_of_other_objects_without_labels_is_scored(shared_data, tmp_pat
     curves = pq.read_table(shared_data / "plasticc" / "mallorn" / "unlabelled_lightcurves.parquet")
     key = next(name for name in log.column_names if name in curves.column_names)
     pq.write_table(log, held_out / "test_log.parquet")
-    pq.write_table(curves.filter(pc.is_in(curves[key], pa.array(log[key].unique()))), held_out / "test_lightcurves.parquet")
+    pq.write_table(
+        curves.filter(pc.is_in(curves[key], pa.array(log[key].unique()))), held_out / "test_lightcurves.parquet"
+    )
     out = tmp_path / "scores.parquet"
     astro_lightning("mode=predict", f"ckpt={run}", f"data.path={held_out}", f"out={out}", folder=tmp_path)
     scores = pq.read_table(out)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from astro_lightning.methods.periodograms.candidates import CANDIDATES, candidate_periods
 from astro_lightning.methods.periodograms.descriptors import DESCRIPTORS, WAVE, describe_candidates, wave
+from astro_lightning.methods.periodograms.double_wave import DOUBLE_WAVE, double_wave
 from astro_lightning.methods.periodograms.drift import DRIFT, drift
 from astro_lightning.methods.periodograms.harmonics import refine, softened
 from astro_lightning.methods.periodograms.light_curves import LightCurves
@@ -18,15 +19,10 @@ from astro_lightning.tasks.scope.statistics import STATISTICS, basic_statistics
 # Beside the published 22 + 17: how sure the choice of the period is, the shape of the folded curve, what is left over.
 CHOICE = ("choice_logit", "choice_margin", "second_choice_log_ratio", "sine_log_period", "sine_power", "significance")
 PERIODIC = (
-    "log_period",
-    "sine_log_ratio",
-    *FOURIER,
-    *CHOICE,
-    *(f"fold_{name}" for name in DESCRIPTORS),
-    *SECOND,
-    *DRIFT,
+    "log_period", "sine_log_ratio", *FOURIER, *CHOICE, *(f"fold_{name}" for name in DESCRIPTORS), *SECOND, *DRIFT,
     *(f"{at}_{name}" for at in ("wave", "sine", "double_sine") for name in WAVE),
-)
+    *(f"two_{name}" for name in DOUBLE_WAVE),
+)  # fmt: skip
 FEATURES = (*STATISTICS, *PERIODIC)
 # Length of each fixed-size column of `aperiodic`.
 WIDTHS = {
@@ -84,5 +80,6 @@ def periodic(curves: LightCurves, found: dict[str, Tensor], score: Tensor) -> Te
         log_period, -best_sine[:, :1].log10() - log_period, fourier_features(curves, 1 / first[:, 0]), sure, fold,
         second_period(curves, first[:, 0]), drift(curves, first[:, 0]), wave(curves, first[:, 0]),
         wave(curves, best_sine[:, 0]), wave(curves, best_sine[:, 0] / 2),
+        double_wave(curves, best_sine[:, 0]),
     ]  # fmt: skip
     return torch.cat([part.float() for part in parts], 1)

@@ -211,7 +211,8 @@ def test_ztf_light_curves_join_the_pretraining(tmp_path):
         {
             "objectid": np.arange(n) + 5, "filterid": 1, "fieldid": 355, "rcid": 1, "objra": 1.0, "objdec": 2.0, "nepochs": 60,
             "hmjd": times, "mag": [rng.normal(18, 0.2, 60).astype(np.float32) for _ in range(n)],
-            "magerr": [np.full(60, 0.05, np.float32)] * n, "clrcoeff": [np.zeros(60, np.float32)] * n, "catflags": [np.zeros(60, np.int32)] * n,
+            "magerr": [np.full(60, 0.05, np.float32)] * n, "clrcoeff": [np.zeros(60, np.float32)] * n,
+            "catflags": [np.zeros(60, np.int32)] * n,
         }
     )  # fmt: skip
     frame.to_parquet(tmp_path / "ztf_000355_zg_c01_q1_dr13.parquet")

@@ -99,3 +99,23 @@ def test_a_double_mode_star_has_its_second_mode_in_the_residuals():
     assert value["fundamental_power"] > 0.6
     assert value["overtone_power"] < 0.3
     assert 10 ** value["second_over_first"] == pytest.approx(0.7445, rel=1e-3)
+
+
+def test_two_eclipses_a_turn_are_told_from_one_wave():
+    from astro_lightning.methods.periodograms.double_wave import DOUBLE_WAVE, double_wave
+
+    rng = np.random.default_rng(4)
+    time = np.sort(rng.uniform(0, 2000, 250))
+    period = 0.4
+    phase = 2 * np.pi * time / period
+    eclipses = 0.3 * np.cos(2 * phase) + 0.09 * np.cos(4 * phase) + 0.05 * np.cos(phase)
+    wave = 0.3 * np.cos(2 * phase)
+    noise = rng.normal(0, 0.03, (2, 250))
+    noise[:, 7] = 3.0  # an outlier
+    mag = 15 + np.concatenate([eclipses + noise[0], wave + noise[1]])
+    both = LightCurves.from_ragged(np.tile(time, 2), mag, np.full(500, 0.03), np.array([0, 250, 500]))
+    value = dict(zip(DOUBLE_WAVE, double_wave(both, torch.full((2,), 2 / period, dtype=torch.float64)).T))
+    np.testing.assert_allclose(value["amplitude"], [0.3, 0.3], atol=0.01)
+    np.testing.assert_allclose(value["sharpness"], [0.3, 0.0], atol=0.04)
+    np.testing.assert_allclose(value["unequal_dips"], [0.167, 0.0], atol=0.04)
+    assert (value["outliers"] > 0).all()
