@@ -1,8 +1,10 @@
 """From the command line to a plain configuration and a run folder."""
 
+import json
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -39,7 +42,7 @@ def run_name() -> str:
 
 def _new_name() -> str:
     if os.environ.get("SLURM_JOB_ID") and "SLURM_PROCID" in os.environ:
-        return f"slurm-{os.environ['SLURM_JOB_ID']}"
+        return f"slurm-{os.environ['SLURM_JOB_ID']}-{os.environ.get('SLURM_STEP_ID', '0')}"
     if "LOCAL_RANK" in os.environ:
         launch = os.environ.get("TORCHELASTIC_RUN_ID", "none")
         if launch != "none":
@@ -59,6 +62,10 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     """The configuration resolved once, in plain containers."""
     resolved = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
+    if resolved.get("local"):
+        raise BadInput(
+            "conf/local/default.yaml has no effect as it stands: its first line must be `# @package _global_`"
+        )
     return {str(key): value for key, value in resolved.items() if key not in ("hydra", "local")}
 
 
@@ -91,10 +98,16 @@ def job(cfg: DictConfig) -> dict[str, float]:
     try:
         return run(plain(cfg), folder)
     except BadInput as error:
-        failures.append(str(error))
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "error.txt").write_text(f"{error}\n")
-        return {"objective": float("nan")}
+        message = str(error)
+    except Exception as error:
+        if HydraConfig.get().mode != RunMode.MULTIRUN:
+            raise
+        traceback.print_exc()
+        message = f"{type(error).__name__}: {error}"
+    failures.append(message)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "error.txt").write_text(f"{message}\n")
+    return {"objective": float("nan")}
 
 
 def resume(words: list[str]) -> None:
@@ -111,7 +124,7 @@ def resume(words: list[str]) -> None:
         )
     if not (folder / "config.yaml").is_file():
         raise BadInput(f"{folder} is not a run folder: config.yaml is missing")
-    if (folder / "metrics.json").is_file() and "LOCAL_RANK" not in os.environ:
+    if json.loads((folder / "job.json").read_text()).get("finished"):
         print(f"this run is finished: {folder}")
         return
-    run(yaml.safe_load((folder / "config.yaml").read_text()), folder)
+    run(yaml.safe_load((folder / "config.yaml").read_text()), folder, resuming=True)

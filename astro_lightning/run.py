@@ -15,12 +15,13 @@ log = logging.getLogger(__name__)
 MODES = ("fit", "validate", "test", "predict", "embed", "export")
 
 
-def run(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:
+def run(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, Any]:
     """Do what the configuration says.
 
     Args:
         cfg: The composed configuration in plain containers.
         folder: The run folder; made here.
+        resuming: The folder's run is meant; else a folder that holds one is refused, so that nothing goes on in silence.
 
     Returns:
         The metrics written to `metrics.json` (fit, validate, test), else an empty dict.
@@ -29,7 +30,7 @@ def run(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:
         BadInput: The configuration, the data or the checkpoint cannot be used.
     """
     from astro_lightning.core.provenance import write_json, write_text
-    from astro_lightning.core.ranks import processes_wanted, start_ranks
+    from astro_lightning.core.ranks import own_rank, processes_wanted, start_ranks
     from astro_lightning.core.trainer import check_accelerator
 
     if cfg["mode"] not in MODES:
@@ -39,14 +40,17 @@ def run(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:
     if cfg["mode"] != "fit":
         from astro_lightning.predict import modes
 
-        return getattr(modes, cfg["mode"])(cfg, folder)
-    if not (folder / "config.yaml").exists():
+        return getattr(modes, cfg["mode"])(modes.as_trained(cfg, asked()["overrides"]), folder)
+    n = processes_wanted(cfg["trainer"])
+    if not resuming and own_rank() == 0:
+        if (folder / "config.yaml").exists():
+            raise BadInput(f"{folder} holds a run already: go on with resume={folder}, or choose another hydra.run.dir")
         write_text(folder / "config.yaml", yaml.safe_dump(cfg, sort_keys=False))
         write_json(folder / "job.json", asked())
-    n = processes_wanted(cfg["trainer"])
     if n > 1:
         start_ranks(folder, n)
-        return json.loads((folder / "metrics.json").read_text()) | json.loads((folder / "job.json").read_text())
+        found = [folder / name for name in ("metrics.json", "job.json") if (folder / name).exists()]
+        return {key: value for path in found for key, value in json.loads(path.read_text()).items()}
     return fit(cfg, folder)
 
 
@@ -89,6 +93,7 @@ def fit(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:
             write_report(folder)
             write_card(folder)
         finish_loggers(cfg, folder, metrics)
+        write_json(folder / "job.json", json.loads((folder / "job.json").read_text()) | {"finished": True})
         show(metrics, folder)
         return metrics | {"objective": objective}
     finally:

@@ -87,10 +87,11 @@ class OptunaSweeper(Sweeper):
             log.info("best %.5g with %s", study.best_value, study.best_params)
 
     def _mode(self) -> str:
-        blocks = [
-            block for block in OmegaConf.to_container(self.config.task.stages).values() if isinstance(block, dict)
-        ]
-        return blocks[-1].get("mode", "min") if blocks else "min"
+        from astro_lightning.compose import plain
+        from astro_lightning.core.stages import stages_of
+
+        own = OmegaConf.masked_copy(self.config, [key for key in self.config if key != "hydra"])
+        return [stage for stage in stages_of(plain(own)) if stage["predicts"]][-1]["mode"]
 
 
 def _distribution(override: Override) -> Any:

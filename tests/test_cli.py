@@ -91,6 +91,14 @@ def test_convert_writes_light_curves_as_parquet_and_says_what_it_cannot_do(tmp_p
     )
     part = astro_lightning("convert", "plasticc", str(survey), str(tmp_path / "out"), folder=tmp_path).stdout.split()[0]
     assert pq.read_table(part)["mjd"].to_pylist() == [[59800.5, 59801.5]]
+    from astro_lightning.data.surveys.plasticc import Plasticc
+
+    (raw,), (converted,) = Plasticc().read(survey), Plasticc().read(tmp_path / "out")
+    assert converted.equals(raw)
+    again = astro_lightning(
+        "convert", "plasticc", str(tmp_path / "out"), str(tmp_path / "out"), folder=tmp_path, expect=2
+    )
+    assert "overwrite" in again.stderr
     assert "takes the name" in astro_lightning("convert", "plasticc", folder=tmp_path, expect=2).stderr
     assert "nothing to convert" in astro_lightning("convert", "catalina", "a", "b", folder=tmp_path, expect=2).stderr
 

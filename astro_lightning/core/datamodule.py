@@ -1,6 +1,7 @@
 """What the data modules of all tasks share: survey files -> cached records -> split -> statistics -> loaders."""
 
 import hashlib
+import importlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -191,9 +192,7 @@ class RecordsData(pl.LightningDataModule):
 
     def _tables(self) -> Iterator[pa.Table]:
         if self.data["name"] == "simulated":
-            if self.simulate is None:
-                raise BadInput("this task has no synthetic twin: choose data=... (see `astro-lightning datasets`)")
-            table = build(self.simulate, **self.data["simulation"])
+            table = build(self.simulate or {}, **self.data["simulation"])
             if self.part != "all" and "label" in table.column_names:
                 has_label = pc.is_valid(table["label"])
                 table = table.filter(has_label if self.part == "labelled" else pc.invert(has_label))
@@ -207,15 +206,32 @@ class RecordsData(pl.LightningDataModule):
 
     def records_folder(self) -> Path:
         """Where the cached records are: a name made of everything that shapes their content."""
+        digest = hashlib.sha256(json.dumps(self.records_key(), sort_keys=True, default=str).encode()).hexdigest()[:16]
+        return self.cache / "records" / f"{self.data['name']}-{self.part}-{digest}"
+
+    def records_key(self) -> dict[str, Any]:
+        """Everything that shapes the content of the records, in plain containers."""
         key: dict[str, Any] = {"part": self.part, "reader": self.data.get("reader"), "format": 1}
         if self.data["name"] == "simulated":
-            key |= {"simulate": self.simulate, "simulation": self.data["simulation"]}
-        else:
-            source = self.source()
-            files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
-            key["files"] = [[str(p), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
-        digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:16]
-        return self.cache / "records" / f"{self.data['name']}-{self.part}-{digest}"
+            if not self.simulate:
+                raise BadInput("this task has no synthetic twin: choose data=... (see `astro-lightning datasets`)")
+            code = code_of(self.simulate["_target_"])
+            return key | {"simulate": self.simulate, "simulation": self.data["simulation"], "code": code}
+        return key | {"files": files_of(self.source())}
+
+
+def files_of(source: Path) -> list[list[Any]]:
+    """Name, size and time of change of a file, or of all files of a folder."""
+    files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
+    return [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+
+
+def code_of(target: str) -> str:
+    """SHA-256 of the source of a function's module or package, so that an edited twin is made anew."""
+    module = importlib.import_module(target.rpartition(".")[0])
+    file = Path(str(module.__file__))
+    files = sorted(file.parent.glob("*.py")) if file.name == "__init__.py" else [file]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def _natural(label: str) -> tuple[int, int | str]:

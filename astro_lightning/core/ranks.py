@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,27 @@ from astro_lightning.data.errors import BadInput
 RANK_VARIABLES = ("LOCAL_RANK", "NODE_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "GROUP_RANK")
 
 
-def processes_wanted(trainer: Mapping[str, Any]) -> int:
-    """How many ranks this process must start; 1 where it is a rank itself (torchrun, srun) or one device is used."""
-    if "LOCAL_RANK" in os.environ or "SLURM_PROCID" in os.environ or trainer["strategy"] == "auto":
-        return 1
-    devices = trainer["devices"]
-    if devices == "auto":
-        import torch
+def own_rank() -> int:
+    """Number of this process among those of its launch; 0 where it is alone."""
+    return int(next((os.environ[key] for key in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if key in os.environ), 0))
 
-        devices = max(1, torch.cuda.device_count())
-    return len(devices) if isinstance(devices, list) else int(devices)
+
+def processes_wanted(trainer: dict[str, Any]) -> int:
+    """How many ranks this process must start; 1 where it is a rank itself (torchrun, srun) or one device is used.
+
+    Several devices without a strategy get one here: the Trainer's own choice would start the ranks behind our back.
+    """
+    import torch
+
+    devices = trainer["devices"]
+    if isinstance(devices, str) and "," in devices:
+        devices = trainer["devices"] = [int(number) for number in devices.split(",")]
+    n = len(devices) if isinstance(devices, list) else devices
+    if n in ("auto", -1, "-1"):
+        n = max(1, torch.cuda.device_count()) if trainer["accelerator"] != "cpu" else 1
+    if int(n) > 1 and trainer["strategy"] == "auto":
+        trainer["strategy"] = "ddp_find_unused_parameters_true"
+    return 1 if "LOCAL_RANK" in os.environ or "SLURM_PROCID" in os.environ else int(n)
 
 
 def start_ranks(folder: Path, n: int) -> None:
@@ -56,6 +66,11 @@ def start_ranks(folder: Path, n: int) -> None:
         for rank in ranks:
             if rank.poll() is None:
                 rank.send_signal(signal.SIGTERM)
+        for rank in ranks:
+            try:
+                rank.wait(15)
+            except subprocess.TimeoutExpired:  # it sits in a collective call that the dead rank will never join
+                rank.kill()
     failed = [i for i, rank in enumerate(ranks) if rank.wait() != 0]
     if failed:
         raise BadInput(f"rank {failed[0]} of {n} failed (its message is above); go on with resume={folder}")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
     done = folder / "checkpoints" / stage["name"] / "done.json"
     if done.exists():
         kept = json.loads(done.read_text())
-        artefacts.update(kept["artefacts"])
+        artefacts.update({name: str(folder / path) for name, path in kept["artefacts"].items()})
         return kept["metrics"]
     if not (cfg.get("debug") or {}).get("fast_dev_run"):  # which keeps no checkpoint that a later stage could take
         stage = take(stage, artefacts)
@@ -133,9 +134,13 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
     checkpoints = folder / "checkpoints" / stage["name"]
     rate = settings(module.hparams["optimizer"])["lr"]
     log.info("stage %s: rank %d of %d, learning rate %g", stage["name"], trainer.global_rank, trainer.world_size, rate)
-    trainer.fit(module, datamodule, ckpt_path=newest(checkpoints))
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    last = checkpoints / "last.ckpt"
+    try:
+        trainer.fit(module, datamodule, ckpt_path=str(last) if last.exists() else None)
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        raise KeyboardInterrupt from None
     best = checkpoints / ("best.ckpt" if (checkpoints / "best.ckpt").exists() else "last.ckpt")
     handed = {f"{stage['name']}/checkpoint": str(best)} if best.exists() else {}
     handed |= {
@@ -145,14 +150,10 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
     artefacts.update(handed)
     trainer.strategy.barrier()
     if trainer.is_global_zero and best.exists():
-        write_json(done, {"artefacts": handed, "metrics": metrics})
+        # Relative to the run folder, which may be moved before it is resumed.
+        inside = {name: os.path.relpath(path, folder) for name, path in handed.items()}
+        write_json(done, {"artefacts": inside, "metrics": metrics})
     return metrics
-
-
-def newest(checkpoints: Path) -> str | None:
-    """Where a killed stage goes on: its newest checkpoint that is whole, or None."""
-    found = [path for path in (checkpoints / "last.ckpt", checkpoints / "step.ckpt") if path.exists()]
-    return str(max(found, key=lambda path: path.stat().st_mtime)) if found else None
 
 
 def take(stage: dict[str, Any], artefacts: Artefacts) -> dict[str, Any]:

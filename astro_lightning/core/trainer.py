@@ -79,7 +79,11 @@ def make_trainer(
 def quieten() -> None:
     """Keep the Trainer's advertisements and its warnings about itself from the user's terminal."""
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
-    for message in (".*LeafSpec.*", ".*WeightAveraging callback with a model that overrides.*", ".*does not have many workers.*"):
+    for message in (
+        ".*LeafSpec.*",
+        ".*WeightAveraging callback with a model that overrides.*",
+        ".*does not have many workers.*",
+    ):
         warnings.filterwarnings("ignore", message=message)
 
 
@@ -115,15 +119,6 @@ def make_callbacks(cfg: Mapping[str, Any], stage: Mapping[str, Any], checkpoints
             save_top_k=1,
         ),
     ]
-    if chosen["every_n_train_steps"]:
-        callbacks.append(
-            ModelCheckpoint(
-                dirpath=checkpoints,
-                filename="step",
-                every_n_train_steps=chosen["every_n_train_steps"],
-                enable_version_counter=False,
-            )
-        )
     patience = _first(chosen["early_stopping"]["patience"], own.get("patience"))
     if patience:
         callbacks.append(EarlyStopping(monitor=monitor, mode=mode, patience=patience))

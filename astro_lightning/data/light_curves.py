@@ -24,7 +24,7 @@ METADATA = ("photoz", "photoz_err", "mwebv", "ddf", "specz")
 
 # Accepted names of each column of an observation table.
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "id": ("object_id", "oid", "objectid", "objid", "id"),
+    "id": ("object_id", "oid", "objectid", "objid", "candid", "ID", "id"),
     "mjd": ("mjd", "MJD", "hmjd"),
     "band": ("passband", "band", "filter", "filterid", "fid"),
     "flux": ("flux", "FLUXCAL", "FLUX"),

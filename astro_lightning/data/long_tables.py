@@ -54,7 +54,13 @@ class LongTableSurvey(Survey[LongTables]):
         """The survey's metadata as `light_curves.to_objects` makes it."""
 
     def find(self, path: Path) -> list[LongTables]:
-        """Photometry files in the order of names and numbers, grouped by the metadata file that stands beside them."""
+        """Photometry files in the order of names and numbers, grouped by the metadata file that stands beside them.
+
+        In a folder that `convert` wrote, its parts.
+        """
+        parts = tuple(file for file in sorted(path.glob("*.parquet")) if _converted(file)) if path.is_dir() else ()
+        if parts:
+            return [LongTables(parts, None)]
         files: dict[str, Path] = {}
         for file in sorted((path if path.is_dir() else path.parent).iterdir(), key=_name_and_numbers):
             stem = _stem(file)
@@ -73,7 +79,12 @@ class LongTableSurvey(Survey[LongTables]):
         return [LongTables(tuple(photometry), metadata) for metadata, photometry in groups.items()]
 
     def chunks(self, source: LongTables) -> Iterator[pa.Table]:
-        """Records of photometry files that share a metadata file."""
+        """Records of photometry files that share a metadata file, or those that `convert` wrote."""
+        if all(map(_converted, source.photometry)):
+            for file in source.photometry:
+                for batch in pq.ParquetFile(file).iter_batches(8192):
+                    yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
+            return
         objects = self._objects(source.metadata)
         seen: list[pa.ChunkedArray] = []
         for records in self._stream(source.photometry, objects):
@@ -101,6 +112,8 @@ class LongTableSurvey(Survey[LongTables]):
         parts = []
         for source in self.sources(path):
             own = [out / f"{_stem(file)}.parquet" for file in source.photometry]
+            if {part.resolve() for part in own} & {file.resolve() for file in source.photometry}:
+                raise BadInput(f"{out}: the parts would overwrite the survey's own files; give another folder")
             stamps = [self._stamp(file, source.metadata) for file in source.photometry]
             todo = [k for k, part in enumerate(own) if not _finished(part, stamps[k])]
             objects = self._objects(source.metadata)
@@ -194,6 +207,13 @@ def _check_disjoint(ids: list[pa.ChunkedArray], files: tuple[Path, ...]) -> None
             f"{files[0].parent}: object {spread[0].as_py()} has observations in several of its {len(files)} files: "
             "put each object into one file"
         )
+
+
+def _converted(file: Path) -> bool:
+    try:
+        return file.suffix == ".parquet" and b"source" in (pq.read_schema(file).metadata or {})
+    except (pa.ArrowInvalid, OSError):  # not Parquet, or cut short: said when it is read
+        return False
 
 
 def _finished(part: Path, stamp: bytes) -> bool:

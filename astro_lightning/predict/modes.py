@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+import yaml
 
 from astro_lightning.core.checkpoint import predicting_checkpoints
 from astro_lightning.core.provenance import write_json
 from astro_lightning.core.stages import make_datamodule, stages_of
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.fingerprint import object_hashes
 from astro_lightning.data.records import Records
 from astro_lightning.predict.export import export_network
 from astro_lightning.predict.files import predict_file, read_input, write_parquet
@@ -21,6 +23,28 @@ from astro_lightning.predict.score import Scorer
 log = logging.getLogger(__name__)
 
 CHUNK = 4096  # objects
+
+
+def as_trained(cfg: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """The configuration with the task, seed and, unless the command line chose others, the data of the checkpoint's run.
+
+    Args:
+        cfg: The composed configuration.
+        overrides: What the user typed; `data.path`, `data.root` and `data.memory_gib` choose no other data.
+    """
+    if not cfg["ckpt"]:
+        raise BadInput(f"mode={cfg['mode']} needs ckpt=CHECKPOINT_OR_RUN_FOLDER")
+    path = Path(str(cfg["ckpt"])).expanduser().resolve()
+    kept = (path if path.is_dir() else path.parents[min(2, len(path.parents) - 1)]) / "config.yaml"
+    if not kept.is_file():
+        return cfg
+    run = yaml.safe_load(kept.read_text())
+    same = {key: run[key] for key in ("task", "model", "optimizer", "seed")}
+    own = ("data.path=", "data.root=", "data.memory_gib=")
+    if any(word.startswith(("data=", "data.", "experiment=")) and not word.startswith(own) for word in overrides):
+        return cfg | same
+    given = {key: cfg["data"][key] for key in ("path", "root") if cfg["data"].get(key)}
+    return cfg | same | {"data": {**run["data"], "path": None, **given}}
 
 
 def validate(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
@@ -74,8 +98,6 @@ def export(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
 
 def make_scorer(cfg: dict[str, Any]) -> Scorer:
     """The scorer of `ckpt=` on the trainer's device."""
-    if not cfg["ckpt"]:
-        raise BadInput(f"mode={cfg['mode']} needs ckpt=CHECKPOINT_OR_RUN_FOLDER")
     wanted = cfg["trainer"]["accelerator"]
     device = (
         "cuda"
@@ -115,6 +137,11 @@ def test_run(
         rows = datamodule.splits[part]
         if not len(rows):
             continue
+        seen = scorer.seen_in_training(object_hashes(datamodule.records, rows))
+        if seen:
+            log.warning(
+                "%d of %d objects of the %s split were in the training split of %s", seen, len(rows), part, file
+            )
         table = scorer.predict(datamodule.records, rows)
         for name in ("label", "group"):
             if name in datamodule.records.flat.column_names:
@@ -143,13 +170,11 @@ def _merge(parts: list[pa.Table]) -> pa.Table:
 
 
 def _scored_split(cfg: dict[str, Any], folder: Path, part: str) -> dict[str, float]:
-    if not cfg["ckpt"]:
-        raise BadInput(f"mode={cfg['mode']} needs ckpt=RUN_FOLDER")
     run_folder = Path(str(cfg["ckpt"])).expanduser()
     stages = [stage for stage in stages_of(cfg) if stage["predicts"]]
     metrics, info = test_run(cfg, run_folder, folder, stages[: len(predicting_checkpoints(run_folder))], part)
     if not metrics:
-        raise BadInput(f"the {part} split has no labelled object to score")
+        raise BadInput(f"nothing to score: the {part} split has no label, or this checkpoint predicts no class")
     write_json(folder / "metrics.json", metrics | {})
     write_json(folder / "provenance.json", {"data": info, "checkpoint": str(run_folder)})
     for name in ("accuracy", "macro_f1", "log_loss"):

@@ -81,7 +81,7 @@ class Scorer:
             **{name: _arrow(values) for name, values in merged.items()},
         }
         first = self.members[0]
-        return type(first.module).finish(pa.table(columns), first.info)
+        return first.module.finish(pa.table(columns), first.info)
 
     @torch.inference_mode()
     def embed(self, records: Records, rows: np.ndarray | None = None) -> pa.Table:

@@ -1,9 +1,12 @@
 import json
 import re
-import sys
+import time
 
 import pytest
 from command import TINY, astro_lightning, run_folder
+
+from astro_lightning.core import ranks
+from astro_lightning.data.errors import BadInput
 
 WORDS = ("task=plasticc_finetune", *TINY, "trainer.max_epochs=1", "report=false")
 
@@ -35,9 +38,14 @@ def test_torchrun_makes_one_run_folder(tmp_path):
     assert {"0", "1"} == set(re.findall(r"rank (\d) of 2", finished.stdout + finished.stderr))
     run = run_folder(tmp_path, "plasticc_finetune")
     assert (run / "metrics.json").exists()
-    # Two ranks see the epoch's objects once between them: a checkpoint of two ranks scores on one.
-    out = tmp_path / "again.parquet"
-    astro_lightning("mode=test", f"ckpt={run}", *WORDS, f"out={out}", folder=tmp_path)
+    # What two ranks trained is tested, and scores again, on one.
+    again = tmp_path / "again"
+    astro_lightning("mode=test", f"ckpt={run}", f"hydra.run.dir={again}", folder=tmp_path)
+    metrics = [json.loads((folder / "metrics.json").read_text()) for folder in (run, again)]
+    assert (
+        metrics[0]["test/n"] == metrics[1]["test/n"] == 32
+        and metrics[0]["test/log_loss"] == metrics[1]["test/log_loss"]
+    )
 
 
 def test_no_gpu_is_said_in_one_line_that_names_the_remedy(tmp_path):
@@ -50,10 +58,40 @@ def test_no_gpu_is_said_in_one_line_that_names_the_remedy(tmp_path):
     assert "trainer=cpu" in finished.stderr
 
 
-def test_a_failed_rank_stops_the_others(tmp_path):
-    from astro_lightning.core import ranks
-    from astro_lightning.data.errors import BadInput
+def test_a_failed_rank_stops_the_others(tmp_path, monkeypatch):
+    # Rank 1 fails at once; rank 0 would sleep for an hour.
+    module = tmp_path / "site" / "astro_lightning"
+    module.mkdir(parents=True)
+    (module / "__init__.py").touch()
+    (module / "__main__.py").write_text(
+        "import os, time, sys\nsys.exit(3) if os.environ['RANK'] == '1' else time.sleep(3600)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    monkeypatch.chdir(tmp_path)
+    start = time.monotonic()
+    with pytest.raises(BadInput, match=r"rank [01] of 2 failed"):
+        ranks.start_ranks(tmp_path, 2)
+    assert time.monotonic() - start < 120
 
-    assert sys.executable
-    with pytest.raises(BadInput, match="rank 0 of 2 failed"):
-        ranks.start_ranks(tmp_path / "absent", 2)
+
+@pytest.mark.parametrize(
+    ("trainer", "n", "strategy"),
+    [
+        ({"devices": 1, "strategy": "auto", "accelerator": "cpu"}, 1, "auto"),
+        ({"devices": 2, "strategy": "auto", "accelerator": "cpu"}, 2, "ddp_find_unused_parameters_true"),
+        ({"devices": "0,1", "strategy": "auto", "accelerator": "gpu"}, 2, "ddp_find_unused_parameters_true"),
+        ({"devices": [0, 2, 3], "strategy": "fsdp", "accelerator": "gpu"}, 3, "fsdp"),
+        ({"devices": "auto", "strategy": "auto", "accelerator": "cpu"}, 1, "auto"),
+    ],
+)
+def test_several_devices_are_always_started_here(trainer, n, strategy):
+    assert ranks.processes_wanted(trainer) == n
+    assert trainer["strategy"] == strategy
+
+
+def test_a_new_run_never_goes_on_with_another_in_silence(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("seed: 1\n")
+    said = astro_lightning("trainer=cpu", f"hydra.run.dir={folder}", folder=tmp_path, expect=2).stderr
+    assert f"resume={folder}" in said and (folder / "config.yaml").read_text() == "seed: 1\n"

@@ -131,19 +131,21 @@ def test_export_agrees_with_the_network_on_any_batch_size(run, tmp_path, suffix)
 
 
 @pytest.mark.slow
-def test_test_mode_finds_the_metrics_of_the_run_again(run, tmp_path):
+def test_test_mode_finds_the_metrics_of_the_run_again_without_being_told_its_data(run, tmp_path):
     above, folder = run
-    astro_lightning(
-        "mode=test",
-        f"ckpt={folder}",
-        "task=plasticc_finetune",
-        *TINY,
-        "hydra.run.dir=" + str(tmp_path / "t"),
-        folder=above,
-    )
+    astro_lightning("mode=test", f"ckpt={folder}", f"hydra.run.dir={tmp_path / 't'}", folder=above)
     again = json.loads((tmp_path / "t" / "metrics.json").read_text())
     first = json.loads((folder / "metrics.json").read_text())
     assert again["test/accuracy"] == first["test/accuracy"] and again["test/log_loss"] == first["test/log_loss"]
+    assert again["test/n"] == first["test/n"] == 32
+
+
+@pytest.mark.slow
+def test_testing_on_objects_of_the_training_split_warns(run, tmp_path):
+    above, folder = run
+    words = ("data.split_seed=7", "data.simulation.n_objects=160")
+    said = astro_lightning("mode=test", f"ckpt={folder}", *words, f"hydra.run.dir={tmp_path / 't'}", folder=above)
+    assert "were in the training split" in said.stdout + said.stderr
 
 
 @pytest.mark.slow

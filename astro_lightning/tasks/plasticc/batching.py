@@ -22,14 +22,14 @@ class Lost(NamedTuple):
 
 
 def limit_lengths(
-    curves: LightCurves, max_length: int, rng: np.random.Generator, rule: str = "window"
+    curves: LightCurves, max_length: int, rng: np.random.Generator | None, rule: str = "window"
 ) -> tuple[LightCurves, int]:
     """At most `max_length` observations of each object.
 
     Args:
         curves: light curves.
         max_length: longest length allowed.
-        rng: which observations stay; a fixed seed makes it repeatable.
+        rng: which observations stay; None spreads them evenly over each curve, whatever the rule.
         rule: `window` keeps a random run of consecutive observations, `subsample` a random set of them, in order of
             time.
 
@@ -42,6 +42,10 @@ def limit_lengths(
     n_cut = int((lengths > max_length).sum())
     if not n_cut:
         return curves, 0
+    if rng is None:
+        longest = np.maximum(lengths, 1)[curves.owner]
+        kept = np.minimum(lengths, max_length)[curves.owner]
+        return curves.keep((curves.position + 1) * kept // longest > curves.position * kept // longest), n_cut
     if rule == "window":
         place = curves.position - rng.integers(0, np.maximum(lengths - max_length, 0) + 1)[curves.owner]
     else:
@@ -51,12 +55,12 @@ def limit_lengths(
 
 def one_band(
     curves: LightCurves,
-    rng: np.random.Generator,
+    rng: np.random.Generator | None,
     max_length: int = 75,
     n_bands: int = 6,
     mjd_origin: float = MJD_ORIGIN,
 ) -> tuple[dict[str, torch.Tensor], Lost]:
-    """``[CLS] band`` with one random observed band of each object.
+    """``[CLS] band`` with one random observed band of each object; without `rng` the band with the most observations.
 
     A band keeps at most 72 observations, and no more than fit into `max_length` tokens; from a longer one a random
     subset stays. Special tokens have band 0 and day 0: their own token tells them apart.
@@ -103,13 +107,15 @@ def pair(
 
 def all_bands(
     curves: LightCurves,
-    rng: np.random.Generator,
+    rng: np.random.Generator | None,
     max_length: int = 450,
     n_bands: int = 6,
     mjd_origin: float = MJD_ORIGIN,
 ) -> tuple[dict[str, torch.Tensor], Lost]:
-    """``[CLS] b0 [SEP] .. b5 [SEP]``, bands in a random order for each object; else as `one_band`."""
-    order = rng.permuted(np.tile(np.arange(n_bands), (len(curves), 1)), axis=1)
+    """``[CLS] b0 [SEP] .. b5 [SEP]``, bands in a random order for each object (in their own without `rng`); else as `one_band`."""
+    order = np.tile(np.arange(n_bands), (len(curves), 1))
+    if rng is not None:
+        order = rng.permuted(order, axis=1)
     rows = np.arange(len(curves))[:, None] * n_bands + order
     return _join(curves.by_band(n_bands), rows, rng, max_length, mjd_origin, separate=True)
 
@@ -153,17 +159,25 @@ def _counts(banded: LightCurves, n_bands: int) -> np.ndarray:
 
 
 def _random_band(
-    banded: LightCurves, n_bands: int, rng: np.random.Generator, excluded: np.ndarray | None = None
+    banded: LightCurves, n_bands: int, rng: np.random.Generator | None, excluded: np.ndarray | None = None
 ) -> np.ndarray:
     """(B,) row in `banded` of a random observed band of each object, not row `excluded` if there is another."""
-    priority = rng.random((len(banded) // n_bands, n_bands)) + (_counts(banded, n_bands) > 0) * 2.0
+    counts = _counts(banded, n_bands)
+    if rng is None:
+        return np.arange(len(counts)) * n_bands + counts.argmax(axis=1)
+    priority = rng.random((len(banded) // n_bands, n_bands)) + (counts > 0) * 2.0
     if excluded is not None:
         priority.reshape(-1)[excluded] -= 1.0
     return np.arange(len(priority)) * n_bands + priority.argmax(axis=1)
 
 
 def _join(
-    banded: LightCurves, rows: np.ndarray, rng: np.random.Generator, max_length: int, mjd_origin: float, separate: bool
+    banded: LightCurves,
+    rows: np.ndarray,
+    rng: np.random.Generator | None,
+    max_length: int,
+    mjd_origin: float,
+    separate: bool,
 ) -> tuple[dict[str, torch.Tensor], Lost]:
     """Tokens of the bands `rows` (B, P) behind CLS, one after the other, each followed by SEP if `separate`."""
     n_objects, n_parts = rows.shape

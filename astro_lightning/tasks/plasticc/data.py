@@ -1,6 +1,5 @@
 """Light curves to batches: tokens for classification, masked tokens and two views for pretraining."""
 
-import itertools
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ import pyarrow as pa
 import torch
 
 from astro_lightning.core.build import build
-from astro_lightning.core.datamodule import RecordsData
+from astro_lightning.core.datamodule import RecordsData, files_of
 from astro_lightning.core.loader import Batch, Key
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
@@ -77,10 +76,14 @@ class CurveBatches:
             if longest and self.train:
                 curves, _ = batching.limit_lengths(curves, longest, rng)
             return self.tokenizer(curves, metadata, rng if self.train else None)
-        form = {"one_band": batching.one_band, "pair": batching.pair, "all_bands": batching.all_bands}[
-            self.settings["batching"]
-        ]
-        batch, lost = form(curves, rng, mjd_origin=self.first_mjd)
+        kind = self.settings["batching"]
+        if kind == "pair":
+            batch, lost = batching.pair(curves, rng, mjd_origin=self.first_mjd)
+        else:
+            form = {"one_band": batching.one_band, "all_bands": batching.all_bands}[kind]
+            # A score must not depend on where in a file an object stands: chance is for training alone.
+            chance = rng if self.train or self.pretrain else None
+            batch, lost = form(curves, chance, mjd_origin=self.first_mjd)
         if (lost.curves_cut or lost.observations_outside_days) and not self._warned:
             self._warned = True
             log.warning(
@@ -187,16 +190,18 @@ class PretrainData(CurvesData):
         """As for fine-tuning, with the masking."""
         return super().statistics(records, train) | {"pretrain": self.pretrain}
 
-    def _tables(self) -> Iterator[pa.Table]:
-        own = super()._tables()
-        if not self.extra:
-            return own
-        reader = build(self.extra["reader"], memory_gib=self.data["memory_gib"])
-        return itertools.chain(own, reader.read(Path(str(self.extra["path"])).expanduser(), part="all"))
+    def records_key(self) -> dict[str, Any]:
+        """With the extra survey."""
+        key = super().records_key()
+        if self.extra:
+            key |= {"extra": self.extra, "extra_files": files_of(Path(str(self.extra["path"])).expanduser())}
+        return key
 
-    def records_folder(self) -> Path:
-        """Named for the extra survey too."""
-        folder = super().records_folder()
-        if not self.extra:
-            return folder
-        return folder.with_name(f"{folder.name}-{abs(hash(str(self.extra))) % 10**8:08d}")
+    def _tables(self) -> Iterator[pa.Table]:
+        yield from super()._tables()
+        if self.extra:
+            reader = build(self.extra["reader"], memory_gib=self.data["memory_gib"])
+            for table in reader.read(Path(str(self.extra["path"])).expanduser(), part="all"):
+                # Its labels, where it has any, must not take part in the split of the labelled objects.
+                unlabelled = pa.nulls(table.num_rows, pa.string())
+                yield table.set_column(table.column_names.index("label"), "label", unlabelled)

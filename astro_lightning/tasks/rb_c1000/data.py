@@ -142,7 +142,12 @@ class LoopData(RecordsData):
             raise BadInput(f"role={role} is unknown; choose {', '.join(ROLES)}")
         self.role, self.n_labelled, self.n_pool, self.n_select = role, n_labelled, n_pool, n_select
         self.val_share, self.share_tolerance = val_share, share_tolerance
-        self.stamp_features, self.preprocess, self.side_px, self.unit_normal = stamp_features, preprocess, side_px, unit_normal
+        self.stamp_features, self.preprocess, self.side_px, self.unit_normal = (
+            stamp_features,
+            preprocess,
+            side_px,
+            unit_normal,
+        )
         self.selected, self.pseudo, self.committee, self.earlier = selected, pseudo, committee, earlier
 
     @classmethod

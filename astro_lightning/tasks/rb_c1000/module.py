@@ -1,6 +1,5 @@
 """The modules of the labelling loop: a network or boosted trees, and what a trained stage hands to the next one."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -181,8 +180,3 @@ def _truth_and_probability(module: TaskModule, datamodule: Any, part: str) -> tu
         for batch in datamodule.loader(part)
     ]
     return np.concatenate([t for t, _ in found]), np.concatenate([p for _, p in found])
-
-
-def read_scores(path: Path) -> dict[str, dict[str, float]]:
-    """The scores of all stages so far."""
-    return json.loads(path.read_text())

@@ -61,7 +61,9 @@ def robust(x: np.ndarray, missing: np.ndarray) -> np.ndarray:
     middle = median(flat, axis=-1, keepdims=True)
     spread = 1.4826 * median(np.abs(flat - middle), axis=-1, keepdims=True)
     floor = 1e-3 * np.abs(middle) + 1e-6
-    scaled = np.clip((flat - middle) / np.maximum(spread, floor), -ROBUST_SIGMA_CLIP, ROBUST_SIGMA_CLIP)
+    # Pixels of 1e38 exist; what overflows is clipped.
+    with np.errstate(over="ignore"):
+        scaled = np.clip((flat - middle) / np.maximum(spread, floor), -ROBUST_SIGMA_CLIP, ROBUST_SIGMA_CLIP)
     return np.nan_to_num(np.arcsinh(scaled)).reshape(x.shape)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
+from astro_lightning.core.task import class_weights
 from astro_lightning.methods.boosted_trees import BoostedTrees
 from astro_lightning.tasks.scope import pictures
 from astro_lightning.tasks.scope.boosting import BoostingModule
@@ -19,7 +21,15 @@ from astro_lightning.tasks.scope.module import ScopeModule
 
 
 class ScopeTreesModule(BoostingModule, ScopeModule):
-    """Boosters over all features at the chosen period, quantised once; `model` has XGBoost's parameters."""
+    """Boosters over all features at the chosen period, quantised once; `model` has XGBoost's parameters.
+
+    Args:
+        balance: A type weighs as its count to the power of minus this; 0 = every object weighs the same.
+        arguments: Of `BoostingModule` and `ScopeModule`.
+    """
+
+    def __init__(self, *, balance: float = 0.25, **arguments: Any) -> None:
+        super().__init__(balance=balance, **arguments)
 
     def make_classifier(self) -> nn.Module:
         """Boosters without trees: the types' first, then one for each tag."""
@@ -42,10 +52,12 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
         features = torch.cat([self.features(batch) for batch in batches]).numpy()
         target = torch.cat([batch["target"] for batch in batches]).numpy()
         tags = torch.cat([batch["tags"] for batch in batches]).numpy()
-        truths = [(target >= 0, target), *((~np.isnan(tag), tag) for tag in tags.T)]
-        self.matrices = [
-            xgb.QuantileDMatrix(features[known], truth[known], max_bin=self.bins) for known, truth in truths
-        ]
+        known = target >= 0
+        weight = class_weights(self.info["counts"], self.hparams["balance"]).numpy()[target[known]]
+        self.matrices = [xgb.QuantileDMatrix(features[known], target[known], weight=weight, max_bin=self.bins)]
+        for tag in tags.T:
+            known = ~np.isnan(tag)
+            self.matrices.append(xgb.QuantileDMatrix(features[known], tag[known], max_bin=self.bins))
 
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
         """Also the picture and the table of what the trees look at: `importance` is the ranking over labels."""

@@ -169,7 +169,10 @@ class SpectraModule(TaskModule):
 
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
         """The table of tested spectra, drawn into the report."""
-        return report_stage(best, datamodule, folder) if best.exists() and len(datamodule.splits["test"]) else {}
+        on_twin_alone = self.info["twin"] and self.info["twin"]["share"] >= 1
+        if on_twin_alone or not best.exists() or not len(datamodule.splits["test"]):
+            return {}
+        return report_stage(best, datamodule, folder)
 
     @classmethod
     def finish(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:
