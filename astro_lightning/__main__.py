@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # somebody piped the list into `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("stopped; go on with resume=RUN_FOLDER", file=sys.stderr)
         sys.exit(130)

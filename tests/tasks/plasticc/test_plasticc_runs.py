@@ -219,7 +219,7 @@ def test_ztf_light_curves_join_the_pretraining(tmp_path):
     times = [np.sort(rng.uniform(58200, 59800, 60)) for _ in range(n)]
     frame = pd.DataFrame(
         {
-            "objectid": np.arange(n) + 5, "filterid": 1, "fieldid": 355, "rcid": 1, "objra": 1.0, "objdec": 2.0, "nepochs": 60,
+            "objectid": np.arange(n) + 10**9, "filterid": 1, "fieldid": 355, "rcid": 1, "objra": 1.0, "objdec": 2.0, "nepochs": 60,
             "hmjd": times, "mag": [rng.normal(18, 0.2, 60).astype(np.float32) for _ in range(n)],
             "magerr": [np.full(60, 0.05, np.float32)] * n, "clrcoeff": [np.zeros(60, np.float32)] * n,
             "catflags": [np.zeros(60, np.int32)] * n,
