@@ -104,10 +104,13 @@ def fetch(words: list[str]) -> None:
 
 
 def convert(words: list[str]) -> None:
-    """Convert survey files to Parquet: astro-lightning convert NAME IN OUT (spectra IN OUT.parquet, plasticc IN FOLDER)."""
-    if len(words) != 3:
-        raise BadInput("convert takes the name of a data set (see astro-lightning datasets), the input, and the output")
-    name, source, out = words[0], Path(words[1]).expanduser(), Path(words[2]).expanduser()
+    """Convert to Parquet: astro-lightning convert FOLDER_OF_SPECTRA OUT.parquet, or convert plasticc CSV_FOLDER OUT_FOLDER."""
+    if len(words) not in (2, 3):
+        raise BadInput(
+            "convert takes an input and an output, and before them the name of the data set if it is not spectra"
+        )
+    name = words[0] if len(words) == 3 else "spectra"
+    source, out = (Path(word).expanduser() for word in words[-2:])
     if name == "spectra":
         from astro_lightning.data.surveys.spectra_convert import convert_spectra
 

@@ -99,7 +99,7 @@ def test_convert_writes_light_curves_as_parquet_and_says_what_it_cannot_do(tmp_p
         "convert", "plasticc", str(tmp_path / "out"), str(tmp_path / "out"), folder=tmp_path, expect=2
     )
     assert "overwrite" in again.stderr
-    assert "takes the name" in astro_lightning("convert", "plasticc", folder=tmp_path, expect=2).stderr
+    assert "takes an input" in astro_lightning("convert", "plasticc", folder=tmp_path, expect=2).stderr
     assert "nothing to convert" in astro_lightning("convert", "catalina", "a", "b", folder=tmp_path, expect=2).stderr
 
 
