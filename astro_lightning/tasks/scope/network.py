@@ -23,9 +23,10 @@ class ScopeNetwork(nn.Module):
         n_features: Scaled, imputed features.
         n_labels: Labels, each with a logit of its own.
         width: Units of the first dense layer.
+        head: Units before the logits; 16 as published are few for many labels.
     """
 
-    def __init__(self, n_features: int, n_labels: int = 1, width: int = 256) -> None:
+    def __init__(self, n_features: int, n_labels: int = 1, width: int = 256, head: int = 16) -> None:
         super().__init__()
         self.dense = nn.Sequential(
             nn.Linear(n_features, width), nn.ReLU(), nn.Dropout(0.25), nn.Linear(width, 32), nn.ReLU()
@@ -34,7 +35,7 @@ class ScopeNetwork(nn.Module):
             separable(1, 16), separable(16, 16), nn.Dropout(0.25), nn.MaxPool2d(2),
             separable(16, 32), separable(32, 32), nn.Dropout(0.25), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
         )  # fmt: skip
-        self.head = nn.Sequential(nn.Dropout(0.4), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, n_labels))
+        self.head = nn.Sequential(nn.Dropout(0.4), nn.Linear(64, head), nn.ReLU(), nn.Linear(head, n_labels))
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits, shape (batch, n_labels)."""
