@@ -130,6 +130,20 @@ def convert(words: list[str]) -> None:
         print(part)
 
 
+def features(words: list[str]) -> None:
+    """Measure the features of light curves: astro-lightning features IN OUT.parquet, or features asas IN OUT.parquet."""
+    if len(words) not in (2, 3):
+        raise BadInput("features takes a light-curve file or folder and the Parquet file to write")
+    from astro_lightning.core.build import build
+
+    data = _data(words[0] if len(words) == 3 else "catalina")
+    survey = build(data["reader"], memory_gib=data["memory_gib"])
+    source, out = (Path(word).expanduser() for word in words[-2:])
+    measure = {"_target_": "astro_lightning.tasks.scope.catalogue.write_features"}
+    n = build(measure, survey=survey, path=source, out=out, cache=_cache() / "features")
+    print(f"{n} objects measured: {out}")
+
+
 def compare(words: list[str]) -> None:
     """Compare finished runs side by side: astro-lightning compare RUN RUN ..."""
     if len(words) < 2:
@@ -149,6 +163,7 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
     "datasets": datasets,
     "fetch": fetch,
     "convert": convert,
+    "features": features,
     "compare": compare,
 }
 

@@ -1,6 +1,6 @@
 """Unknown-class detection with one class held out at a time, on SPCC and MALLORN.
 
-    python benchmarks/conformal_ood.py --data ../shared/data/plasticc --cache /tmp/ood
+    python benchmarks/conformal_ood.py --data ../shared/data/plasticc --cache ood_cache
 
 Five folds by object: test a fifth, calibration a fifth, training the rest; the held-out class is in the test fold only,
 at its natural share. The classifier is boosted trees on hand features, cross-fitted in four parts of the training set.

@@ -1,6 +1,6 @@
 """What each group of hand features gives: five folds by object, boosted trees alone.
 
-    python benchmarks/plasticc_features.py --data ../shared/data/plasticc --cache /tmp/features --survey mallorn
+    python benchmarks/plasticc_features.py --data ../shared/data/plasticc --cache feature_cache --survey mallorn
 
 Groups: pulse (one pulse in all bands), bins (means in bins of phase), process (Gaussian process), curve (variability without a
 model). Each is shown alone and left out, metadata always in.

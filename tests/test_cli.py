@@ -107,3 +107,25 @@ def test_compare_of_what_are_no_runs_is_one_line(tmp_path):
     assert "two or more" in astro_lightning("compare", str(tmp_path), folder=tmp_path, expect=2).stderr
     said = astro_lightning("compare", str(tmp_path), str(tmp_path), folder=tmp_path, expect=2).stderr
     assert said.startswith("error: ") and len(said.splitlines()) == 1
+
+
+def test_features_of_a_catalogue_are_one_row_an_object(tmp_path):
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rng = np.random.default_rng(0)
+    times = [np.sort(rng.uniform(54000, 55000, 80)) for _ in range(3)]
+    lists = {
+        "mjd_1e6": [np.round(t * 1e6).astype(np.int64) for t in times],
+        "mag_1e4": [np.round((15 + np.sin(t)) * 1e4).astype(np.int64) for t in times],
+        "magerr_1e4": [np.full(80, 200)] * 3,
+    }
+    pq.write_table(
+        pa.table({"id": ["a", "b", "c"], **{k: pa.array(list(map(list, v))) for k, v in lists.items()}}),
+        tmp_path / "c.parquet",
+    )
+    astro_lightning("features", str(tmp_path / "c.parquet"), str(tmp_path / "f.parquet"), folder=tmp_path)
+    table = pq.read_table(tmp_path / "f.parquet")
+    assert table["id"].to_pylist() == ["a", "b", "c"] and "stetson_j" in table.column_names
+    np.testing.assert_allclose(table["median"].to_numpy(), [np.median(15 + np.sin(t)) for t in times], atol=1e-3)

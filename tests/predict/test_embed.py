@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -70,8 +72,9 @@ def test_a_file_is_embedded_in_its_own_order(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_checkpoint_of_another_stage_is_one_line(run):
-    words = ("task=plasticc_finetune", *TINY, "mode=embed", f"ckpt={run / 'checkpoints/pretrain/best.ckpt'}")
+def test_a_checkpoint_away_from_its_run_and_of_another_stage_is_one_line(run, tmp_path):
+    away = shutil.copy(run / "checkpoints/pretrain/best.ckpt", tmp_path / "a.ckpt")
+    words = ("task=plasticc_finetune", *TINY, "mode=embed", f"ckpt={away}")
     finished = astro_lightning(*words, folder=run.parents[2], expect=2)
     assert "of stage pretrain, which task=plasticc_finetune has not" in finished.stderr
     assert restore(run / "checkpoints" / "pretrain" / "best.ckpt").identity["stage"] == "pretrain"

@@ -122,7 +122,7 @@ def test_two_classes_are_learned_in_a_few_steps(make_curves, name):
 
 @pytest.mark.parametrize("norm_first", [True, False])
 def test_both_residuals_are_there(norm_first):
-    layer = EncoderLayer(16, 2, 8, 64, 0.0, norm_first)
+    layer = EncoderLayer(16, 2, 8, 64, 0.0, 0.0, norm_first)
     for part in (layer.attention.out, layer.feed_forward[-1]):
         torch.nn.init.zeros_(part.weight)
         torch.nn.init.zeros_(part.bias)
@@ -133,7 +133,7 @@ def test_both_residuals_are_there(norm_first):
 
 
 def test_attention_equals_torch():
-    layer = EncoderLayer(16, 2, 8, 64, 0.0, norm_first=True).eval()
+    layer = EncoderLayer(16, 2, 8, 64, 0.0, 0.0, norm_first=True).eval()
     reference = torch.nn.MultiheadAttention(16, 2, batch_first=True)
     reference.load_state_dict(
         {
