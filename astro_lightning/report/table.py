@@ -31,14 +31,17 @@ def print_metrics(metrics: Mapping[str, float], folder: Path, console: Console |
     table = Table(title="Simulated data: not evidence of quality" if run.simulated else None)
     for name, justify in (("Of", "left"), ("Metric", "left"), ("Value", "right"), ("95 % interval", "left")):
         table.add_column(name, justify=justify, overflow="fold")
-    keys = [key for key in metrics if not of_class(key, scores.classes if scores else ())]
+    shown = (key for key in metrics if "/lr-" not in key)
+    keys = [key for key in shown if not of_class(key, scores.classes if scores else ())]
     last = None
     for key in sorted(keys, key=lambda k: (not k.startswith("test/"), k.partition("/")[0])):
         split, _, name = key.partition("/")
         if last not in (None, split):
             table.add_section()
         found = scores.interval(key, metrics[key]) if scores else None
-        cells = ["" if split == last else split, metric_name(name), number(metrics[key], 4), interval(found, 4)]
+        part = name.partition("/")[0]
+        label = f"{part}: {metric_name(name)}" if part in ("train", "val") else metric_name(name)
+        cells = ["" if split == last else split, label, number(metrics[key], 4), interval(found, 4)]
         table.add_row(*map(Text, cells))
         last = split
     console.print(table)
