@@ -45,8 +45,8 @@ def run(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
     if not resuming and own_rank() == 0:
         if (folder / "config.yaml").exists():
             raise BadInput(f"{folder} holds a run already: go on with resume={folder}, or choose another hydra.run.dir")
-        write_text(folder / "config.yaml", yaml.safe_dump(cfg, sort_keys=False))
         write_json(folder / "job.json", asked())
+        write_text(folder / "config.yaml", yaml.safe_dump(cfg, sort_keys=False))
     if n > 1:
         start_ranks(folder, n)
         found = [folder / name for name in ("metrics.json", "job.json") if (folder / name).exists()]
