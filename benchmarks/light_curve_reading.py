@@ -64,7 +64,7 @@ def measure(path: Path, memory_gib: float) -> None:
     seconds = time.perf_counter() - start
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20
     print(
-        f"{path}: {objects:,} objects, {observations:,} observations, {seconds:.2f} s, "
+        f"{path.name}: {objects:,} objects, {observations:,} observations, {seconds:.2f} s, "
         f"{observations / seconds:,.0f} observations/s, peak memory grew by {grown:.2f} GiB"
     )
 
