@@ -1,7 +1,11 @@
 """Where the configuration is, and where plug-ins keep theirs; importing this must stay cheap."""
 
+import os
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 GROUP = "astro_lightning.conf"
 
@@ -38,3 +42,30 @@ def configs(group: str) -> dict[str, tuple[str, Path]]:
             lines = [line for line in lines if not line.startswith("@package")]
             found.setdefault(file.stem, (lines[0] if lines else "", file))
     return found
+
+
+def about(comment: str) -> str:
+    """What a file of conf/ is for; the second part of its comment, after a run of blanks, is how to type it."""
+    return comment.split("   ")[0]
+
+
+def data_block(name: str) -> dict[str, Any]:
+    """The block of a data set as its file and the files it builds on say, uninterpolated.
+
+    Raises:
+        BadInput: No such data set.
+    """
+    found = configs("data")
+    if name not in found:
+        raise BadInput(f"data set {name!r} is unknown; these are there: {', '.join(found)}")
+    own = yaml.safe_load(found[name][1].read_text()) or {}
+    merged: dict[str, Any] = {}
+    for parent in own.get("defaults", []):
+        if parent != "_self_":
+            merged |= data_block(str(parent))
+    return merged | own
+
+
+def cache_folder() -> Path:
+    """Where verbs keep what they made or fetched."""
+    return Path(os.environ.get("ASTRO_LIGHTNING_CACHE", "~/.cache/astro_lightning")).expanduser()
