@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from astro_lightning.data.errors import BadInput
+
 GROUP = "astro_lightning.conf"
 
 
