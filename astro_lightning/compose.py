@@ -6,7 +6,6 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any
 
 import hydra
 import yaml
@@ -19,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from astro_lightning.core.build import plain
 from astro_lightning.core.conf import conf_folder, plugin_folders
 from astro_lightning.data.errors import BadInput
 
@@ -56,17 +56,6 @@ def _new_name() -> str:
 
 # At import, so that the workers of a launcher have it too: they import this module and no more.
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
-
-
-def plain(cfg: DictConfig) -> dict[str, Any]:
-    """The configuration resolved once, in plain containers."""
-    resolved = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    assert isinstance(resolved, dict)
-    if resolved.get("local"):
-        raise BadInput(
-            "conf/local/default.yaml has no effect as it stands: its first line must be `# @package _global_`"
-        )
-    return {str(key): value for key, value in resolved.items() if key not in ("hydra", "local")}
 
 
 def hydra_main() -> None:

@@ -87,7 +87,7 @@ class OptunaSweeper(Sweeper):
             log.info("best %.5g with %s", study.best_value, study.best_params)
 
     def _mode(self) -> str:
-        from astro_lightning.compose import plain
+        from astro_lightning.core.build import plain
         from astro_lightning.core.stages import stages_of
 
         own = OmegaConf.masked_copy(self.config, [key for key in self.config if key != "hydra"])

@@ -1,11 +1,23 @@
-"""Build what a configuration names."""
+"""From a composed configuration to plain containers, and from its blocks to objects."""
 
 from typing import Any
 
 from hydra.errors import HydraException
 from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, OmegaConf
 
 from astro_lightning.data.errors import BadInput
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """The configuration resolved once, in plain containers."""
+    resolved = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    assert isinstance(resolved, dict)
+    if resolved.get("local"):
+        raise BadInput(
+            "conf/local/default.yaml has no effect as it stands: its first line must be `# @package _global_`"
+        )
+    return {str(key): value for key, value in resolved.items() if key not in ("hydra", "local")}
 
 
 def build(block: dict[str, Any], **arguments: Any) -> Any:

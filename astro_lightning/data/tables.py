@@ -1,6 +1,8 @@
-"""CSV and Parquet tables as streams of Arrow batches; whatever cannot be read is the user's bad input."""
+"""CSV and Parquet tables as streams of Arrow batches, read and written; whatever cannot be read is the user's bad input."""
 
-from collections.abc import Iterator, Mapping
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -81,3 +83,26 @@ def _readable(file: Path) -> Iterator[None]:
     except (pa.ArrowException, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise BadInput(f"{file}: cannot be read ({reason}): give a whole CSV or Parquet file") from error
+
+
+def write_parquet(tables: Callable[[], Iterator[pa.Table]], out: Path) -> int:
+    """Stream tables of one schema into a Parquet file under a temporary name, then rename it; returns the rows written."""
+    if out.suffix != ".parquet":
+        raise BadInput(f"out={out} must end in .parquet")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
+    writer, n = None, 0
+    try:
+        for table in tables():
+            writer = writer or pq.ParquetWriter(temporary, table.schema)
+            writer.write_table(table)
+            n += table.num_rows
+        if writer is None:
+            raise BadInput("the input holds no object: nothing to write")
+        writer.close()
+        os.replace(temporary, out)
+    finally:
+        if writer is not None:
+            writer.close()
+        temporary.unlink(missing_ok=True)
+    return n

@@ -1,19 +1,17 @@
 """Files in, Parquet out, in bounded memory; the output is there whole or not at all."""
 
 import logging
-import os
-import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from astro_lightning.core.build import build
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.fingerprint import object_hashes
 from astro_lightning.data.records import Records
+from astro_lightning.data.tables import write_parquet
 from astro_lightning.predict.score import Scorer
 
 log = logging.getLogger(__name__)
@@ -52,27 +50,4 @@ def predict_file(scorer: Scorer, tables: Iterable[pa.Table], out: Path) -> int:
             seen,
             n,
         )
-    return n
-
-
-def write_parquet(tables: Callable[[], Iterator[pa.Table]], out: Path) -> int:
-    """Stream tables of one schema into a Parquet file under a temporary name, then rename it; returns the rows written."""
-    if out.suffix != ".parquet":
-        raise BadInput(f"out={out} must end in .parquet")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
-    writer, n = None, 0
-    try:
-        for table in tables():
-            writer = writer or pq.ParquetWriter(temporary, table.schema)
-            writer.write_table(table)
-            n += table.num_rows
-        if writer is None:
-            raise BadInput("the input holds no object: nothing to write")
-        writer.close()
-        os.replace(temporary, out)
-    finally:
-        if writer is not None:
-            writer.close()
-        temporary.unlink(missing_ok=True)
     return n

@@ -16,8 +16,9 @@ from astro_lightning.core.stages import make_datamodule, stages_of
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.fingerprint import object_hashes
 from astro_lightning.data.records import Records
+from astro_lightning.data.tables import write_parquet
 from astro_lightning.predict.export import export_network
-from astro_lightning.predict.files import predict_file, read_input, write_parquet
+from astro_lightning.predict.files import predict_file, read_input
 from astro_lightning.predict.score import Scorer
 
 log = logging.getLogger(__name__)

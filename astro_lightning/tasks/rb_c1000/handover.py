@@ -11,8 +11,8 @@ from torch import nn
 
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.tables import write_parquet
 from astro_lightning.methods.active_learning import pseudo_labels, select
-from astro_lightning.predict.files import write_parquet
 
 # hard: sure objects, their class; hard_random: as many of each class, at random; soft: all, with probability;
 # committee: soft, averaged with the labels this stage was given, so that each stage adds its vote.

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
-from astro_lightning.predict.files import write_parquet
+from astro_lightning.data.tables import write_parquet
 
 CHOICES = {"real": 1.0, "bogus": 0.0}
 PICTURES = ("science", "reference", "difference")

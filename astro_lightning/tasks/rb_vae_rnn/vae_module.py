@@ -13,7 +13,7 @@ from torchmetrics import MetricCollection
 from astro_lightning.core.checkpoint import restore
 from astro_lightning.core.loader import Batch, BatchSampler, make_loader
 from astro_lightning.core.task import TaskModule
-from astro_lightning.predict.files import write_parquet
+from astro_lightning.data.tables import write_parquet
 from astro_lightning.tasks.rb_vae_rnn.vae import Vae, kl_per_dim, vae_loss
 
 LIVE_NATS = 0.05
