@@ -1,0 +1,84 @@
+"""The page of results is what the files give; a file is refused where its runs are not of one experiment."""
+
+import json
+
+import pytest
+import yaml
+from fake_run import make_run, predictions
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.report.run_folder import read_run
+from benchmarks import record, results, table
+
+CLASSES = ["AGN", "Ia", "TDE"]
+
+
+def test_the_page_is_what_the_files_give():
+    text = results.page(results.HERE / "results", yaml.safe_load((results.HERE / "published.yaml").read_text()))
+    assert results.PAGE.read_text() == text, "python -m benchmarks.results"
+
+
+def test_rows_have_names_of_their_own():
+    sections = yaml.safe_load((results.HERE / "published.yaml").read_text())
+    names = [row["name"] for section in sections for row in section["rows"]]
+    assert len(names) == len(set(names))
+
+
+def finished(folder, seed, accuracy, **changes):
+    run = make_run(folder, predictions(CLASSES, 200), {"test/accuracy": accuracy}, seed=0)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config |= {"seed": seed, "workers": seed} | changes
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    about = json.loads((run / "provenance.json").read_text())
+    about |= {"seed": seed, "python": "3.11", "hardware": about["hardware"] | {"machine": "x86_64", "memory_gib": 8}}
+    (run / "provenance.json").write_text(json.dumps(about))
+    words = ["experiment=mallorn", f"seed={seed}", "paths.outputs=/tmp/x", "task.heads=[a,b]"]
+    (run / "job.json").write_text(json.dumps({"overrides": words, "finished": True}))
+    return read_run(run)
+
+
+def test_runs_of_three_seeds_become_a_mean_and_an_interval(tmp_path):
+    found = record.record([finished(tmp_path / str(i), i, value) for i, value in enumerate((0.8, 0.9, 1.0))])
+    assert found["command"] == "python -m astro_lightning -m experiment=mallorn 'task.heads=[a,b]' seed=0,1,2"
+    metric = found["metrics"]["test/accuracy"]
+    assert metric["values"] == [0.8, 0.9, 1.0]
+    assert metric["mean"] == pytest.approx(0.9)
+    assert metric["over_seeds"][1] - 0.9 == pytest.approx(4.303 * 0.1 / 3**0.5, abs=1e-3)
+
+
+def test_one_seed_has_the_interval_over_its_objects(tmp_path):
+    run = finished(tmp_path / "run", 0, 0.0)
+    accuracy = run.scores.overall["accuracy"].value
+    found = record.metrics([finished(tmp_path / "same", 0, accuracy)])["test/accuracy"]
+    assert "over_seeds" not in found
+    assert found["over_objects"][0] < accuracy < found["over_objects"][1]
+
+
+@pytest.mark.parametrize(
+    ("seed", "changes", "reason"),
+    [(1, {"optimizer": {"lr": 7}}, "optimizer.lr"), (0, {}, "one seed"), (1, {"data": {"name": "spcc"}}, r"data\.")],
+)
+def test_runs_of_two_experiments_are_refused(tmp_path, seed, changes, reason):
+    with pytest.raises(BadInput, match=reason):
+        record.record([finished(tmp_path / "a", 0, 0.8), finished(tmp_path / "b", seed, 0.8, **changes)])
+
+
+def test_a_table_lands_on_the_page_and_gives_a_cell(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "RESULTS", tmp_path)
+    table.write_table("speed", "Speed", ["what", "rate"], [["CSV", 1234.5678], ["GPU", None]], "Rows.", "python x.py")
+    sections = [
+        {
+            "section": "Speed",
+            "rows": [
+                {"name": "csv", "what": "CSV", "cell": ["speed", "CSV", "rate"], "target": 1000, "protocol": "alone"},
+                {"name": "gpu", "what": "GPU", "cell": ["speed", "GPU", "rate"], "protocol": "alone"},
+                {"name": "run", "what": "a run", "run": "absent", "metric": "test/accuracy", "protocol": "5 folds"},
+            ],
+        }
+    ]
+    text = results.page(tmp_path, sections)
+    assert "| CSV |  |  | ≥ 1,000 | **1234.6** |" in text
+    assert text.count(results.NOT_MEASURED) == 3
+    assert "`python x.py`" in text
+    with pytest.raises(ValueError, match="same name"):
+        table.write_table("speed", "Speed", ["what", "rate"], [["CSV", 1], ["CSV", 2]])
