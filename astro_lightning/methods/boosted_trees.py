@@ -1,5 +1,6 @@
 """Boosted trees (XGBoost, Chen & Guestrin 2016, arXiv:1603.02754) under the Trainer: an epoch is some boosting rounds."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from astro_lightning.core.task import TaskModule
 
 # Log-odds of soft labels stay within +-6: beyond, a teacher's differences are no information.
 SMALLEST_ODDS = 0.0025
+N_RUNS_OF_TREES = 16
 
 
 class BoostedTrees(nn.Module):
@@ -50,6 +52,24 @@ class BoostedTrees(nn.Module):
         margin = self.booster.inplace_predict(features.cpu().numpy(), predict_type="margin")
         logits = torch.from_numpy(np.asarray(margin, dtype=np.float32)).to(features.device)
         return torch.stack([torch.zeros_like(logits), logits], 1) if self.n_classes == 2 else logits
+
+    def embed(self, features: Tensor) -> Tensor:
+        """What each of up to 16 runs of consecutive trees adds to the logits, (batch, runs x classes).
+
+        Objects that fall into the same leaves of the same trees lie close together, whatever the features' units.
+        """
+        if self.booster is None:
+            return self(features)
+        values, rounds = features.cpu().numpy(), self.booster.num_boosted_rounds()
+        ends = np.unique(np.linspace(0, rounds, N_RUNS_OF_TREES + 1).astype(int))
+        parts = [
+            np.reshape(
+                self.booster.inplace_predict(values, predict_type="margin", iteration_range=(int(a), int(b))),
+                (len(values), -1),
+            )
+            for a, b in itertools.pairwise(ends)
+        ]
+        return torch.from_numpy(np.concatenate(parts, 1, dtype=np.float32)).to(features.device)
 
     def get_extra_state(self) -> Tensor:
         """The trees as a uint8 tensor; empty before the first round."""
@@ -95,6 +115,11 @@ class BoostedTreesModule(TaskModule):
         """Logits (batch, n_classes)."""
         assert self.network is not None
         return self.network(batch["features"])
+
+    def embed(self, batch: Batch) -> Tensor:
+        """See `BoostedTrees.embed`."""
+        assert isinstance(self.network, BoostedTrees)
+        return self.network.embed(batch["features"])
 
     def on_fit_start(self) -> None:
         """Gather the training features and quantise them once."""

@@ -24,6 +24,7 @@ from astro_lightning.predict.score import Scorer
 log = logging.getLogger(__name__)
 
 CHUNK = 4096  # objects
+N_MAPPED = 2000  # test objects on the map
 
 
 def as_trained(cfg: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def predict(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
 
 
 def embed(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
-    """Write one vector per object of `data.path`, or of all objects of the chosen data, into `out`."""
+    """Write one vector per object of `data.path`, or of all objects of the chosen data, into `out`, with its label if known."""
     scorer = make_scorer(cfg)
     out = Path(str(cfg["out"] or folder / "embeddings.parquet")).expanduser()
     if len(scorer.members) > 1:
@@ -77,15 +78,22 @@ def embed(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
     def embedded() -> Iterator[pa.Table]:
         if cfg["data"].get("path"):
             tables = read_input(cfg["data"], scorer)
-            yield from (scorer.embed(Records.from_table(table)) for table in tables if table.num_rows)
+            yield from (embedded_objects(scorer, Records.from_table(table)) for table in tables if table.num_rows)
         else:
             records = _records_of(cfg, scorer.members[0].identity["stage"])
             for start in range(0, len(records), CHUNK):
-                yield scorer.embed(records, np.arange(start, min(start + CHUNK, len(records))))
+                yield embedded_objects(scorer, records, np.arange(start, min(start + CHUNK, len(records))))
 
     n = write_parquet(embedded, out)
     print(f"{n} objects embedded: {out}")
     return {}
+
+
+def embedded_objects(scorer: Scorer, records: Records, rows: np.ndarray | None = None) -> pa.Table:
+    """`id`, `label` (null where not known) and `embedding` of some rows of the records."""
+    table = scorer.embed(records, rows)
+    labels = records.labels if rows is None else records.labels[rows]
+    return table.add_column(1, "label", pa.array(labels, pa.string()))
 
 
 def export(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
@@ -143,6 +151,8 @@ def test_run(
             log.warning(
                 "%d of %d objects of the %s split were in the training split of %s", seen, len(rows), part, file
             )
+        if part == "test" and not parts:
+            _map(scorer, datamodule.records, rows, folder)
         table = scorer.predict(datamodule.records, rows)
         for name in ("label", "group"):
             if name in datamodule.records.flat.column_names:
@@ -159,6 +169,13 @@ def test_run(
         return {}, info
     metrics = module[0].score(table, module[1])
     return {f"{part}/{name}": value for name, value in metrics.items()}, info
+
+
+def _map(scorer: Scorer, records: Records, rows: np.ndarray, folder: Path) -> None:
+    """`examples/embedding.parquet` for the report: vectors of up to 2,000 of these rows, drawn evenly."""
+    if len(rows) > N_MAPPED:
+        rows = np.sort(np.random.default_rng(0).choice(rows, N_MAPPED, replace=False))
+    write_parquet(lambda: iter([embedded_objects(scorer, records, rows)]), folder / "examples" / "embedding.parquet")
 
 
 def _merge(parts: list[pa.Table]) -> pa.Table:

@@ -5,14 +5,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
+import xgboost as xgb
 from command import TINY, astro_lightning, run_folder
+from torch import nn
 
 from astro_lightning.core.checkpoint import restore
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
+from astro_lightning.methods.boosted_trees import BoostedTrees
+from astro_lightning.predict.neighbours import nearest
 from astro_lightning.predict.score import Scorer
 from astro_lightning.tasks.plasticc.simulate import simulate
+from astro_lightning.verbs.neighbours import main as neighbours
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +86,65 @@ def test_a_checkpoint_away_from_its_run_and_of_another_stage_is_one_line(run, tm
     assert restore(run / "checkpoints" / "pretrain" / "best.ckpt").identity["stage"] == "pretrain"
 
 
-def test_a_task_without_an_embedding_says_so():
+def module_of(network: nn.Module) -> TaskModule:
     module = TaskModule(model={}, optimizer={}, info={"classes": ["a", "b"], "counts": [1, 1]})
-    with pytest.raises(BadInput, match="TaskModule has no embedding"):
-        module.embed({})
+    module.network = network
+    return module
+
+
+class Plain(nn.Module):
+    """Its output layer is registered first and read last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out, self.first = nn.Linear(3, 2), nn.Linear(5, 3)
+
+    def forward(self, batch):
+        return self.out(self.first(batch["x"]))
+
+
+def test_any_network_embeds_by_what_its_last_linear_layer_reads():
+    network, x = Plain(), torch.randn(4, 5)
+    module = module_of(network)
+    torch.testing.assert_close(module.embed({"x": x}), network.first(x))
+    assert not network.out._forward_pre_hooks
+
+
+def test_a_network_without_linear_layers_embeds_by_its_logits():
+    class Sums(nn.Module):
+        def forward(self, batch):
+            return batch["x"].cumsum(1)
+
+    x = torch.randn(4, 2)
+    torch.testing.assert_close(module_of(Sums()).embed({"x": x}), x.cumsum(1))
+
+
+def test_trees_embed_by_what_runs_of_trees_add_up_to():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 4)).astype(np.float32)
+    y = (x[:, 0] > 0) + (x[:, 1] > 0)
+    trees = BoostedTrees(3, {"max_depth": 2})
+    trees.grow(xgb.QuantileDMatrix(x, y), 40)
+    x = torch.from_numpy(x)
+    parts = trees.embed(x).reshape(300, 16, 3)
+    logits = trees(x)
+    # Each run starts from the constant that all share.
+    added = parts.sum(1) - logits
+    torch.testing.assert_close(added, added[:1].expand_as(added), atol=1e-4, rtol=1e-4)
+
+
+def test_neighbours_are_found_without_the_object_itself(tmp_path, capsys):
+    vectors = np.arange(20, dtype=np.float32)[:, None] ** np.array([1.0, 1.5], np.float32)
+    embedding = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 2)
+    file = tmp_path / "e.parquet"
+    pq.write_table(pa.table({"id": np.arange(20) + 100, "label": ["a", None] * 10, "embedding": embedding}), file)
+    assert [name for name, _, _ in nearest(file, "100", 3)] == ["101", "102", "103"]
+    neighbours([str(file), "119", "2"])
+    assert capsys.readouterr().out.splitlines()[1].split() == [
+        "118",
+        "a",
+        f"{np.hypot(*(vectors[19] - vectors[18])):.4g}",
+    ]
+    for words, message in ((["1", "2"], "does not exist"), ([str(file), "7"], "no object has the id 7"), ([], "takes")):
+        with pytest.raises(BadInput, match=message):
+            neighbours(words)

@@ -1,4 +1,4 @@
-"""Objects that a run shows in its report: light curves with their reconstruction, and the map of the test objects."""
+"""Light curves that a run shows in its report, with their reconstruction and prediction."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.data.records import Records
 
-N_EXAMPLES, N_CANDIDATES, N_MAPPED = 9, 2000, 2000
+N_EXAMPLES, N_CANDIDATES = 9, 2000
 _SHOWN = ("mjd", "band", "flux", "flux_err")
 
 
@@ -65,23 +65,6 @@ def predict_examples(checkpoint: Path, datamodule: RecordsData, run_folder: Path
         predicted = dict(zip(records.ids[rows].tolist(), names, strict=True))
     column = pa.array([predicted.get(name) for name in table["id"].to_pylist()], pa.string())
     _write(table.set_column(table.column_names.index("predicted"), "predicted", column), path)
-
-
-def embed_test_objects(checkpoint: Path, datamodule: RecordsData, run_folder: Path, device: torch.device) -> None:
-    """Write `examples/embedding.parquet`: `id, label, embedding` of up to 2,000 test objects, drawn evenly."""
-    assert datamodule.records is not None
-    rows = datamodule.splits["test"]
-    if len(rows) > N_MAPPED:
-        rows = np.sort(np.random.default_rng(0).choice(rows, N_MAPPED, replace=False))
-    if not len(rows):
-        return
-    module = restore(checkpoint).module.to(device)
-    parts = np.array_split(rows, -(-len(rows) // datamodule.batch_size))
-    with torch.inference_mode():
-        vectors = torch.cat([module.embed(_batch(datamodule, part, device)).float().cpu() for part in parts])
-    embedding = pa.FixedSizeListArray.from_arrays(pa.array(vectors.numpy().ravel()), vectors.shape[1])
-    table = _names(datamodule.records, rows).append_column("embedding", embedding)
-    _write(table, run_folder / "examples" / "embedding.parquet")
 
 
 def choose(records: Records, rows: np.ndarray, n: int = N_EXAMPLES) -> np.ndarray:

@@ -20,7 +20,7 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.conformal.attach import EMBEDDING, LOGITS, apply, attach
 from astro_lightning.methods.conformal.attach import KEY as CONFORMAL
 from astro_lightning.methods.conformal.predictor import ConformalPredictor
-from astro_lightning.tasks.plasticc.examples import embed_test_objects, predict_examples, reconstruct_examples
+from astro_lightning.tasks.plasticc.examples import predict_examples, reconstruct_examples
 from astro_lightning.tasks.plasticc.masking import IGNORED
 from astro_lightning.tasks.plasticc.metric import weighted_log_loss
 from astro_lightning.tasks.plasticc.network import Classifier, Pretrainer
@@ -183,13 +183,12 @@ class FinetuneModule(TaskModule):
         return apply(self.predictor, predictions, **self.hparams["conformal"])
 
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
-        """Conformal inference into the checkpoint; for the report, examples with their classes and a map of the test objects."""
+        """Conformal inference into the checkpoint; for the report, examples with their classes."""
         if self.trainer.is_global_zero and best.exists():
             device = self.trainer.strategy.root_device
             if self.hparams["conformal"]:
                 attach(best, datamodule, device)
             predict_examples(best, datamodule, folder, device)
-            embed_test_objects(best, datamodule, folder, device)
         return {}
 
     @classmethod

@@ -96,8 +96,6 @@ def pool_draws(module: TaskModule, datamodule: Any, n_draws: int) -> np.ndarray:
 
 @torch.inference_mode()
 def _embeddings(module: TaskModule, datamodule: Any, part: str) -> np.ndarray:
-    if not hasattr(module.network, "embed"):
-        raise BadInput("acquisition=core_set needs a network that gives embeddings: choose margin for boosted trees")
     found = [
         module.embed({k: v.to(module.device) for k, v in b.items()}).cpu().numpy() for b in datamodule.loader(part)
     ]  # type: ignore[operator]

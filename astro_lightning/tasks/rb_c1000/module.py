@@ -146,11 +146,6 @@ class LoopModule(TaskModule):
             handed["pseudo"] = write_pseudo(module, datamodule, out / "pseudo.parquet")
         return handed
 
-    def embed(self, batch: Batch) -> Tensor:
-        """The vector before the last layer."""
-        assert self.network is not None
-        return self.network.embed(batch)  # type: ignore[operator]
-
     @classmethod
     def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:
         """Real/bogus scores of the last stage, and those of every earlier one under its name."""

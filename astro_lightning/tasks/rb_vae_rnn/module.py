@@ -164,6 +164,10 @@ class KernelModule(ArtefactScores):
         assert self.network is not None
         return self.network(batch["features"])
 
+    def embed(self, batch: Batch) -> Tensor:
+        """The features themselves: the kernel compares objects by their distances."""
+        return batch["features"]
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Solve for the whole training set, which is the batch."""
         assert isinstance(self.network, KernelRidge)

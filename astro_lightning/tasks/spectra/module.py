@@ -135,11 +135,6 @@ class SpectraModule(TaskModule):
         """Take the calibration scores back."""
         self.calibration = checkpoint["calibration"]
 
-    def embed(self, batch: Batch) -> Tensor:
-        """One vector (B, d) for each spectrum."""
-        assert self.network is not None
-        return self.network.embed(batch)  # type: ignore[operator]
-
     def columns(self, batch: Batch) -> dict[str, Any]:
         """Class probabilities, conformal `p_<class>` and `p_known`, `ood_score` (logit of an unknown kind), facts for reports."""
         probabilities, scores = [], []

@@ -58,6 +58,11 @@ class SpectraTreesModule(BoostedTreesModule):
         assert self.network is not None
         return self.network(flat_inputs(batch))
 
+    def embed(self, batch: Batch) -> Tensor:
+        """Principal components (B, n_components)."""
+        assert isinstance(self.network, PcaTrees)
+        return self.network.project(flat_inputs(batch))
+
     def on_fit_start(self) -> None:
         """Fit the components and quantise the training set once."""
         assert isinstance(self.network, PcaTrees)
