@@ -60,6 +60,7 @@ def fit(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     from astro_lightning.core.provenance import provenance, write_json
     from astro_lightning.core.stages import Artefacts, run_stage, stages_of
+    from astro_lightning.predict.early import predict_early
     from astro_lightning.predict.modes import test_run
 
     start = time.time()
@@ -75,6 +76,8 @@ def fit(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:
         write_json(folder / "checkpoints" / "predicting.json", index)
         tested, info = test_run(cfg, folder, folder, predicting)
         metrics |= tested
+        if cfg["task"].get("early_days"):
+            predict_early(cfg, folder, cfg["task"]["early_days"])
         last = predicting[-1]
         objective = metrics.get(f"{last['name']}/best/{last['monitor']}", float("nan"))
         job = json.loads((folder / "job.json").read_text())

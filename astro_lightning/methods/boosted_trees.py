@@ -34,13 +34,19 @@ class BoostedTrees(nn.Module):
             else {"objective": "multi:softprob", "num_class": n_classes}
         )
         # The random choices of a round follow its number, so that a resumed run grows the trees of an unbroken one, to rounding.
-        self.parameters = {"seed_per_iteration": True, "nthread": 1, "tree_method": "hist", **objective, **parameters}
+        self.xgboost_parameters = {
+            "seed_per_iteration": True,
+            "nthread": 1,
+            "tree_method": "hist",
+            **objective,
+            **parameters,
+        }
         self.booster: xgb.Booster | None = None
 
     def grow(self, matrix: xgb.DMatrix, rounds: int) -> None:
         """Add boosting rounds."""
         if self.booster is None:
-            self.booster = xgb.Booster(self.parameters, [matrix])
+            self.booster = xgb.Booster(self.xgboost_parameters, [matrix])
         start = self.booster.num_boosted_rounds()
         for i in range(start, start + rounds):
             self.booster.update(matrix, i)
@@ -80,9 +86,9 @@ class BoostedTrees(nn.Module):
         """Bring the trees back."""
         self.booster = None
         if state.numel():
-            self.booster = xgb.Booster(self.parameters)
+            self.booster = xgb.Booster(self.xgboost_parameters)
             self.booster.load_model(bytearray(state.cpu().numpy().tobytes()))
-            self.booster.set_param(self.parameters)
+            self.booster.set_param(self.xgboost_parameters)
 
     def gain(self) -> dict[int, float]:
         """Total gain of each feature that a tree uses, by its number."""

@@ -161,7 +161,7 @@ def test_run(
         module = type(scorer.members[0].module), scorer.info
     if not parts or module is None:
         return {}, info
-    table = _merge(parts)
+    table = merge(parts)
     if not any(name.startswith("prob_") for name in table.column_names):
         return {}, info  # a pretrained network predicts no class
     write_parquet(lambda: iter([table]), folder / "predictions.parquet")
@@ -178,7 +178,8 @@ def _map(scorer: Scorer, records: Records, rows: np.ndarray, folder: Path) -> No
     write_parquet(lambda: iter([embedded_objects(scorer, records, rows)]), folder / "examples" / "embedding.parquet")
 
 
-def _merge(parts: list[pa.Table]) -> pa.Table:
+def merge(parts: list[pa.Table]) -> pa.Table:
+    """One row for each object; numbers of an object that several tables hold are averaged."""
     if len(parts) == 1:
         return parts[0]
     frame = pa.concat_tables(parts, promote_options="default").to_pandas()

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from astro_lightning.report.confusion import class_distribution, confusion_matrix
 from astro_lightning.report.curves import precision_recall_curves, roc_curves
+from astro_lightning.report.early import early_chart, early_table
 from astro_lightning.report.embedding import embedding_map
 from astro_lightning.report.learning import learning_curves
 from astro_lightning.report.light_curves import light_curve, light_curve_grid, light_curves
@@ -46,7 +47,7 @@ def write_plots(run: RunFolder) -> list[Picture]:
     """
     folder = run.path / "plots"
     folder.mkdir(exist_ok=True)
-    drawn = (_of_predictions, _of_embedding, _of_examples, _of_learning)
+    drawn = (_of_predictions, _of_early, _of_embedding, _of_examples, _of_learning)
     pictures = [picture for draw in drawn for picture in draw(run, folder)]
     known = {picture.name for picture in pictures}
     for path in sorted(folder.glob("*.png")):
@@ -96,6 +97,16 @@ def _of_predictions(run: RunFolder, folder: Path) -> list[Picture]:
         caption = "The wrongly classified test objects with the most confident predictions, as true → predicted."
         pictures.append(_picture(folder, "mistakes", "Confident mistakes", mistakes_chart(mistakes), caption))
     return pictures
+
+
+def _of_early(run: RunFolder, folder: Path) -> list[Picture]:
+    if run.early is None:
+        return []
+    table = early_table(run.early)
+    caption = f"Test objects ({int(table['objects'].max()):,}) cut some days after their first detection; "
+    caption += "dashed: whole light curves. "
+    caption += "Bands: 95 % bootstrap intervals over the objects."
+    return [_picture(folder, "early", "Accuracy against time", early_chart(table), caption)]
 
 
 def _of_embedding(run: RunFolder, folder: Path) -> list[Picture]:

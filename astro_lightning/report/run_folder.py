@@ -60,6 +60,12 @@ class RunFolder:
         path = self.path / "examples" / "embedding.parquet"
         return pq.read_table(path) if path.exists() else None
 
+    @cached_property
+    def early(self) -> pa.Table | None:
+        """Predictions of test objects some `days` after their first detection (infinite = whole), or None."""
+        path = self.path / "examples" / "early.parquet"
+        return pq.read_table(path) if path.exists() else None
+
     @property
     def task(self) -> str:
         """Name of the task."""

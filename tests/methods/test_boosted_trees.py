@@ -21,7 +21,7 @@ def test_probabilities_equal_xgboosts_bit_for_bit():
     for n_classes in (2, 3):
         y = RNG.integers(0, n_classes, len(X))
         trees = grown(y, n_classes, 5, 7)
-        plain = xgb.train(trees.parameters, xgb.QuantileDMatrix(X, y), 12)
+        plain = xgb.train(trees.xgboost_parameters, xgb.QuantileDMatrix(X, y), 12)
         margin = plain.predict(xgb.DMatrix(X), output_margin=True)
         logits = trees(torch.from_numpy(X)).numpy()
         assert np.array_equal(logits[:, 1] if n_classes == 2 else logits, margin)

@@ -116,6 +116,16 @@ def truncate(curves: LightCurves, rng: np.random.Generator, probability: float) 
     return curves.keep(curves.mjd <= end[owner])
 
 
+def end_early(curves: LightCurves, rng: np.random.Generator) -> LightCurves:
+    """End every light curve some days after its first detection, evenly in the logarithm from one day to its last day."""
+    first = curves.mjd_of_first_detection()
+    last = np.full(len(curves), -np.inf)
+    np.maximum.at(last, curves.owner, curves.mjd)
+    days = np.maximum(np.where(curves.lengths, last, 1.0) - np.where(curves.lengths, first, 0.0), 1.0)
+    end = first + days ** rng.random(len(curves))
+    return curves.keep(curves.mjd <= end[curves.owner])
+
+
 def degrade(curves: LightCurves, rng: np.random.Generator, strength: float) -> LightCurves:
     """Add noise so that the flux errors of an object grow by a factor drawn evenly from 1 to 1 + `strength`.
 

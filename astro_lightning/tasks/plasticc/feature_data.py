@@ -19,6 +19,7 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.data.fingerprint import object_hashes
 from astro_lightning.data.records import Records
 from astro_lightning.data.splits import folds_by_group, split_by_group
+from astro_lightning.tasks.plasticc.augment import end_early
 from astro_lightning.tasks.plasticc.features import Table, light_curve_features
 from astro_lightning.tasks.plasticc.light_curves import LightCurves
 from astro_lightning.tasks.plasticc.redshift_shift import draw_redshift, shift_redshift
@@ -84,7 +85,8 @@ class FeatureData(RecordsData):
         deredden: Correct fluxes for Galactic extinction.
         balance: Weight of a class is count^-balance: 0 = none, 1 = all classes alike.
         copies: Copies of each training object, moved to other redshifts; those with too few detections are left out.
-        redshift_shift: How far copies are moved, the `strength` of `draw_redshift`.
+        redshift_shift: How far copies are moved, the `strength` of `draw_redshift`; 0 = they stay where they are.
+        end_early: Copies end some days after the first detection, evenly in the logarithm from one day to all of them.
         label_shift: The class proportions of a table that is scored are estimated from the whole table (see
             `trees.TreesModule`).
         **shared: See `RecordsData`.
@@ -101,6 +103,7 @@ class FeatureData(RecordsData):
         balance: float = 0.0,
         copies: int = 0,
         redshift_shift: float = 1.2,
+        end_early: bool = False,
         label_shift: bool = False,
         **shared: Any,
     ) -> None:
@@ -111,6 +114,7 @@ class FeatureData(RecordsData):
             "balance": balance,
             "copies": copies,
             "redshift_shift": redshift_shift,
+            "end_early": end_early,
             "label_shift": label_shift,
         }
 
@@ -125,8 +129,10 @@ class FeatureData(RecordsData):
         curves = LightCurves(*(values for values, _ in taken), taken[0][1])
         metadata = {name: records.column(name, np.nan).astype(np.float64)[rows] for name in METADATA}
         wavelength_nm = wavelengths_nm(info["bands"])
-        if rng is not None:
+        if rng is not None and info["redshift_shift"]:
             curves, metadata = _moved(curves, metadata, wavelength_nm, float(info["redshift_shift"]), rng)
+        if rng is not None and info["end_early"]:
+            curves = end_early(curves, rng)
         return light_curve_features(curves, metadata, wavelength_nm, info["deredden"])
 
     # ---- shared
@@ -220,13 +226,18 @@ class FeatureData(RecordsData):
     def _copies(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and features of the moved copies of the training objects: made once, as trees need all at once, and kept."""
         assert self.records is not None
-        rows, info = np.tile(self.splits["train"], self.settings["copies"]), self.info()
+        # Folds share the copies of all objects, and each takes those of its own training objects.
+        sources = self.splits["train"] if self.fold is None else np.unique(np.concatenate(list(self.splits.values())))
+        rows, info = np.tile(sources, self.settings["copies"]), self.info()
         key = [hashlib.sha256(rows.tobytes()).hexdigest(), self.settings["redshift_shift"], self.seed]
+        key += ["end_early"] if self.settings["end_early"] else []
         values = self._kept(
             "copies", key, lambda: self.matrix(self.records, rows, info, np.random.default_rng(self.seed))
         )
-        seen = ~(values[:, info["features"].index(DETECTIONS)] < MIN_DETECTIONS)
-        return rows[seen], values[seen]
+        used = np.isin(rows, self.splits["train"])
+        if self.settings["redshift_shift"]:
+            used &= ~(values[:, info["features"].index(DETECTIONS)] < MIN_DETECTIONS)
+        return rows[used], values[used]
 
     def _kept(self, name: str, key: list[Any], make: Callable[[], np.ndarray]) -> np.ndarray:
         """An array beside the records, made where it is not there yet."""

@@ -5,6 +5,7 @@ from astro_lightning.tasks.plasticc.augment import (
     Augment,
     degrade,
     drop_season,
+    end_early,
     jitter_extinction,
     jitter_photoz,
     truncate,
@@ -202,3 +203,14 @@ def test_no_strength_changes_nothing(make_curves):
 def test_each_step_works_without_metadata(make_curves, step):
     new, _ = Augment(**{step: 1.0})(make_curves((40, 0, 60)), {}, rng())
     assert len(new) == 3
+
+
+def test_copies_end_at_all_times_after_the_first_detection(make_curves):
+    whole = make_curves((200,) * 400)
+    ended = end_early(whole, np.random.default_rng(0))
+    first = whole.mjd_of_first_detection()
+    np.testing.assert_array_equal(ended.mjd_of_first_detection(), first)
+    days = np.array([part.max() for part in np.split(ended.mjd, ended.offsets[1:-1])]) - first
+    assert (days >= 0).all()
+    # Evenly in the logarithm of some thousand days: about half of them within a month.
+    assert 0.3 < np.mean(days < 30) < 0.7
