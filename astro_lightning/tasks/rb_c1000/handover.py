@@ -37,9 +37,10 @@ def write_selected(module: TaskModule, datamodule: Any, folder: Path, path: Path
     picked = select(chosen["acquisition"], chosen["n_select"], draws, rng, **embeddings)
     rows, p_real = pool[picked], draws.mean(0)[picked, 1]
     if chosen["oracle"] == "person":
-        from astro_lightning.tasks.rb_c1000.labelling import ask
+        from astro_lightning.tasks.rb_c1000.labelling import ask_expert
 
-        return ask(datamodule.records, rows, p_real, folder, path)
+        ids, is_real = ask_expert(datamodule.records, rows, p_real, folder)
+        return _write(ids, is_real, 1.0, path)
     labels = datamodule.records.labels[rows]
     if any(label is None for label in labels):
         raise BadInput("pool objects have no labels: choose task.oracle=person")

@@ -1,18 +1,16 @@
 import json
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from command import astro_lightning, run_folder
 from sklearn.metrics import average_precision_score
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
+from astro_lightning.methods.labelling.question import LabelsWanted
 from astro_lightning.tasks.rb_c1000.data import loop_sets, quantile_scale
-from astro_lightning.tasks.rb_c1000.labelling import LabelsWanted, ask
+from astro_lightning.tasks.rb_c1000.labelling import ask_expert
 from astro_lightning.tasks.rb_c1000.scores import real_bogus_scores
 from astro_lightning.tasks.rb_c1000.simulate import simulate
 from astro_lightning.tasks.rb_c1000.stages import loop_stages
@@ -75,73 +73,45 @@ def test_stages_hand_labels_and_scores_on():
 
 
 @pytest.mark.slow
-def test_the_whole_loop_runs_and_scores_a_table(tmp_path):
+def test_the_whole_loop_waits_for_a_person_goes_on_and_scores_a_table(tmp_path):
     words = [
-        sys.executable, "-m", "astro_lightning", "experiment=rb_c1000_quick", "trainer=cpu", "callbacks=quiet", "report=false",
-        f"paths.outputs={tmp_path}/out", f"paths.cache={tmp_path}/cache", "data.simulation.n_objects=500",
-        "task.sets.n_labelled=100", "task.sets.n_pool=200",
-        "task.loop.n_select=20", "task.loop.threshold=0.6", "task.learner.network.trainer.max_epochs=2",
-        "task.learner.network.model.backbone=vgg6",
+        "experiment=rb_c1000_quick", "trainer=cpu", "callbacks=quiet", "report=false", "data.simulation.n_objects=500",
+        "task.sets.n_labelled=100", "task.sets.n_pool=200", "task.loop.n_select=20", "task.loop.threshold=0.6",
+        "task.loop.oracle=person", "task.learner.network.trainer.max_epochs=2", "task.learner.network.model.backbone=vgg6",
     ]  # fmt: skip
-    subprocess.run(words, check=True, cwd=Path(__file__).parents[3])
-    folder = next((tmp_path / "out" / "rb_c1000").iterdir())
+    stopped = astro_lightning(*words, folder=tmp_path, expect=2)
+    folder = run_folder(tmp_path, "rb_c1000")
+    assert "20 of 20 objects wait" in stopped.stderr and "astro-lightning label" in stopped.stderr
+    ids = pq.read_table(folder / "to_label" / "candidates.parquet")["id"].to_pylist()
+    names = ["real", *["bogus"] * 18, "unsure"]
+    answers = [f"{i},{name}\n" for i, name in zip(ids, names, strict=True)]
+    (folder / "to_label" / "labels.csv").write_text("id,label\n" + "".join(answers))
+    astro_lightning(f"resume={folder}", folder=tmp_path)
     metrics = json.loads((folder / "metrics.json").read_text())
     assert {"test/its_sum", "test/als_sum", "test/ssls1_sum", "test/random_sum", "test/full_sum", "test/sum"} <= set(
         metrics
     )
-    assert (
-        metrics["test/full_n_train"]
-        > metrics["test/als_n_train"]
-        == metrics["test/random_n_train"]
-        == metrics["test/its_n_train"] + 20
-    )
+    n = {name: metrics[f"test/{name}_n_train"] for name in ("its", "als", "random", "full")}
+    assert n["full"] > n["random"] == n["its"] + 20 and n["als"] == n["its"] + 19
     selected = pq.read_table(folder / "checkpoints" / "its" / "selected.parquet")
     pseudo = pq.read_table(folder / "checkpoints" / "als" / "pseudo.parquet")
-    assert len(selected) == 20 and not set(selected["id"].to_pylist()) & set(pseudo["id"].to_pylist())
+    assert selected["id"].to_pylist() == ids[:19] and not set(ids[:19]) & set(pseudo["id"].to_pylist())
 
 
 def test_a_person_is_asked_and_answers(tmp_path):
     records = Records.from_table(simulate(12, 0, side_px=21))
-    rows, path = np.array([4, 2, 9]), tmp_path / "selected.parquet"
+    rows, labels = np.array([4, 2, 9]), tmp_path / "to_label" / "labels.csv"
     with pytest.raises(LabelsWanted, match="3 of 3"):
-        ask(records, rows, np.array([0.5, 0.4, 0.6]), tmp_path, path)
+        ask_expert(records, rows, np.array([0.5, 0.4, 0.6]), tmp_path)
     page = (tmp_path / "to_label" / "index.html").read_text()
-    assert page.count("iVBOR") == 9 and "http" not in page.replace("http-equiv", "")
-    (tmp_path / "to_label" / "labels.csv").write_text("id,label\n4,real\n2,bogus\n")
+    assert page.count("iVBOR") == 9 and "model says 0.400" in page
+    labels.write_text("id,label\n4,real\n2,bogus\n")
     with pytest.raises(LabelsWanted, match="1 of 3"):
-        ask(records, rows, np.zeros(3), tmp_path, path)
-    (tmp_path / "to_label" / "labels.csv").write_text("id,label\n4,real\n2,bogus\n9,real\n")
-    # A resumed run that would choose others keeps to those that were labelled.
-    ask(records, rows[::-1], np.zeros(3), tmp_path, path)
-    assert pq.read_table(path).select(["id", "soft"]).to_pydict() == {"id": [4, 2, 9], "soft": [1, 0, 1]}
-    (tmp_path / "to_label" / "labels.csv").write_text("id,label\n4,maybe\n")
-    with pytest.raises(BadInput, match="maybe"):
-        ask(records, rows, np.zeros(3), tmp_path, path)
-
-
-@pytest.mark.slow
-def test_the_page_takes_keys_in_a_browser_and_saves_what_the_run_reads(tmp_path):
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if not browser:
-        pytest.skip("no Chromium to open the labelling page")
-    records = Records.from_table(simulate(12, 0, side_px=21))
-    with pytest.raises(LabelsWanted):
-        ask(records, np.array([4, 2, 9]), np.array([0.5, 0.4, 0.6]), tmp_path, tmp_path / "selected.parquet")
-    typed = """<script>
-    URL.createObjectURL = blob => { blob.text().then(t => { const p = document.createElement("pre"); p.id = "saved";
-      p.textContent = t; document.body.append(p) }); return "#" };
-    for (const key of ["r", "B", "ArrowLeft", "r", "b"])
-      document.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
-    document.getElementById("save").click();
-    </script></html>"""
-    page = tmp_path / "typed.html"
-    page.write_text((tmp_path / "to_label" / "index.html").read_text().replace("</html>", typed))
-    words = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000", "--dump-dom"]
-    dom = subprocess.run(
-        [*words, f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()], capture_output=True, text=True, timeout=120
-    ).stdout
-    assert "3 labelled" in dom and dom.count("data:image/png;base64") >= 3
-    (tmp_path / "to_label" / "labels.csv").write_text(dom.split('id="saved">')[1].split("</pre>")[0])
-    # The second answer was taken back and given anew.
-    table = pq.read_table(ask(records, np.array([4, 2, 9]), np.zeros(3), tmp_path, tmp_path / "selected.parquet"))
-    assert table.select(["id", "soft"]).to_pydict() == {"id": [4, 2, 9], "soft": [1, 1, 0]}
+        ask_expert(records, rows, np.zeros(3), tmp_path)
+    labels.write_text("id,label\n4,real\n2,bogus\n9,unsure\n")
+    # A resumed run that would choose others keeps to those that were labelled; what nobody is sure of stays in the pool.
+    ids, is_real = ask_expert(records, rows[::-1], np.zeros(3), tmp_path)
+    assert ids.tolist() == [4, 2] and is_real.tolist() == [1, 0]
+    labels.write_text("id,label\n4,unsure\n2,unsure\n9,unsure\n")
+    with pytest.raises(BadInput, match="not one object"):
+        ask_expert(records, rows, np.zeros(3), tmp_path)

@@ -1,0 +1,83 @@
+"""The labelling page on this machine's own address, with every answer saved as it is given."""
+
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Lock
+
+from astro_lightning.core.provenance import write_text
+from astro_lightning.data.errors import BadInput
+from astro_lightning.methods.labelling.question import LABELS, PAGE, QUESTION, parse_labels, read_labels
+
+LARGEST_BODY_BYTES = 10_000_000
+
+
+def make_server(folder: Path, port: int = 0) -> ThreadingHTTPServer:
+    """A server of the page in `folder` on 127.0.0.1; call its `serve_forever`.
+
+    Args:
+        folder: With `question.json`, see `question.write_question`; answers go to its `labels.csv`.
+        port: Of the address; 0 = any that is free.
+
+    Raises:
+        BadInput: The folder asks nothing, its labels are not readable, or the port is taken.
+    """
+    if not (folder / QUESTION).exists():
+        raise BadInput(f"{folder} asks nothing: it holds no {QUESTION}")
+    read_labels(folder)
+    writing = Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self._foreign():
+                return
+            if self.path == "/":
+                self._answer(200, (folder / PAGE).read_text(), "text/html")
+            elif self.path == "/labels.json":
+                self._answer(200, json.dumps(read_labels(folder)), "application/json")
+            else:
+                self._answer(404, "no such page")
+
+        def do_POST(self) -> None:
+            size = int(self.headers.get("Content-Length") or 0)
+            if self._foreign():
+                return
+            if self.path != f"/{LABELS}" or size > LARGEST_BODY_BYTES:
+                self._answer(404, "only labels are taken")
+                return
+            text = self.rfile.read(size).decode("utf-8", "replace")
+            try:
+                parse_labels(text, folder)
+            except BadInput as error:
+                self._answer(400, str(error))
+                return
+            with writing:
+                write_text(folder / LABELS, text)
+            self._answer(200, "saved")
+
+        def _foreign(self) -> bool:
+            """Refuse what a page of another site, or a name that was bent to this address, sends through the browser."""
+            host = self.headers.get("Host", "")
+            own = {f"{name}:{self.server.server_address[1]}" for name in ("127.0.0.1", "localhost")}
+            origin = self.headers.get("Origin")
+            foreign = host not in own or (origin is not None and origin != f"http://{host}")
+            if foreign:
+                self._answer(403, "only this machine's own pages are answered")
+            return foreign
+
+        def _answer(self, status: int, text: str, kind: str = "text/plain") -> None:
+            body = text.encode()
+            self.send_response(status)
+            self.send_header("Content-Type", f"{kind}; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Cache-Control", "no-store")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *words: object) -> None:
+            """The terminal is for the address."""
+
+    try:
+        return ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    except OSError as error:
+        raise BadInput(f"port {port} cannot be used ({error.strerror}): give another one, or none") from error
