@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test lint format docs bench clean
 
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
@@ -24,12 +24,16 @@ lint: $(STAMP)  ## style, annotations, docstrings, types
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
+docs: $(STAMP)  ## the site into outputs/site, warnings as errors
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+	@echo outputs/site/index.html
+
 format: $(STAMP)  ## put the code into its form
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
-bench: $(STAMP)  ## how fast: one table, also in benchmarks/results
-	$(RUN) -m benchmarks
+bench: $(STAMP)  ## how good and how fast; all of it takes hours: make bench WORDS=speed for minutes
+	$(RUN) -m astro_lightning bench $(WORDS)
 
 clean:  ## everything that make and runs made, except outputs
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -1,7 +1,7 @@
 """How fast light-curve files become records, and in how much memory.
 
-`python benchmarks/light_curve_reading.py [--rows N] [--memory-gib G] [PATH]` prints observations per second on one core
-and peak memory. Without PATH, files in PLAsTiCC's layout, CSV and Parquet, are written to a temporary folder first.
+`python -m benchmarks.light_curve_reading [--rows N] [--memory-gib G] [PATH]` gives observations per second on one core and
+peak memory. Without PATH, files in PLAsTiCC's layout, CSV and Parquet, are written to a temporary folder first.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from astro_lightning.data.surveys.plasticc import Plasticc
+from benchmarks.table import write_table
 
 
 def write_challenge(folder: Path, rows: int, epochs: int = 180) -> None:
@@ -52,40 +53,49 @@ def write_challenge(folder: Path, rows: int, epochs: int = 180) -> None:
         pq.write_table(part, folder / "parquet" / f"{name}.parquet")
 
 
-def measure(path: Path, memory_gib: float) -> None:
-    """Read `path` once and print what it took."""
+def measure(path: Path, memory_gib: float) -> list[float]:
+    """Read `path` once: objects, observations, observations a second, GiB by which the peak memory grew."""
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start, objects, observations = time.perf_counter(), 0, 0
+    start, objects, observations = time.process_time(), 0, 0
     for records in Plasticc(memory_gib=memory_gib).read(path):
         objects += records.num_rows
         observations += sum(len(chunk.flatten()) for chunk in records["mjd"].chunks)
-    seconds = time.perf_counter() - start
+    taken = time.process_time() - start
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20
-    print(
-        f"{path.name}: {objects:,} objects, {observations:,} observations, {seconds:.2f} s, "
-        f"{observations / seconds:,.0f} observations/s, peak memory grew by {grown:.2f} GiB"
-    )
+    return [objects, observations, observations / taken, grown]
 
 
-def in_fresh_process(path: Path, memory_gib: float) -> None:
+def in_fresh_process(path: Path, memory_gib: float) -> list[float]:
     """Peak memory never falls within a process, so that each measurement needs its own."""
-    process = multiprocessing.get_context("spawn").Process(target=measure, args=(path, memory_gib))
-    process.start()
-    process.join()
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(measure, (path, memory_gib))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Measure one path, or CSV and Parquet of PLAsTiCC's layout."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("path", nargs="?", type=Path, help="PLAsTiCC file or folder")
     parser.add_argument("--rows", type=int, default=1_420_000, help="observations to write where no path is given")
     parser.add_argument("--memory-gib", type=float, default=1.0, help="bound on memory, as for the survey")
     options = parser.parse_args()
     if options.path:
-        in_fresh_process(options.path, options.memory_gib)
-    else:
-        with tempfile.TemporaryDirectory() as name:
-            write_challenge(Path(name), options.rows)
-            for folder in (Path(name), Path(name) / "parquet"):
-                in_fresh_process(folder, options.memory_gib)
+        print(*in_fresh_process(options.path, options.memory_gib))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        write_challenge(Path(name), options.rows)
+        forms = {"CSV": Path(name), "Parquet": Path(name) / "parquet"}
+        rows = [[form, *in_fresh_process(path, options.memory_gib)] for form, path in forms.items()]
+    write_table(
+        "light_curve_reading",
+        "Light-curve files read",
+        ["form", "objects", "observations", "observations/s", "peak memory grew by, GiB"],
+        rows,
+        "Files in PLAsTiCC's layout to validated, sorted records; one core, processor time, a process of its own each.",
+        "python -m benchmarks.light_curve_reading",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,23 +1,32 @@
-"""Simulated PLAsTiCC objects per second on one core: `python benchmarks/plasticc_simulate.py [n_objects]`."""
+"""Simulated PLAsTiCC objects per second on one core: `python -m benchmarks.plasticc_simulate [n_objects]`."""
 
 import sys
-import time
 
 import pyarrow.compute as pc
 
 from astro_lightning.tasks.plasticc.simulate import simulate
+from benchmarks.clock import seconds
+from benchmarks.table import write_table
 
 
 def main() -> None:
-    """Time both class mixes and print a line each."""
+    """Time both class mixes."""
     n_objects = int(sys.argv[1]) if len(sys.argv) > 1 else 8192
-    simulate(1, seed=0)
+    rows = []
     for balanced in (False, True):
-        start = time.perf_counter()
-        table = simulate(n_objects, seed=1, balanced=balanced, unseen_fraction=0.05)
-        seconds = time.perf_counter() - start
-        rate = pc.sum(pc.list_value_length(table["mjd"])).as_py() / seconds
-        print(f"balanced={balanced}: {n_objects / seconds:.0f} objects/s, {rate:.3g} epochs/s")
+        made = {"n_objects": n_objects, "seed": 1, "balanced": balanced, "unseen_fraction": 0.05}
+        taken = seconds(lambda made=made: simulate(**made), 2)
+        epochs = pc.sum(pc.list_value_length(simulate(**made)["mjd"])).as_py()
+        rows.append(["all classes alike" if balanced else "the survey's own shares", n_objects / taken, epochs / taken])
+    write_table(
+        "plasticc_simulate",
+        "Simulated light curves",
+        ["classes", "objects/s", "epochs/s"],
+        rows,
+        f"{n_objects:,} objects, one core, processor time.",
+        "python -m benchmarks.plasticc_simulate",
+        [1],
+    )
 
 
 if __name__ == "__main__":

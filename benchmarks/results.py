@@ -12,9 +12,10 @@ from typing import Any
 
 import yaml
 
+from benchmarks.table import NOT_MEASURED, markdown, number
+
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "results.md"
-NOT_MEASURED = "not measured"
 HEAD = """\
 # Results
 
@@ -129,27 +130,6 @@ def small_table(name: str, table: dict[str, Any]) -> str:
     return f"### {table['title']}\n\n{note}`{table['command']}` ({'; '.join(about)}; {table['made']})\n\n" + markdown(
         table["columns"], rows
     )
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; a bar inside a cell is escaped."""
-    lines = [header, ["---"] * len(header), *rows]
-    return (
-        "\n".join(f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in line)} |" for line in lines) + "\n"
-    )
-
-
-def number(value: Any) -> str:
-    """Four digits where they say something; None is not measured."""
-    if value is None:
-        return NOT_MEASURED
-    if isinstance(value, str | bool):
-        return str(value)
-    if isinstance(value, int) or abs(value) >= 10_000:
-        return f"{value:,.0f}"
-    if abs(value) >= 100:
-        return f"{value:.1f}"
-    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.3f}"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""Speed of the features and periodograms on one core:  python benchmarks/scope_speed.py [FILE_OR_FOLDER]."""
+"""Speed of the features and periodograms on one core:  python -m benchmarks.scope_speed [FILE_OR_FOLDER]."""
 
 import argparse
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +20,10 @@ from astro_lightning.tasks.scope.fourier import fourier_features
 from astro_lightning.tasks.scope.measure import magnitudes
 from astro_lightning.tasks.scope.simulate import simulate
 from astro_lightning.tasks.scope.statistics import basic_statistics
+from benchmarks.clock import seconds
+from benchmarks.table import write_table
 
 BLOCK = 16
-
-
-def seconds(work: Callable[[], object], repeats: int = 3) -> float:
-    """Processor seconds of a call, best of some: what else runs on the machine does not count."""
-    work()
-    found = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        found.append(time.process_time() - start)
-    return min(found)
 
 
 def numpy_entropy(time_d: np.ndarray, scaled: np.ndarray, frequency: np.ndarray) -> np.ndarray:
@@ -61,7 +51,7 @@ def numpy_variance(time_d: np.ndarray, scaled: np.ndarray, frequency: np.ndarray
 
 
 def main() -> None:
-    """Print one table."""
+    """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", nargs="?", type=Path, help="Catalina curves; without it the synthetic twin")
     parser.add_argument("--curves", type=int, default=256)
@@ -84,17 +74,17 @@ def main() -> None:
             )
             basic_statistics(part), fourier_features(part, period[block]), dmdt(part)
 
-    print(f"{count} curves, {curves.count.mean():.0f} points each, one core, processor time")
-    print(f"statistics + Fourier + dm-dt   {count / seconds(features):9.0f} curves/s")
     few = curves[:BLOCK]
-    print(f"candidate periods to 20/d      {BLOCK / seconds(lambda: candidate_periods(few), 2):9.1f} curves/s")
+    rows = [
+        ["statistics + Fourier + dm-dt", count / seconds(features), "curves/s", None],
+        ["candidate periods to 20/d", BLOCK / seconds(lambda: candidate_periods(few), 2), "curves/s", None],
+    ]
     curve = curves[count // 2 : count // 2 + 1]
     time_d, mag, err = (x[0][curve.valid[0]].numpy() for x in (curve.time_d, curve.mag, curve.mag_err))
     scaled = ((mag - mag.min()) / np.ptp(mag)).clip(0, 1 - 1e-12)
     grid = FrequencyGrid.over(float(time_d[-1]), 48, 10)
-    print(
-        f"Lomb-Scargle, {grid.count} frequencies {seconds(lambda: lomb_scargle(time_d, mag, err, grid)):9.3f} s a curve"
-    )
+    taken = seconds(lambda: lomb_scargle(time_d, mag, err, grid))
+    rows.append(["Lomb-Scargle to 48/d", taken, f"s a curve of {grid.count:,} frequencies", None])
     trial = torch.linspace(0.1, 10, 2000, dtype=torch.float64)[None]
     for name, fast, plain in (
         ("conditional entropy", conditional_entropy, numpy_entropy),
@@ -102,7 +92,7 @@ def main() -> None:
     ):
         here, there = seconds(lambda: fast(curve, trial)), seconds(lambda: plain(time_d, scaled, trial[0].numpy()), 1)  # noqa: B023
         points = len(mag) * trial.shape[1]
-        print(f"{name:22s} {points / here / 1e6:8.1f} M points x frequencies/s, {there / here:5.1f} times plain NumPy")
+        rows.append([name, points / here / 1e6, "million points x frequencies/s", there / here])
     if torch.cuda.is_available():
         many = LightCurves(
             *(x.repeat(4, 1)[:100].cuda() for x in (curves.time_d, curves.mag, curves.mag_err, curves.valid))
@@ -115,9 +105,19 @@ def main() -> None:
             fast(many, trials)
             torch.cuda.synchronize()
             points = float(many.count.sum()) * 1000
-            print(
-                f"{fast.__name__} on {torch.cuda.get_device_name()}: {points / (time.perf_counter() - start) / 1e6:.1f} M/s"
+            rate = points / (time.perf_counter() - start) / 1e6
+            rows.append(
+                [f"{fast.__name__} on {torch.cuda.get_device_name()}", rate, "million points x periods/s", None]
             )
+    write_table(
+        "scope_speed",
+        "Speed of features and periodograms",
+        ["what", "rate", "unit", "times plain NumPy"],
+        rows,
+        f"{count} {'Catalina' if arguments.path else 'simulated'} curves, {curves.count.float().mean():.0f} points each; "
+        "one core, processor time.",
+        "python -m benchmarks.scope_speed FILE_OR_FOLDER",
+    )
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("astro-lightning", "torch", "numpy", "xgboost", "scikit-learn", "pyarrow")
+NOT_MEASURED = "not measured"
 Cell = str | int | float | None
 
 
@@ -44,7 +45,7 @@ def write_table(
     command: str | None = None,
     seeds: Sequence[int] = (),
 ) -> Path:
-    """Write `benchmarks/results/<topic>.json`, whole or not at all.
+    """Write `benchmarks/results/<topic>.json`, whole or not at all, and print it.
 
     Args:
         topic: Name of the file.
@@ -74,6 +75,7 @@ def write_table(
         "columns": list(columns),
         "rows": [[_plain(cell) for cell in row] for row in rows],
     }
+    print(f"{title}\n\n{markdown(content['columns'], [[number(cell) for cell in row] for row in content['rows']])}")
     return write(RESULTS / f"{topic}.json", content)
 
 
@@ -84,6 +86,27 @@ def write(path: Path, content: dict[str, Any]) -> Path:
     part.write_text(_text(content) + "\n")
     part.replace(path)
     return path
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; a bar inside a cell is escaped."""
+    lines = [header, ["---"] * len(header), *rows]
+    return (
+        "\n".join(f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in line)} |" for line in lines) + "\n"
+    )
+
+
+def number(value: Any) -> str:
+    """Four digits where they say something; None is not measured."""
+    if value is None:
+        return NOT_MEASURED
+    if isinstance(value, str | bool):
+        return str(value)
+    if isinstance(value, int) or abs(value) >= 10_000:
+        return f"{value:,.0f}"
+    if abs(value) >= 100:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.3f}"
 
 
 def machine() -> str:

@@ -1,0 +1,54 @@
+"""The page about a survey of one's own, followed to the letter."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from astro_lightning.compose import plain
+from astro_lightning.core.build import build
+from astro_lightning.core.conf import conf_folder
+from astro_lightning.data.errors import BadInput
+
+PAGE = Path(__file__).parents[2] / "docs" / "own-survey.md"
+
+
+@pytest.fixture
+def survey(tmp_path, monkeypatch):
+    found = dict(
+        re.findall(r"^`([\w./]+)` — [^`]*?(?:`[^`]*`[^`]*?)*\n\n```\w+\n(.*?)```", PAGE.read_text(), flags=re.M | re.S)
+    )
+    assert set(found) == {"mysurvey.py", "conf/data/mysurvey.yaml"}
+    for name, content in found.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    OmegaConf.register_new_resolver("run_name", lambda: "test", replace=True)
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        path = f"hydra.searchpath=[file://{tmp_path / 'conf'}]"  # as --config-dir does
+        yield plain(compose("config", [path, "task=plasticc", "data=mysurvey"]))["data"]
+    GlobalHydra.instance().clear()
+    sys.modules.pop("mysurvey", None)
+
+
+def test_its_files_become_records(survey, tmp_path):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    rows = "a,60002,zg,3.6,0.4\na,60001,ztf_r,36.3,1.0\nb,60001,2,nan,1.0\n"
+    (folder / "photometry.csv").write_text("object_id,mjd,filter,flux,flux_err\n" + rows)
+    (folder / "photometry_objects.csv").write_text("object_id,kind,redshift\na,SNIa,0.1\nb,?,\n")
+    assert survey["classes"] == ["CC", "Ia"]
+    (table,) = build(survey["reader"], memory_gib=1).read(folder)
+    assert table["label"].to_pylist() == ["Ia", None]
+    assert table["mjd"].to_pylist() == [[60001.0, 60002.0], []]
+    assert table["flux"][0].as_py() == pytest.approx([36.3 * 10**1.44, 3.6 * 10**1.44], rel=1e-4)
+
+
+def test_a_band_that_the_survey_has_not_is_named(survey, tmp_path):
+    (tmp_path / "photometry.csv").write_text("object_id,mjd,filter,flux,flux_err\na,60002,clear,3.6,0.4\n")
+    with pytest.raises(BadInput, match="clear"):
+        list(build(survey["reader"], memory_gib=1).read(tmp_path))
