@@ -17,7 +17,7 @@ from astro_lightning.tasks.spectra.batches import SpectraBatches
 log = logging.getLogger(__name__)
 
 CLASSES = ["STAR", "GALAXY", "QSO"]
-CLEAN_SNR = 2.0
+MEMBER_STEP = 1_000_003  # between the seeds of an ensemble's members, so that no run's seed meets another's
 
 
 class SpectraData(RecordsData):
@@ -34,7 +34,8 @@ class SpectraData(RecordsData):
         leave_out: Survey to test on while all others train; None = none.
         val_share: With folds or a survey left out, the share of the rest that validates and calibrates.
         known_only: Leave sky fibres and unknown kinds out of training, for networks without a logit for them.
-        survey_power: Spectra are drawn in proportion to (class and survey count)^-power.
+        survey_power: Spectra are drawn in proportion to (class and survey count)^-power; 0 leaves it to `balanced`.
+        member: Number in an ensemble over seeds; each draws its own batches.
         **shared: See `RecordsData`.
     """
 
@@ -53,9 +54,11 @@ class SpectraData(RecordsData):
         val_share: float = 0.15,
         known_only: bool = False,
         survey_power: float = 0.5,
+        member: int = 0,
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
+        self.seed += MEMBER_STEP * member
         self.inputs, self.augment, self.white_noise = inputs, augment, white_noise
         self.twin = {**twin, "templates": _existing(twin["templates"])} if twin and twin["share"] > 0 else None
         self.fold, self.n_folds, self.leave_out, self.val_share = fold, n_folds, leave_out, val_share

@@ -1,10 +1,9 @@
-"""The Lightning module of spectra: class logits, the logit of unknown kinds, and its conformal p-value."""
+"""The Lightning module of spectra: class logits, the logit of unknown kinds, and the p-value of being known."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
@@ -16,14 +15,10 @@ from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
-from astro_lightning.methods.conformal.ranks import Ranks
-from astro_lightning.methods.conformal.split import SplitConformal
 from astro_lightning.tasks.spectra.losses import SpectraLoss
+from astro_lightning.tasks.spectra.novelty import EMBEDDING, KEY, Novelty, attach_novelty
 from astro_lightning.tasks.spectra.scoring import spectra_metrics
 from astro_lightning.tasks.spectra.tested import report_stage
-
-# Most validation spectra kept for p-values.
-CALIBRATION = 1024
 
 
 class SpectraModule(TaskModule):
@@ -36,6 +31,7 @@ class SpectraModule(TaskModule):
         backbone: Checkpoint whose network is the start, such as one trained on the twin; None = random weights.
         shifts: Shifts in bins over which a prediction is averaged; [0] = none.
         alpha: Share of good spectra that may be rejected.
+        member: Number in an ensemble over seeds; each has its own initial weights.
         **shared: See `TaskModule`.
     """
 
@@ -48,6 +44,7 @@ class SpectraModule(TaskModule):
         backbone: str | None = None,
         shifts: list[int] | None = None,
         alpha: float = 0.03,
+        member: int = 0,
         **shared: Any,
     ) -> None:
         super().__init__(
@@ -57,20 +54,18 @@ class SpectraModule(TaskModule):
             backbone=backbone,
             shifts=list(shifts or [0]),
             alpha=alpha,
+            member=member,
             **shared,
         )
         self.info["alpha"] = alpha
         self.criterion = SpectraLoss(self.info["counts"], loss_kind, smoothing, unknown_weight)
-        # No buffer: an average of the weights would average it with the scores of other epochs.
-        self.calibration = {
-            "unknown": torch.empty(0),
-            "probability": torch.empty(0, len(self.info["classes"])),
-            "target": torch.empty(0),
-        }
-        self._seen: list[dict[str, Tensor]] = []
+        # No buffers: an average of the weights would average them with those of other epochs.
+        self.novelty: Novelty | None = None
 
     def make_network(self) -> nn.Module:
         """The network for these inputs."""
+        if self.hparams["member"]:
+            torch.manual_seed(torch.initial_seed() + self.hparams["member"])
         inputs = self.info["inputs"]
         channels = 4 if inputs["form"] == "channels" else 2 + int(inputs["blackbody_channel"])
         return build(
@@ -106,68 +101,54 @@ class SpectraModule(TaskModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Loss and metrics of a batch; the logits of known spectra calibrate the p-values."""
+        """Loss and metrics of a batch."""
         logits, unknown = self._split(batch)
         known = self._known(batch)
         self.val_metrics.update(logits[known], batch["target"][known])
-        probability = logits[known].float().softmax(1)
-        self._seen.append(
-            {"unknown": unknown[known].float(), "probability": probability, "target": batch["target"][known]}
-        )
         loss = self.criterion(logits, unknown, batch["target"])
         self.log("val/loss", loss, batch_size=len(known), on_epoch=True, prog_bar=True, sync_dist=True)
         self.log_dict(dict(self.val_metrics), on_step=False, on_epoch=True, prog_bar=True)
 
     def on_validation_epoch_end(self) -> None:
-        """Keep the calibration scores, and log how far training is for stages that take the last epoch."""
-        self.calibration = {
-            name: torch.cat([part[name] for part in self._seen])[:CALIBRATION].cpu() for name in self._seen[0]
-        }
-        self._seen.clear()
+        """Log how far training is, for stages that take the last epoch."""
         self.log("val/epoch", float(self.current_epoch))
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the calibration scores."""
-        super().on_save_checkpoint(checkpoint)
-        checkpoint["calibration"] = self.calibration
-
     def on_restore(self, checkpoint: Mapping[str, Any]) -> None:
-        """Take the calibration scores back."""
-        self.calibration = checkpoint["calibration"]
+        """Take back what `hand_over` learned of known spectra."""
+        if KEY in checkpoint:
+            self.novelty = Novelty.from_state(checkpoint[KEY])
 
     def columns(self, batch: Batch) -> dict[str, Any]:
-        """Class probabilities, conformal `p_<class>` and `p_known`, `ood_score` (logit of an unknown kind), facts for reports."""
-        probabilities, scores = [], []
+        """Class probabilities, logit of an unknown kind and embedding, averaged over the shifts; tensors alone."""
+        assert self.network is not None
+        n, found = len(self.info["classes"]), []
         for shift in self.hparams["shifts"]:
             shifted = batch if shift == 0 else {**batch, "inputs": batch["inputs"].roll(shift, 2)}
-            logits, unknown = self._split(shifted)
-            probabilities.append(logits.softmax(1))
-            scores.append(unknown)
-        probability, score = torch.stack(probabilities).mean(0), torch.stack(scores).mean(0)
-        p_known = Ranks(self.calibration["unknown"].numpy()).p_values(score.float().cpu().numpy())
-        # A spectrum without data is not known whatever the network thinks.
-        covered = (
-            batch["inputs"].abs().amax((1, 2)) > 0
-            if self.info["inputs"]["form"] != "channels"
-            else batch["inputs"][:, 2].amax(1) > 0
-        )
-        columns: dict[str, Any] = {f"prob_{name}": probability[:, i] for i, name in enumerate(self.info["classes"])}
-        classes = list(self.info["classes"])
-        conformal = SplitConformal(classes).fit(
-            self.calibration["probability"].numpy(), self.calibration["target"].numpy()
-        )
-        p_values = torch.from_numpy(conformal.p_values(probability.float().cpu().numpy())).float()
-        columns |= {f"p_{name}": p_values[:, i] for i, name in enumerate(classes)}
-        columns["ood_score"] = score
-        columns["p_known"] = torch.from_numpy(np.asarray(p_known)).to(score.device).float() * covered
+            embedding = self.embed(shifted)
+            logits = self.network.head(embedding, shifted)  # type: ignore[operator]
+            found.append((logits[:, :n].softmax(1), logits[:, n], embedding))
+        probability, unknown, embedding = (torch.stack(parts).mean(0) for parts in zip(*found, strict=True))
+        columns = {f"prob_{name}": probability[:, i] for i, name in enumerate(self.info["classes"])}
+        return columns | {EMBEDDING: embedding, "unknown_logit": unknown}
+
+    def predict_step(self, batch: Batch, batch_idx: int = 0) -> dict[str, Any]:
+        """Columns with p-values of each class and of being known in place of the embedding, and facts for reports."""
+        columns = self.columns(batch)
+        if self.novelty is not None:
+            columns |= self.novelty.columns(columns)
+            # A spectrum without data is not known whatever the network thinks.
+            seen = batch["inputs"][:, 2 if self.info["inputs"]["form"] == "channels" else -1].amax(1) > 0
+            columns["p_known"] = columns["p_known"] * seen.cpu()
+        del columns[EMBEDDING]
         return columns | {name: batch[name] for name in ("survey", "snr", "zwarning") if name in batch}
 
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
-        """The table of tested spectra, drawn into the report."""
+        """What known spectra look like, into the checkpoint; the table of tested spectra, drawn into the report."""
         on_twin_alone = self.info["twin"] and self.info["twin"]["share"] >= 1
-        if on_twin_alone or not best.exists() or not len(datamodule.splits["test"]):
+        if on_twin_alone or not best.exists() or not self.trainer.is_global_zero:
             return {}
-        return report_stage(best, datamodule, folder)
+        attach_novelty(best, datamodule, self.trainer.strategy.root_device)
+        return report_stage(best, datamodule, folder) if len(datamodule.splits["test"]) else {}
 
     @classmethod
     def finish(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:

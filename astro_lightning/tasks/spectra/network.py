@@ -28,9 +28,14 @@ class SpectraResNet(nn.Module):
         """Pooled embedding (B, 8 width)."""
         return self.resnet.embed(batch["inputs"])
 
+    def head(self, embedding: Tensor, batch: Batch) -> Tensor:
+        """Logits (B, n_classes + 1) of embeddings and, if used, `features` (B, F)."""
+        embedding, features = self.resnet.dropout(embedding), batch.get("features")
+        return self.resnet.fc(embedding if features is None else torch.cat([embedding, features], 1))
+
     def forward(self, batch: Batch) -> Tensor:
-        """Logits (B, n_classes + 1) of `inputs` (B, C, L) and, if used, `features` (B, F)."""
-        return self.resnet(batch["inputs"], batch.get("features"))
+        """Logits (B, n_classes + 1) of `inputs` (B, C, L) and, if used, `features`."""
+        return self.head(self.embed(batch), batch)
 
 
 class MultiKernel(nn.Module):
@@ -74,11 +79,14 @@ class MultiKernel(nn.Module):
         x = self.blocks(batch["inputs"])
         return torch.cat([x.mean(2), x.amax(2)], 1)
 
+    def head(self, embedding: Tensor, batch: Batch) -> Tensor:
+        """Logits (B, n_classes + 1) of embeddings and, if used, `features` (B, F)."""
+        embedding, features = self.dropout(embedding), batch.get("features")
+        return self.fc(embedding if features is None else torch.cat([embedding, features], 1))
+
     def forward(self, batch: Batch) -> Tensor:
         """Logits (B, n_classes + 1)."""
-        embedding = self.dropout(self.embed(batch))
-        features = batch.get("features")
-        return self.fc(embedding if features is None else torch.cat([embedding, features], 1))
+        return self.head(self.embed(batch), batch)
 
 
 class _Branches(nn.Module):

@@ -80,11 +80,13 @@ def write_pictures(tested: pa.Table, mistakes: list[Example], classes: list[str]
         ),
         "risk_coverage": (
             risk_coverage(tested, classes),
-            "Share of errors among the clean spectra that are kept when the least sure are left out first.",
+            "Share of errors among the spectra that are kept when the least sure, or the furthest from known spectra, are "
+            "left out first; a sky fibre or unknown kind that is kept counts as an error.",
         ),
         "rejection": (
             rejection(tested, classes),
-            "Score of being none of the known classes, for clean spectra of each class and for sky and unknown kinds.",
+            "Distance from known training spectra in the network's embedding, for clean spectra of each class and for sky "
+            "and unknown kinds.",
         ),
     }
     if mistakes:
@@ -129,26 +131,29 @@ def accuracy_table(tested: pa.Table, classes: list[str]) -> Figure:
 
 @styled
 def risk_coverage(tested: pa.Table, classes: list[str]) -> Figure:
-    """Error rate of the kept against the share kept, ordered by the top probability and by p_known."""
-    clean = is_clean(tested, classes)
-    wrong = (_decided(tested, classes) != column(tested, "label", ""))[clean]
+    """Error rate of the kept against the share kept; an unknown kind that is kept is an error too."""
+    clean, known = is_clean(tested, classes), np.isin(column(tested, "label", ""), classes)
+    wrong = _decided(tested, classes) != column(tested, "label", "")
+    sure, distance = probabilities(tested, classes).max(1), column(tested, "ood_score", np.nan)
     figure, (axes,) = canvas()
     orders = {
-        "top probability": probabilities(tested, classes).max(1)[clean],
-        "p_known": column(tested, "p_known", np.nan)[clean],
+        "clean, by top probability": (clean, sure),
+        "clean, by distance from known spectra": (clean, -distance),
+        "clean and unknown kinds, by top probability": (clean | ~known, sure),
+        "clean and unknown kinds, by distance": (clean | ~known, -distance),
     }
-    for (name, value), colour in zip(orders.items(), SERIES, strict=False):
-        order = np.argsort(-value, kind="stable")
+    for (name, (rows, value)), colour in zip(orders.items(), SERIES, strict=False):
+        order = np.flatnonzero(rows)[np.argsort(-value[rows], kind="stable")]
         kept = np.arange(1, len(order) + 1)
         axes.plot(kept / len(order), 100 * np.cumsum(wrong[order]) / kept, color=colour, label=name)
-    axes.set(xlabel="Share of clean spectra kept", ylabel="Errors among them (%)", xlim=(0, 1), ylim=(0, None))
+    axes.set(xlabel="Share of spectra kept", ylabel="Errors among them (%)", xlim=(0, 1), ylim=(0, None))
     axes.legend()
     return figure
 
 
 @styled
 def rejection(tested: pa.Table, classes: list[str]) -> Figure:
-    """Distribution of the score of unknown kinds for each label."""
+    """Distribution of the distance from known spectra for each label."""
     labels, score = column(tested, "label", ""), column(tested, "ood_score", np.nan)
     clean = is_clean(tested, classes)
     figure, (axes,) = canvas()
@@ -165,7 +170,7 @@ def rejection(tested: pa.Table, classes: list[str]) -> Figure:
                 label=f"{name} ({here.sum()})",
                 linewidth=1.6,
             )
-    axes.set(xlabel="Logit of an unknown kind", ylabel="Share of spectra")
+    axes.set(xlabel="Distance from known spectra", ylabel="Share of spectra")
     axes.legend()
     return figure
 

@@ -1,5 +1,6 @@
 """The synthetic twin: stars, galaxies, quasars and unknown spectra as a survey would deliver them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,11 @@ import pyarrow as pa
 
 from astro_lightning.tasks.spectra.galaxies import draw_galaxies
 from astro_lightning.tasks.spectra.library import Floats, Library
-from astro_lightning.tasks.spectra.observe import observe, smooth_rows
+from astro_lightning.tasks.spectra.observe import observe
 from astro_lightning.tasks.spectra.quasars import draw_quasars
 from astro_lightning.tasks.spectra.stars import draw_stars, stellar_library
 from astro_lightning.tasks.spectra.templates import with_templates
+from astro_lightning.tasks.spectra.unknown import DRAW, EMPTY, LEARNT, empty_fibres
 
 CLASSES = ("STAR", "GALAXY", "QSO", "UNKNOWN")
 GRID_A = (3800 + 2 * np.arange(2600)).astype(np.float32)
@@ -25,12 +27,21 @@ class Twin:
             mixed into the parametric library; None uses the parametric library alone.
         min_snr: Lowest median signal-to-noise ratio per pixel; drawn log-uniformly.
         max_snr: Highest.
+        kinds: Share of each kind among UNKNOWN spectra, see `unknown.DRAW`; None = the kinds that teach.
     """
 
-    def __init__(self, templates: Path | None = None, min_snr: float = 2.0, max_snr: float = 80.0) -> None:
+    def __init__(
+        self,
+        templates: Path | None = None,
+        min_snr: float = 2.0,
+        max_snr: float = 80.0,
+        kinds: Mapping[str, float] | None = None,
+    ) -> None:
         library = stellar_library()
         self.library: Library = with_templates(library, Path(templates)) if templates else library
         self.min_snr, self.max_snr = min_snr, max_snr
+        self.kinds = list(kinds or LEARNT)
+        self.shares = np.array(list((kinds or LEARNT).values()), float)
 
     def draw(self, label: np.ndarray, seed: int) -> tuple[Floats, Floats, Floats, Floats]:
         """Draw one spectrum for each class index in ``label`` (n,).
@@ -54,27 +65,21 @@ class Twin:
             if len(row):
                 flux[row], z[row] = draw(len(row), self.library, GRID_A, rng)
         snr = np.exp(rng.uniform(np.log(self.min_snr), np.log(self.max_snr), n)).astype(np.float32)
-        empty = label == CLASSES.index("UNKNOWN")
+        kind = np.full(n, "", object)
+        unknown = np.flatnonzero(label == CLASSES.index("UNKNOWN"))
+        kind[unknown] = rng.choice(self.kinds, len(unknown), p=self.shares / self.shares.sum())
+        for name in self.kinds:
+            row = np.flatnonzero(kind == name)
+            if len(row):
+                flux[row] = DRAW[name](len(row), self.library, GRID_A, rng)
+        empty = np.flatnonzero(np.isin(kind, EMPTY))
         snr[empty] = 1.0
         flux, ivar = observe(flux, snr, GRID_A, rng)
-        _unknown(flux, ivar, np.flatnonzero(empty), rng)
+        if len(empty):
+            sky, weight = flux[empty], ivar[empty]
+            empty_fibres(sky, weight, kind[empty] == "junk", GRID_A, rng)
+            flux[empty] = sky
         return flux, ivar, z, snr
-
-
-def _unknown(flux: Floats, ivar: Floats, row: np.ndarray, rng: np.random.Generator) -> None:
-    """Turn rows of noise around 1 into sky fibres (most) and junk (fringes, steps, smooth nonsense), in place."""
-    if not len(row):
-        return
-    level = rng.normal(0.05, 0.25, (len(row), 1)).astype(np.float32)
-    level[rng.random(len(row)) < 0.1] *= 2
-    drift = smooth_rows(
-        rng.standard_normal((len(row), len(GRID_A)), dtype=np.float32), np.full(len(row), 9.0, np.float32)
-    )
-    sky = flux[row] - 1 + level * (1 + 0.5 * rng.standard_normal((len(row), 1)) * np.linspace(-1, 1, len(GRID_A)))
-    junk = np.flatnonzero(rng.random(len(row)) < 0.2)
-    phase = rng.uniform(0, 6.3, (len(junk), 1)) + GRID_A[None] / rng.uniform(20, 400, (len(junk), 1))
-    sky[junk] += rng.uniform(-2, 2, (len(junk), 1)) * np.sin(phase) + rng.uniform(0, 25, (len(junk), 1)) * drift[junk]
-    flux[row] = np.where(ivar[row] > 0, sky, 0)
 
 
 def simulate(

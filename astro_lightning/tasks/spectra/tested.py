@@ -35,7 +35,7 @@ def test_table(module: TaskModule, datamodule: RecordsData) -> pa.Table:
     parts: list[dict[str, np.ndarray]] = []
     with torch.inference_mode():
         for batch in datamodule.loader("test"):
-            columns = module.columns(batch)
+            columns = module.predict_step(batch)
             parts.append(
                 {k: v.float().numpy() if isinstance(v, Tensor) else np.asarray(v, object) for k, v in columns.items()}
             )
@@ -84,6 +84,15 @@ def surest_mistakes(module: TaskModule, datamodule: RecordsData, table: pa.Table
     ]
 
 
+def mean_of_members(tables: list[pa.Table]) -> pa.Table:
+    """One row per spectrum: members of an ensemble that tested the same one are averaged."""
+    frame = pa.concat_tables(tables, promote_options="permissive").to_pandas()
+    if not frame["id"].duplicated().any():
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    kinds = {name: "mean" if frame[name].dtype.kind == "f" else "first" for name in frame.columns if name != "id"}
+    return pa.Table.from_pandas(frame.groupby("id", sort=False).agg(kinds).reset_index(), preserve_index=False)
+
+
 def report_stage(best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
     """Draw the pictures of a stage's best checkpoint; with folds, tables and curves cover all folds tested so far.
 
@@ -94,9 +103,9 @@ def report_stage(best: Path, datamodule: RecordsData, folder: Path) -> dict[str,
     table = test_table(module, datamodule)
     out = best.with_name("tested.parquet")
     pq.write_table(table, out)
-    others = [pq.read_table(p) for p in sorted(best.parents[1].glob("*/tested.parquet")) if p != out]
+    tables = [table, *(pq.read_table(p) for p in sorted(best.parents[1].glob("*/tested.parquet")) if p != out)]
     classes = list(module.info["classes"])
     if is_clean(table, classes).any():
         mistakes = surest_mistakes(module, datamodule, table)
-        write_pictures(pa.concat_tables([table, *others], promote_options="permissive"), mistakes, classes, folder)
+        write_pictures(mean_of_members(tables), mistakes, classes, folder)
     return {"tested": out}

@@ -12,7 +12,9 @@ from astro_lightning.data.records import Records, write_records
 from astro_lightning.tasks.spectra.augment import Augment
 from astro_lightning.tasks.spectra.batches import SpectraBatches
 from astro_lightning.tasks.spectra.data import SpectraData
+from astro_lightning.tasks.spectra.module import SpectraModule
 from astro_lightning.tasks.spectra.network import MultiKernel, SpectraResNet
+from astro_lightning.tasks.spectra.novelty import Novelty
 from astro_lightning.tasks.spectra.scoring import spectra_metrics
 from astro_lightning.tasks.spectra.simulate import simulate
 from astro_lightning.tasks.spectra.stages import spectra_stages
@@ -185,6 +187,51 @@ def test_stages_are_twin_then_folds_or_surveys():
     assert not stages["twin"]["predicts"]
     assert list(spectra_stages(cfg, leave_out=["SDSS"])) == ["without_SDSS"]
     assert list(spectra_stages(cfg)) == ["classify"]
+    members = spectra_stages({"task": {"classify": {"datamodule": {}, "module": {}}}}, folds=2, members=2)
+    assert list(members) == ["fold0_member0", "fold0_member1", "fold1_member0", "fold1_member1"]
+    assert members["fold1_member1"]["datamodule"] == {"fold": 1, "n_folds": 2, "member": 1}
+    assert members["fold1_member1"]["module"] == {"member": 1}
+
+
+def test_members_of_an_ensemble_start_from_other_weights_and_draw_other_batches(records):
+    info = {"classes": CLASSES, "counts": [1, 1, 1], "inputs": CHANNELS, "twin": None}
+    model = {"_target_": "astro_lightning.tasks.spectra.network.SpectraResNet", "width": 4}
+    weights = []
+    for member in (0, 1, 1):
+        torch.manual_seed(0)
+        module = SpectraModule(model=model, optimizer={}, info=dict(info), member=member)
+        module.configure_model()
+        weights.append(module.network.resnet.conv1.weight)
+    assert torch.equal(weights[1], weights[2])
+    assert not torch.equal(weights[0], weights[1])
+    assert module_of_data(member=1).seed != module_of_data().seed
+
+
+# ---- known or not
+
+
+def test_what_is_far_from_training_spectra_is_not_known_and_survives_the_checkpoint():
+    rng = np.random.default_rng(0)
+    centres = np.eye(8)[:3] * 10
+
+    def spectra(n, kind):
+        embedding = centres[kind] + rng.normal(0, 1, (n, 8)) if kind is not None else -10 + rng.normal(0, 1, (n, 8))
+        probability = np.full((n, 3), 0.1)
+        probability[:, kind or 0] = 0.8
+        return {"_embedding": embedding} | {f"prob_{name}": probability[:, i] for i, name in enumerate(CLASSES)}
+
+    train = np.concatenate([spectra(100, kind)["_embedding"] for kind in range(3)])
+    val = [spectra(60, kind) | {"target": np.full(60, kind)} for kind in range(3)]
+    novelty = Novelty.fit(CLASSES, train, {name: np.concatenate([part[name] for part in val]) for name in val[0]})
+    new = {name: torch.from_numpy(values) for name, values in spectra(500, 1).items()}
+    found = novelty.columns(new)
+    assert 0.01 < (found["p_known"] <= 0.05).float().mean() < 0.12
+    assert (found["p_GALAXY"] > found["p_STAR"]).all()
+    strange = {name: torch.from_numpy(values) for name, values in spectra(50, None).items()}
+    assert novelty.columns(strange)["p_known"].max() < 0.02
+    again = Novelty.from_state(novelty.state()).columns(new)
+    for name, values in found.items():
+        torch.testing.assert_close(again[name], values)
 
 
 def test_metrics_are_of_clean_spectra_and_by_survey():

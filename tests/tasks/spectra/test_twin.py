@@ -6,6 +6,7 @@ import pytest
 from astro_lightning.data.errors import BadInput
 from astro_lightning.tasks.spectra.simulate import CLASSES, GRID_A, Twin, simulate
 from astro_lightning.tasks.spectra.templates import spectral_temperature, with_templates
+from astro_lightning.tasks.spectra.unknown import DRAW, HELD_OUT, LEARNT
 
 
 @pytest.fixture(scope="module")
@@ -84,11 +85,33 @@ def test_stellar_lines_follow_temperature(twin):
     assert np.median(depth[(temperature > 8500) & (temperature < 10500)]) > 3 * np.median(depth[temperature < 5000])
 
 
-def test_unknown_spectra_are_mostly_noise_about_zero(twin):
-    flux, ivar, z, _ = twin.draw(np.full(200, 3), 0)
+def test_sky_fibres_are_noise_about_zero():
+    flux, ivar, z, _ = Twin(kinds={"sky": 1}).draw(np.full(200, 3), 0)
     ratio = np.array([np.median(f[i > 0] * np.sqrt(i[i > 0])) for f, i in zip(flux, ivar, strict=True)])
     assert np.quantile(np.abs(ratio), 0.7) < 1
     assert np.isnan(z).all()
+
+
+@pytest.mark.parametrize("kind", sorted(DRAW))
+def test_every_unknown_kind_is_drawn_finite_and_seeded(kind):
+    twin = Twin(kinds={kind: 1})
+    flux, ivar, _, _ = twin.draw(np.full(30, 3), 4)
+    again, _, _, _ = twin.draw(np.full(30, 3), 4)
+    assert np.isfinite(flux).all()
+    assert (flux[ivar == 0] == 0).all()
+    np.testing.assert_array_equal(flux, again)
+
+
+def test_kinds_kept_for_the_test_never_teach():
+    assert not set(HELD_OUT) & set(LEARNT)
+    assert set(HELD_OUT) | set(LEARNT) == set(DRAW)
+
+
+def test_nebulae_have_lines_at_rest_and_supernovae_are_positive(twin):
+    flux = DRAW["nebula"](50, twin.library, GRID_A, np.random.default_rng(0))
+    assert np.median(line_height(flux, np.zeros(50), 5008.2, 10)) > 5
+    flux = DRAW["supernova"](50, twin.library, GRID_A, np.random.default_rng(0))
+    assert (flux > 0).mean() > 0.99
 
 
 def test_more_than_1500_spectra_a_second(twin):
