@@ -67,6 +67,8 @@ def _data(run: RunFolder) -> str:
     lines += [f"- SHA-256 of {name}: `{value}`" for name, value in run.fingerprint.items()]
     if run.splits:
         lines += ["", _table(["Split", "Objects"], ([part, number(n)] for part, n in run.splits.items()))]
+    if run.splits_note:
+        lines += ["", run.splits_note]
     return "\n".join(lines)
 
 

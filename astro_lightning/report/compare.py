@@ -12,13 +12,32 @@ from rich.text import Text
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.report.intervals import bootstrap
-from astro_lightning.report.page import html_table, write_page
+from astro_lightning.report.page import folded, html_table, png_image, small_png, write_page
 from astro_lightning.report.run_folder import RunFolder, read_run
 from astro_lightning.report.scores import Estimate, confusion_counts, precision_recall_f1
-from astro_lightning.report.wording import LOWER_IS_BETTER, METRIC_NAMES, SIMULATED, flat, interval, number, of_class
+from astro_lightning.report.wording import (
+    LOWER_IS_BETTER,
+    METRIC_NAMES,
+    SIMULATED,
+    flat,
+    interval,
+    metric_name,
+    number,
+    of_class,
+)
 
 _NOT_SETTINGS = ("paths.", "hydra.")
 MAX_RUNS = 12
+_PICTURES = {
+    "confusion": "Confusion matrix",
+    "reliability": "Reliability",
+    "roc": "ROC curves",
+    "precision_recall": "Precision and recall",
+    "coverage": "Conformal coverage",
+    "early": "Accuracy against time",
+    "embedding": "Map of the test objects",
+}
+_PNG_BYTES = 3_300_000  # of all pictures: the page stays below 5 MB
 
 
 def compare(run_folders: Sequence[Path | str], out: Path | None = None) -> Path:
@@ -36,7 +55,8 @@ def compare(run_folders: Sequence[Path | str], out: Path | None = None) -> Path:
     names = _names(runs)
     body = ["<header><h1>Runs side by side</h1>", f'<p class="sub"><span>{len(runs)} runs</span></p></header>']
     body += [f'<div class="warn">{escape(text)}</div>' for text in warnings(runs)]
-    body.append(_section("Metrics", html_table(["Metric", *names], _metric_rows(runs))))
+    tested, other = _metric_rows(runs)
+    body.append(_section("Metrics", html_table(["Metric", *names], tested)))
     if rows := _difference_rows(runs):
         note = f"Minus {names[0]}, on the test objects that both scored; paired bootstrap, 95 %. "
         note += "Where the interval holds 0, no difference is shown."
@@ -48,6 +68,9 @@ def compare(run_folders: Sequence[Path | str], out: Path | None = None) -> Path:
         body.append(
             _section("Settings that differ", html_table(["Setting", *names], cells, text_columns=len(runs) + 1))
         )
+    body += _pictures(runs, names)
+    if other:
+        body.append(folded("Training and validation", html_table(["Metric", *names], other)))
     return write_page(path, "Runs side by side", "\n".join(body))
 
 
@@ -111,18 +134,41 @@ def _metrics(runs: Sequence[RunFolder]) -> list[tuple[str, list[Estimate | None]
     return [(title, estimates) for title, estimates in rows if any(estimates)]
 
 
-def _metric_rows(runs: Sequence[RunFolder]) -> list[list[str]]:
+def _metric_rows(runs: Sequence[RunFolder]) -> tuple[list[list[str]], list[list[str]]]:
+    """Rows of the test split, and rows of what the stages logged; without a test split, those come first."""
     best = {METRIC_NAMES[name]: min if name in LOWER_IS_BETTER else max for name in METRIC_NAMES}
-    rows = []
+    tested: list[list[str]] = []
+    other: list[list[str]] = []
     for title, estimates in _metrics(runs):
+        if "/lr-" in title or title == "test/n":
+            continue
         values = [e.value for e in estimates if e and np.isfinite(e.value)]
         top = best[title](values) if title in best and values else None
         cells = []
         for e in estimates:
             text = f"{number(e.value)} <small>{interval(e)}</small>" if e else ""
             cells.append(f"<b>{text}</b>" if e and e.value == top and values.count(top) == 1 else text)
-        rows.append([escape(title), *cells])
-    return rows
+        of_test = "/" not in title or title.startswith("test/")
+        (tested if of_test else other).append([escape(metric_name(title) if of_test else title), *cells])
+    return (tested, other) if tested else (other, [])
+
+
+def _pictures(runs: Sequence[RunFolder], names: Sequence[str]) -> list[str]:
+    """One section for each picture that two runs or more have, as their reports drew it."""
+    room, sections = _PNG_BYTES, []
+    for picture, title in _PICTURES.items():
+        found = [(name, run.path / "plots" / f"{picture}.png") for name, run in zip(names, runs)]
+        shown = [(name, small_png(path)) for name, path in found if path.exists()]
+        size = sum(len(content) * 4 // 3 for _, content in shown)
+        if len(shown) < 2 or size > room:
+            continue
+        room -= size
+        figures = (
+            f"<figure>{png_image(content, name)}<figcaption>{escape(name)}</figcaption></figure>"
+            for name, content in shown
+        )
+        sections.append(f'<h2>{title}</h2><div class="card"><div class="panels few">{"".join(figures)}</div></div>')
+    return sections
 
 
 def _difference_rows(runs: Sequence[RunFolder]) -> list[list[str]]:

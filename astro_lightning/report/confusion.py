@@ -68,5 +68,5 @@ def class_distribution(true_counts: np.ndarray, predicted_counts: np.ndarray, cl
         axes.set_xscale("symlog", linthresh=10)
         plain_ticks(axes.xaxis)
     axes.set_xlabel("Objects in the test split")
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     return figure

@@ -1,7 +1,6 @@
 """`report.html`: one run on one page that opens from disk, offline, on any screen."""
 
 import base64
-import io
 import json
 import math
 from html import escape
@@ -10,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from astro_lightning.report.mistakes import confident_mistakes
-from astro_lightning.report.page import folded, html_table, tile, write_page
+from astro_lightning.report.page import folded, html_table, png_image, small_png, tile, write_page
 from astro_lightning.report.plots import Picture, write_plots
 from astro_lightning.report.run_folder import RunFolder, read_run
 from astro_lightning.report.scores import Scores
@@ -88,14 +87,18 @@ def _tiles(run: RunFolder) -> str:
         ]
         # What only this task measures: the contest's loss, the detection of unknown classes.
         own = [key for key in run.metrics if key.startswith("test/") and not of_class(key, scores.classes)]
-        own = [key for key in own if key.removeprefix("test/") not in {*METRIC_NAMES, "n"}]
-        tiles += [tile(metric_name(key).capitalize(), number(run.metrics[key])) for key in own[:_TILES]]
+        own = [key for key in own if key.removeprefix("test/") not in {*METRIC_NAMES, "n"} and "/n_of_" not in key]
+        tiles += [tile(_sentence(metric_name(key)), number(run.metrics[key])) for key in own[:_TILES]]
         return f'<div class="tiles">{"".join(tiles)}</div>{_scored_note(scores)}'
     finite = {k: v for k, v in run.metrics.items() if isinstance(v, int | float) and math.isfinite(v)}
     first = sorted(finite, key=lambda k: ("test/" not in k, "val/" not in k, "loss" not in k))[:_TILES]
     tiles = [tile(k.replace("_", " "), number(finite[k])) for k in first]
     note = '<p class="note">No labelled test split in this run: values as the run recorded them.</p>'
     return f'<div class="tiles">{"".join(tiles)}</div>{note}' if tiles else note
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _scored_note(scores: Scores) -> str:
@@ -140,13 +143,12 @@ def _figure(picture: Picture, room: int) -> tuple[str, int]:
     if picture.svg:
         image = _svg_image(picture.svg[0], picture.title)
     else:
-        content = _small_png(picture.png)
+        content = small_png(picture.png)
         if len(content) > room:
             image = f'<p class="note">Too large for this page: plots/{escape(picture.png.name)}</p>'
         else:
             room -= len(content)
-            data = base64.b64encode(content).decode()
-            image = f'<img class="paper fits" alt="{escape(picture.title)}" src="data:image/png;base64,{data}">'
+            image = png_image(content, picture.title)
     wide = ' class="card wide"' if picture.wide else ' class="card"'
     return f'<figure{wide}>{head}<div class="scroll">{image}</div>{caption}</figure>', room
 
@@ -160,20 +162,6 @@ def _panels(picture: Picture) -> str:
 def _svg_image(svg: str, title: str) -> str:
     data = base64.b64encode(svg.encode()).decode()
     return f'<img alt="{escape(title)}" src="data:image/svg+xml;base64,{data}">'
-
-
-def _small_png(path: Path) -> bytes:
-    """The file as it is, or with fewer pixels and colours where it is heavy."""
-    content = path.read_bytes()
-    if len(content) <= 400_000:
-        return content
-    from PIL import Image
-
-    with Image.open(io.BytesIO(content)) as image:
-        image.thumbnail((1400, 1400))
-        buffer = io.BytesIO()
-        image.convert("RGB").quantize(128).save(buffer, "PNG", optimize=True)
-    return min(content, buffer.getvalue(), key=len)
 
 
 def _mistakes(run: RunFolder) -> str:
@@ -213,7 +201,8 @@ def _data(run: RunFolder) -> str:
     rows = [[escape(name), f"<code>{escape(str(value))}</code>"] for name, value in facts.items() if value]
     table = html_table([], rows, text_columns=2)
     parts = ([escape(part), number(n)] for part, n in run.splits.items())
-    splits = f'<div class="card">{html_table(["Split", "Objects"], parts)}</div>' if run.splits else ""
+    note = f'<p class="note">{escape(run.splits_note)}</p>' if run.splits_note else ""
+    splits = f'<div class="card">{html_table(["Split", "Objects"], parts)}{note}</div>' if run.splits else ""
     return f'<h2>Data</h2><div class="grid data"><div class="card">{table}</div>{splits}</div>'
 
 

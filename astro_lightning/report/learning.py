@@ -1,4 +1,7 @@
-"""Learning curves of one stage."""
+"""Learning curves of one stage, or of a stage and its folds."""
+
+import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,35 +13,57 @@ _PARTS = {"train": ACCENT, "val": BAD}
 _LAYOUT = {1: "a", 2: "ab", 3: "aa;bc", 4: "ab;cd"}
 
 
+# Counters that a stage logs so that its last epoch is the one kept.
+_COUNTERS = ("epoch", "rounds")
+
+
+def stages_and_folds(learning: Mapping[str, pd.DataFrame]) -> dict[str, list[pd.DataFrame]]:
+    """Stages that differ by the number at the end of their names only (folds, rounds) under one name, in order."""
+    found: dict[str, list[pd.DataFrame]] = {}
+    for stage, logged in learning.items():
+        found.setdefault(re.sub(r"_?(fold)?_?\d+$", "", stage) or stage, []).append(logged)
+    return found
+
+
 @styled
-def learning_curves(logged: pd.DataFrame) -> Figure | None:
+def learning_curves(logged: Sequence[pd.DataFrame]) -> Figure | None:
     """Training and validation values over the optimiser step: the loss first, then up to three further metrics.
 
     Args:
-        logged: Columns `step` and `train/<metric>`, `val/<metric>`; sparse.
+        logged: One table for each fold, with columns `step` and `train/<metric>`, `val/<metric>`; sparse.
 
     Returns:
-        None where nothing was logged.
+        None where nothing was logged twice: a single value is no curve.
     """
-    names = list(dict.fromkeys(_metric(c) for c in logged.columns if _part(c)))
-    both = [n for n in names if f"val/{n}" in logged]
+    columns = list(dict.fromkeys(c for table in logged for c in table.columns if "step" in table))
+    names = list(dict.fromkeys(_metric(c) for c in columns if _part(c)))
+    names = [
+        n for n in names if n not in _COUNTERS and any(len(_values(t, part, n)) > 1 for t in logged for part in _PARTS)
+    ]
+    both = [n for n in names if f"val/{n}" in columns]
     names = sorted(both or names, key=lambda n: (n != "loss", "loss" not in n))[: len(_LAYOUT)]
-    if not names or "step" not in logged:
+    if not names:
         return None
     figure = Figure(figsize=(4.7, 2.9 if len(names) < 3 else 4.9), layout="constrained")
     axes = list(figure.subplot_mosaic(_LAYOUT[len(names)]).values())
     for place, name in zip(axes, names):
         shown = []
         for part, colour in _PARTS.items():
-            column = next((c for c in logged.columns if _part(c) == part and _metric(c) == name), None)
-            values = logged[["step", column]].dropna() if column else logged.iloc[:0]
-            if not len(values):
-                continue
-            y = values[column].to_numpy(float)
-            few = {"marker": "o", "markersize": 3} if len(y) < 15 else {}
-            noisy = part == "train" and len(y) > 60
-            place.plot(values["step"], y, color=colour, linewidth=1.0 if noisy else 1.6, label=part, **few)
-            shown.append(y)
+            for k, table in enumerate(logged):
+                values = _values(table, part, name)
+                if len(values):
+                    y = values.iloc[:, 1].to_numpy(float)
+                    few = {"marker": "o", "markersize": 3} if len(y) < 15 and len(logged) == 1 else {}
+                    thin = len(logged) > 1 or (part == "train" and len(y) > 60)
+                    place.plot(
+                        values["step"],
+                        y,
+                        color=colour,
+                        linewidth=1.0 if thin else 1.6,
+                        label=None if k else part,
+                        **few,
+                    )
+                    shown.append(y)
         place.set_title(name.replace("_", " "))
         flat = np.concatenate(shown) if shown else np.ones(1)
         flat = flat[np.isfinite(flat)]
@@ -49,6 +74,12 @@ def learning_curves(logged: pd.DataFrame) -> Figure | None:
     figure.supxlabel("Optimiser step", fontsize="medium")
     axes[0].legend()
     return figure
+
+
+def _values(table: pd.DataFrame, part: str, metric: str) -> pd.DataFrame:
+    """Step and value, where both were logged."""
+    column = next((c for c in table.columns if _part(c) == part and _metric(c) == metric), None)
+    return table[["step", column]].dropna() if column and "step" in table else table.iloc[:0, :2]
 
 
 def _part(column: str) -> str | None:

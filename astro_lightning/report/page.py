@@ -1,5 +1,7 @@
 """The bare page: one HTML file with its style inside and nothing fetched from elsewhere."""
 
+import base64
+import io
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -125,3 +127,23 @@ def tile(name: str, value: str, below: str = "") -> str:
 def folded(summary: str, content: str) -> str:
     """Content that opens on demand."""
     return f"<details><summary>{escape(summary)}</summary>{content}</details>"
+
+
+def png_image(content: bytes, title: str) -> str:
+    """A PNG inside the page, on white paper also where the page is dark."""
+    data = base64.b64encode(content).decode()
+    return f'<img class="paper fits" alt="{escape(title)}" src="data:image/png;base64,{data}">'
+
+
+def small_png(path: Path) -> bytes:
+    """The file as it is, or with fewer pixels and colours where it is heavy."""
+    content = path.read_bytes()
+    if len(content) <= 400_000:
+        return content
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content)) as image:
+        image.thumbnail((1400, 1400))
+        buffer = io.BytesIO()
+        image.convert("RGB").quantize(128).save(buffer, "PNG", optimize=True)
+    return min(content, buffer.getvalue(), key=len)

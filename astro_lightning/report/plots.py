@@ -10,7 +10,7 @@ from astro_lightning.report.confusion import class_distribution, confusion_matri
 from astro_lightning.report.curves import precision_recall_curves, roc_curves
 from astro_lightning.report.early import early_chart, early_table
 from astro_lightning.report.embedding import embedding_map
-from astro_lightning.report.learning import learning_curves
+from astro_lightning.report.learning import learning_curves, stages_and_folds
 from astro_lightning.report.light_curves import light_curve, light_curve_grid, light_curves
 from astro_lightning.report.mistakes import confident_mistakes, mistakes_chart
 from astro_lightning.report.reliability import conformal_coverage, reliability_diagram
@@ -139,12 +139,15 @@ def _of_examples(run: RunFolder, folder: Path) -> list[Picture]:
 
 
 def _of_learning(run: RunFolder, folder: Path) -> list[Picture]:
-    drawn = ((stage, learning_curves(logged)) for stage, logged in run.learning.items())
-    return [
-        _picture(folder, f"learning_{stage}", f"Learning curves: {stage}", figure, "As logged during training.")
-        for stage, figure in drawn
-        if figure
-    ]
+    pictures = []
+    for stage, logged in stages_and_folds(run.learning).items():
+        figure = learning_curves(logged)
+        if figure:
+            caption = "As logged during training" + (
+                f", one line for each of {len(logged)}." if len(logged) > 1 else "."
+            )
+            pictures.append(_picture(folder, f"learning_{stage}", f"Learning curves: {stage}", figure, caption))
+    return pictures
 
 
 def _picture(folder: Path, name: str, title: str, figure: Figure, caption: str, wide: bool = False) -> Picture:

@@ -100,6 +100,14 @@ class RunFolder:
         return (self.provenance.get("data") or {}).get("splits") or {}
 
     @property
+    def splits_note(self) -> str:
+        """What the splits do not say: of a run in folds they are those of the last fold."""
+        tested = self.scores.n_scored if self.scores else 0
+        if not tested or tested <= self.splits.get("test", tested):
+            return ""
+        return f"These are the last fold's. Each fold tested other objects, {tested:,} in all."
+
+    @property
     def training_counts(self) -> dict[str, int]:
         """Class -> number of training objects."""
         data = self.provenance.get("data") or {}

@@ -16,13 +16,16 @@ METRIC_NAMES = {
     "calibration_error": "Calibration error",
     "balanced_accuracy": "Balanced accuracy",
 }
+_ACRONYMS = {
+    word: word.upper() for word in ("auc", "ap", "mcc", "f1", "roc", "pr", "sdss", "boss", "snr", "mdr", "fpr")
+}
 LOWER_IS_BETTER = {"log_loss", "calibration_error"}
 
 
 def metric_name(key: str) -> str:
     """Name of a metric without its stage and split: `test/macro_f1` is Macro F1."""
     last = key.removeprefix("test/").removeprefix("val/").removeprefix("train/")
-    return METRIC_NAMES.get(last, last.replace("_", " "))
+    return METRIC_NAMES.get(last) or " ".join(_ACRONYMS.get(word, word) for word in last.split("_"))
 
 
 def number(value: Any, digits: int = 3) -> str:

@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 
 from astro_lightning.report.confusion import class_distribution, confusion_matrix
 from astro_lightning.report.curves import precision_recall_curves, roc_curves
-from astro_lightning.report.learning import learning_curves
+from astro_lightning.report.learning import learning_curves, stages_and_folds
 from astro_lightning.report.light_curves import light_curve, light_curve_grid, light_curves
 from astro_lightning.report.reliability import conformal_coverage, reliability_diagram
 from astro_lightning.report.style import BAND_COLOURS, short, themed_svg
@@ -84,20 +84,27 @@ def test_distribution_over_many_orders_is_logarithmic_with_plain_numbers():
 
 
 def test_learning_curves_show_training_and_validation():
-    figure = learning_curves(learning(2.0))
+    figure = learning_curves([learning(2.0)])
     first = figure.axes[0]
     assert first.get_title(loc="left") == "loss"
     assert [line.get_label() for line in first.lines] == ["train", "val"]
     assert len(first.lines[1].get_xdata()) == 10
     assert len(figure.axes) == 3
-    assert learning_curves(pd.DataFrame({"step": [1], "lr-Adam": [0.1]})) is None
+    assert learning_curves([pd.DataFrame({"step": [1], "lr-Adam": [0.1]})]) is None
+
+
+def test_folds_share_a_figure_and_a_single_value_is_no_curve():
+    folds = stages_and_folds({"trees_fold0": learning(2.0), "trees_fold1": learning(1.0), "kernel": learning(1.0)[:1]})
+    assert {name: len(tables) for name, tables in folds.items()} == {"trees": 2, "kernel": 1}
+    assert len(learning_curves(folds["trees"]).axes[0].lines) == 4
+    assert learning_curves(folds["kernel"]) is None
 
 
 def test_learning_curves_take_the_value_per_step_where_both_exist():
     table = pd.DataFrame(
         {"step": [1, 2, 3], "train/loss_step": [3.0, 2.0, 1.0], "train/loss_epoch": [np.nan, np.nan, 2.0]}
     )
-    assert list(learning_curves(table).axes[0].lines[0].get_ydata()) == [3, 2, 1]
+    assert list(learning_curves([table]).axes[0].lines[0].get_ydata()) == [3, 2, 1]
 
 
 def example(**changes):

@@ -11,6 +11,8 @@ from rich.console import Console
 from astro_lightning.data.errors import BadInput
 from astro_lightning.report.card import write_card
 from astro_lightning.report.compare import compare, comparison_table
+from astro_lightning.report.plots import write_plots
+from astro_lightning.report.run_folder import read_run
 from astro_lightning.report.table import print_metrics, sweep_table
 from astro_lightning.report.wording import duration, number
 
@@ -127,6 +129,15 @@ def test_comparison_page(two):
     assert "not comparable" not in text
     difference = text[text.index("Difference from the first run") :]
     assert "-0." in difference and "[-0." in difference
+
+
+def test_comparison_shows_the_pictures_of_both_and_stays_small(two):
+    for run in two:
+        write_plots(read_run(run))
+    page = compare(two)
+    text = page.read_text()
+    assert text.count('alt="') == 8 and 'src="http' not in text
+    assert page.stat().st_size < 5_000_000
 
 
 def test_comparison_is_paired_by_object(two):
