@@ -49,8 +49,8 @@ class MetadataTokens(nn.Module):
         nn.init.trunc_normal_(self.weights, std=0.02)
 
     def forward(self, value: Tensor, known: Tensor) -> Tensor:
-        """Value and known (B, M) to tokens (B, M, d)."""
-        column, slope, zero, unknown = self.weights
+        """Value and known (B, M) to tokens (B, M, d); M may be less than what there is room for."""
+        column, slope, zero, unknown = self.weights[:, : value.shape[1]]
         given = column + value[..., None] * slope + (value == 0)[..., None] * zero
         return torch.where(known[..., None], given, unknown)
 
