@@ -104,8 +104,10 @@ class CurveBatches:
         )
         # The pair form of the seed tokeniser carries its own same-source question.
         if chosen["views"] and "same" not in batch:
-            first, second, valid = batching.two_views(curves, rng)
-            batch["views"] = [self._tokens(view, metadata, rng) for view in (first, second)]  # type: ignore[assignment]
+            *views, valid = batching.two_views(curves, rng)
+            longest = chosen.get("view_length") or np.iinfo(np.int64).max
+            views = [batching.limit_lengths(view, longest, rng)[0] for view in views]
+            batch["views"] = [self._tokens(view, metadata, rng) for view in views]  # type: ignore[assignment]
             batch["valid"] = torch.from_numpy(valid)
         return batch
 

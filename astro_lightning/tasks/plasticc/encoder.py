@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from astro_lightning.tasks.plasticc.packing import Packing
+
 Rotation = tuple[Tensor, Tensor]
 
 
@@ -18,7 +20,7 @@ def init_weights(module: nn.Module) -> None:
 
 
 def rotate(x: Tensor, rotation: Rotation) -> Tensor:
-    """Turn the pairs of halves of x (B, H, L, D) by the angles with cosines and sines (B, 1, L, D / 2)."""
+    """Turn the pairs of halves of x (..., D) by the angles with these cosines and sines (..., D / 2)."""
     cos, sin = rotation
     left, right = x.chunk(2, dim=-1)
     return torch.cat((left * cos - right * sin, left * sin + right * cos), dim=-1)
@@ -42,13 +44,25 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(d_model, 3 * n_heads * head_dim)
         self.out = nn.Linear(n_heads * head_dim, d_model)
 
-    def forward(self, x: Tensor, attend: Tensor, rotation: Rotation | None = None) -> Tensor:
-        """Mix x (B, L, d) over the positions where attend (B, 1, 1, L) is true."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.n_heads, self.head_dim)).permute(2, 0, 3, 1, 4)
+    def forward(
+        self, x: Tensor, attend: Tensor, rotation: Rotation | None = None, packing: Packing | None = None
+    ) -> Tensor:
+        """Mix x over the positions where attend (B, 1, 1, L) is true.
+
+        Args:
+            x: (B, L, d), or (N, d) with `packing`.
+            attend: What may be looked at.
+            rotation: Cosines and sines (B, L, D / 2), or (N, D / 2).
+            packing: Of the N tokens that are no padding.
+        """
+        qkv = self.qkv(x).unflatten(-1, (3, self.n_heads, self.head_dim))
         if rotation is not None:
-            q, k = rotate(q, rotation), rotate(k, rotation)
-        mixed = attention(q, k, v, attend, self.dropout if self.training else 0.0)
-        return self.out(mixed.transpose(1, 2).flatten(-2))
+            cos, sin = (part[..., None, None, :] for part in rotation)
+            qkv = torch.cat((rotate(qkv[..., :2, :, :], (cos, sin)), qkv[..., 2:, :, :]), dim=-3)
+        qkv = qkv if packing is None else packing.unpack(qkv)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        mixed = attention(q, k, v, attend, self.dropout if self.training else 0.0).transpose(1, 2)
+        return self.out((mixed if packing is None else packing.pack(mixed)).flatten(-2))
 
 
 class EncoderLayer(nn.Module):
@@ -72,12 +86,14 @@ class EncoderLayer(nn.Module):
         self.norm_feed_forward = nn.LayerNorm(d_model)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, attend: Tensor, rotation: Rotation | None = None) -> Tensor:
-        """(B, L, d) to (B, L, d)."""
+    def forward(
+        self, x: Tensor, attend: Tensor, rotation: Rotation | None = None, packing: Packing | None = None
+    ) -> Tensor:
+        """(B, L, d) to (B, L, d), or (N, d) to (N, d) with `packing`."""
         if self.norm_first:
-            x = x + self.dropout(self.attention(self.norm_attention(x), attend, rotation))
+            x = x + self.dropout(self.attention(self.norm_attention(x), attend, rotation, packing))
             return x + self.dropout(self.feed_forward(self.norm_feed_forward(x)))
-        x = self.norm_attention(x + self.dropout(self.attention(x, attend, rotation)))
+        x = self.norm_attention(x + self.dropout(self.attention(x, attend, rotation, packing)))
         return self.norm_feed_forward(x + self.dropout(self.feed_forward(x)))
 
 
@@ -105,8 +121,20 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(d_model) if norm_first else nn.Identity()
 
     def forward(self, x: Tensor, mask: Tensor, rotation: Rotation | None = None) -> Tensor:
-        """Encode x (B, L, d); mask (B, L) is true on what may be looked at, at least once in each row."""
+        """Encode x (B, L, d); mask (B, L) is true on what may be looked at, at least once in each row.
+
+        Rotation is cosines and sines (B, L, D / 2). On a processor padding takes part in nothing but the attention; what
+        comes back for it is then 0.
+        """
         attend = mask[:, None, None, :]
+        # An exported or compiled network keeps shapes that do not depend on values.
+        if x.device.type != "cpu" or torch.compiler.is_compiling() or bool(mask.all()):
+            for layer in self.layers:
+                x = layer(x, attend, rotation)
+            return self.norm(x)
+        packing = Packing(mask)
+        x = packing.pack(x)
+        rotation = None if rotation is None else (packing.pack(rotation[0]), packing.pack(rotation[1]))
         for layer in self.layers:
-            x = layer(x, attend, rotation)
-        return self.norm(x)
+            x = layer(x, attend, rotation, packing)
+        return packing.unpack(self.norm(x))

@@ -168,5 +168,5 @@ class PlasticcTransformer(nn.Module):
     def _rotation(self, time: Tensor, n_extra: int) -> Rotation:
         # extra tokens have no time: they are not turned
         time = nn.functional.pad(time, (n_extra, 0))
-        angle = (time[..., None] * self.rotary_frequencies)[:, None]
+        angle = time[..., None] * self.rotary_frequencies
         return angle.cos(), angle.sin()
