@@ -6,7 +6,7 @@ from torch.nn import functional
 from astro_lightning.data.errors import BadInput
 from astro_lightning.tasks.plasticc.batching import all_bands, pair
 from astro_lightning.tasks.plasticc.bert import PlasticcBert
-from astro_lightning.tasks.plasticc.encoder import EncoderLayer
+from astro_lightning.tasks.plasticc.encoder import Encoder, EncoderLayer
 from astro_lightning.tasks.plasticc.masking import mask_blocks, mask_tokens
 from astro_lightning.tasks.plasticc.objectives import ClassificationHead, flux_nll, masked_cross_entropy
 from astro_lightning.tasks.plasticc.tokenizer_continuous import ContinuousTokenizer
@@ -233,3 +233,24 @@ def test_object_without_observations_has_a_finite_embedding(make_curves):
 def test_heads_that_do_not_fit_are_refused():
     with pytest.raises(BadInput, match="n_heads 5"):
         PlasticcTransformer(d_model=32, n_heads=5)
+
+
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_without_padding_an_encoder_gives_what_its_layers_give_with_padding(norm_first):
+    torch.manual_seed(0)
+    encoder = Encoder(2, 16, 2, 8, 64, 0.0, 0.0, norm_first)
+    x, time = torch.randn(3, 7, 16), torch.rand(3, 7, 4)
+    mask = torch.arange(7) < torch.tensor([[7], [2], [4]])
+    rotation = time.cos(), time.sin()
+    padded = x.clone().requires_grad_()
+    states = padded
+    for layer in encoder.layers:
+        states = layer(states, mask[:, None, None, :], rotation)
+    expected = encoder.norm(states)[mask]
+    (wanted,) = torch.autograd.grad(expected.square().sum(), padded)
+    x.requires_grad_()
+    found = encoder(x, mask, rotation)
+    (gradient,) = torch.autograd.grad(found.square().sum(), x)
+    torch.testing.assert_close(found[mask], expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(gradient, wanted, atol=1e-4, rtol=1e-4)
+    assert not found[~mask].any()
