@@ -55,6 +55,7 @@ class Recurrent(SequenceHead):
         cell: `gru` or `lstm`.
         hidden: Units of a direction.
         bidirectional: Read both ways.
+        max_frames: Read at most so many frames, taken evenly in time; None reads all, as published.
         n_inputs: Numbers per frame.
         n_features: Object features.
         n_classes: Width of the output.
@@ -69,14 +70,18 @@ class Recurrent(SequenceHead):
         cell: str = "gru",
         hidden: int = 128,
         bidirectional: bool = False,
+        max_frames: int | None = None,
         dropout: float = 0.1,
     ) -> None:
         super().__init__(n_inputs, n_features, n_classes, hidden * (2 if bidirectional else 1), dropout)
+        self.max_frames = max_frames
         kind = {"gru": nn.GRU, "lstm": nn.LSTM}[cell]
         self.recurrent = kind(n_inputs, hidden, bidirectional=bidirectional)
 
     def encode(self, frames: Tensor, offsets: Tensor) -> Tensor:
         """The last hidden state of each direction."""
+        if self.max_frames:
+            frames, offsets, _ = _thinned(frames, offsets, self.max_frames)
         packed = pack_sequence(_sequences(frames, offsets), enforce_sorted=False)
         _, state = self.recurrent(packed)
         hidden = state[0] if isinstance(state, tuple) else state

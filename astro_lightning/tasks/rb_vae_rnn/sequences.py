@@ -20,6 +20,7 @@ from astro_lightning.data.surveys.snad_embeddings import SnadEmbeddings
 from astro_lightning.tasks.rb_vae_rnn.folds import fold_numbers, fold_split
 from astro_lightning.tasks.rb_vae_rnn.frames import normalise, take_frames
 from astro_lightning.tasks.rb_vae_rnn.pooling import pool_all, pooled_names
+from astro_lightning.tasks.rb_vae_rnn.scaling import fit_knots, normal_scores
 
 # A dimension that varies less than this carries nothing; scaled to unit variance it would be noise.
 DEAD = 0.03
@@ -41,9 +42,8 @@ class SequenceBatches:
         classes = {name: i for i, name in enumerate(info["classes"])}
         self.targets = np.array([classes.get(label, -1) for label in records.labels])
         self.features = object_features(records, info)
-        if self.features is not None and info.get("feature_center") is not None:
-            scaled = (squash(self.features) - info["feature_center"]) / info["feature_scale"]
-            self.scaled = np.nan_to_num(np.clip(scaled, -5, 5)).astype(np.float32)
+        if self.features is not None and info["scaled"]:
+            self.features = normal_scores(self.features, np.array(info["feature_knots"]))
 
     def __getitem__(self, key: Key) -> Batch:
         rows, seed = key
@@ -56,8 +56,7 @@ class SequenceBatches:
             frames, offsets = self.frames(rows, np.random.default_rng(seed))
             batch |= {"frames": torch.from_numpy(frames), "offsets": torch.from_numpy(offsets)}
         if self.features is not None:
-            values = self.scaled if self.info["scaled"] else self.features
-            batch["features"] = torch.from_numpy(values[rows])
+            batch["features"] = torch.from_numpy(self.features[rows])
         return batch
 
     def frames(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -84,7 +83,7 @@ class SequenceData(RecordsData):
         inputs: What a frame gives: any of mu, logvar, deviation (from the object's median frame), step; [] = no frames.
         pooled: Statistics of the sequence as object features.
         lightcurves: Light-curve features as object features.
-        scaled: Give object features on one scale (networks and kernels need it, trees do not).
+        scaled: Object features as normal scores (networks and kernels need them, trees do not).
         max_frames: Frames drawn of a training object; null = all.
         embeddings: File of embeddings that an autoencoder made of this survey's frames; null = the survey holds embeddings.
         latent_dims: Latent dimensions of the embeddings.
@@ -175,12 +174,9 @@ class SequenceData(RecordsData):
             }
         features = object_features(records, info)
         if features is not None:
-            values = squash(features[train])
-            with np.errstate(all="ignore"):
-                center, scale = np.nanmedian(values, axis=0), np.nanstd(values, axis=0)
             info["n_features"] = int(features.shape[1])
-            info["feature_center"] = np.nan_to_num(center).tolist()
-            info["feature_scale"] = np.where(scale > 1e-6, scale, 1.0).tolist()
+            if info["scaled"]:
+                info["feature_knots"] = fit_knots(features[train]).tolist()
             names = pooled_names(d) if info["pooled"] else []
             info["feature_names"] = names + [f"lightcurve_{i}" for i in range(features.shape[1] - len(names))]
             info["feature_blocks"] = [n for n in (len(names), features.shape[1] - len(names)) if n]
@@ -231,11 +227,6 @@ def object_features(records: Records, info: Mapping[str, Any]) -> np.ndarray | N
         values = np.array(records.fixed["features"], dtype=np.float32)
         parts.append(np.where(np.isfinite(values), values, np.nan))
     return np.concatenate(parts, axis=1).astype(np.float32) if parts else None
-
-
-def squash(features: np.ndarray) -> np.ndarray:
-    """Signed logarithm: light-curve features span 15 decades."""
-    return np.sign(features) * np.log1p(np.abs(features.astype(np.float64)))
 
 
 def draw_frames(

@@ -88,3 +88,10 @@ def test_frames_to_decisions(tmp_path):
     astro_lightning(*words, "data.simulation.n_frames=8", "task.vae.trainer.max_epochs=1", folder=tmp_path)
     metrics = json.loads((run_folder(tmp_path, "rb_vae_rnn") / "metrics.json").read_text())
     assert metrics["test/n"] == 20 and "vae_fold0/val/live_dims" in metrics
+
+
+@pytest.mark.slow
+def test_a_trial_run_hands_encoder_and_embeddings_on_and_keeps_nothing(tmp_path):
+    words = ("data.simulation.n_objects=20", "+data.simulation.n_frames=4", "task.n_folds=2", "task.heads=[bigru]")
+    astro_lightning("task=rb_vae_rnn", "trainer=cpu", "callbacks=quiet", "debug=fast_dev_run", *words, folder=tmp_path)
+    assert not list(tmp_path.glob("outputs/**/*.ckpt"))

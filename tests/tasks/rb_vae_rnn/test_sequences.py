@@ -8,6 +8,7 @@ from astro_lightning.data.records import Records, write_records
 from astro_lightning.tasks.rb_vae_rnn.frames import FrameBatches, normalise
 from astro_lightning.tasks.rb_vae_rnn.module import BestThreshold
 from astro_lightning.tasks.rb_vae_rnn.pooling import pool, pooled_names
+from astro_lightning.tasks.rb_vae_rnn.scaling import fit_knots, normal_scores
 from astro_lightning.tasks.rb_vae_rnn.sequences import SequenceData, draw_frames
 from astro_lightning.tasks.rb_vae_rnn.simulate import simulate, simulate_embeddings
 from astro_lightning.tasks.rb_vae_rnn.vae import Vae, kl_per_dim, vae_loss
@@ -69,6 +70,27 @@ def test_threshold_is_the_most_accurate_one():
     p = torch.tensor([0.9, 0.8, 0.42, 0.38, 0.1])
     metric.update(torch.stack([p, 1 - p], 1).log(), torch.tensor([0, 0, 0, 1, 1]))
     assert 0.38 <= float(metric.compute()) < 0.42
+
+
+def test_threshold_leaves_one_half_only_for_more_than_noise():
+    p = torch.tensor([0.9, 0.8, 0.7, 0.42, 0.38, 0.2, 0.1])
+    for copies, moved in ((1, False), (20, True)):
+        metric = BestThreshold()
+        for _ in range(copies):
+            metric.update(torch.stack([p, 1 - p], 1).log(), torch.tensor([0, 1, 0, 0, 1, 0, 1]))
+        assert (float(metric.compute()) < 0.45) == moved
+
+
+def test_normal_scores_are_ranks_and_the_median_stands_for_what_is_missing():
+    rng = np.random.default_rng(0)
+    features = np.stack([10 ** rng.normal(0, 5, 999), np.full(999, 3.0), np.repeat([0.0, 0, 1], 333)], 1)
+    scores = normal_scores(features, fit_knots(features))
+    assert np.argsort(scores[:, 0])[-1] == features[:, 0].argmax() and abs(scores[:, 0].std() - 1) < 0.05
+    assert (np.abs(scores) <= 3).all() and abs(scores[:, 1]).max() == 0
+    assert scores[0, 2] == pytest.approx(-0.43, abs=0.05)
+    extreme = np.array([[np.nan] * 3, [1e99] * 3, [-1e99] * 3])
+    assert normal_scores(extreme, fit_knots(features)).tolist() == [[0] * 3, [3] * 3, [-3] * 3]
+    assert np.isfinite(fit_knots(np.full((4, 2), np.nan))).all()
 
 
 def test_missing_pixels_are_masked_not_zeroed():
