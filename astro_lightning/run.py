@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def fit(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:
     from pytorch_lightning.utilities import rank_zero_only
 
     from astro_lightning.core.provenance import provenance, write_json
-    from astro_lightning.core.stages import Artefacts, run_stage, stages_of
+    from astro_lightning.core.stages import Artefacts, is_trial, run_stage, stages_of
     from astro_lightning.predict.early import predict_early
     from astro_lightning.predict.modes import test_run
 
@@ -69,7 +70,10 @@ def fit(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:
         for stage in stages:
             found = run_stage(cfg, stage, folder, artefacts)
             metrics |= {f"{stage['name']}/{name}": value for name, value in found.items()}
-        if rank_zero_only.rank != 0 or (cfg.get("debug") or {}).get("fast_dev_run"):
+        if rank_zero_only.rank != 0:
+            return metrics
+        if is_trial(cfg):
+            shutil.rmtree(folder / "checkpoints")
             return metrics
         predicting = [stage for stage in stages if stage["predicts"]]
         index = [str(Path(artefacts[f"{stage['name']}/checkpoint"]).relative_to(folder)) for stage in predicting]

@@ -114,8 +114,8 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
         kept = json.loads(done.read_text())
         artefacts.update({name: str(folder / path) for name, path in kept["artefacts"].items()})
         return kept["metrics"]
-    if not (cfg.get("debug") or {}).get("fast_dev_run"):  # which keeps no checkpoint that a later stage could take
-        stage = take(stage, artefacts)
+    trial = is_trial(cfg)
+    stage = take(stage, artefacts)
     datamodule = make_datamodule(cfg, stage)
     if (cfg.get("debug") or {}).get("overfit"):
         datamodule.keep_batches(cfg["debug"]["overfit"])
@@ -141,6 +141,8 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
         if not trainer.interrupted:
             raise
         raise KeyboardInterrupt from None
+    if trial:
+        trainer.save_checkpoint(last)  # the Trainer keeps none of a trial run, and a later stage may take it
     best = checkpoints / ("best.ckpt" if (checkpoints / "best.ckpt").exists() else "last.ckpt")
     handed = {f"{stage['name']}/checkpoint": str(best)} if best.exists() else {}
     handed |= {
@@ -149,11 +151,16 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
     metrics = best_metrics(trainer, stage) | {"parameters": float(count_parameters(module))}
     artefacts.update(handed)
     trainer.strategy.barrier()
-    if trainer.is_global_zero and best.exists():
+    if trainer.is_global_zero and best.exists() and not trial:
         # Relative to the run folder, which may be moved before it is resumed.
         inside = {name: os.path.relpath(path, folder) for name, path in handed.items()}
         write_json(done, {"artefacts": inside, "metrics": metrics})
     return metrics
+
+
+def is_trial(cfg: Mapping[str, Any]) -> bool:
+    """Whether the run takes one batch of each stage and keeps nothing (`debug=fast_dev_run`)."""
+    return bool((cfg.get("debug") or {}).get("fast_dev_run"))
 
 
 def take(stage: dict[str, Any], artefacts: Artefacts) -> dict[str, Any]:
