@@ -1,17 +1,22 @@
 """Files in, Parquet out, in bounded memory; the output is there whole or not at all."""
 
+import hashlib
+import json
 import logging
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from filelock import FileLock, Timeout
 
 from astro_lightning.core.build import build
+from astro_lightning.core.datamodule import files_of
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.fingerprint import object_hashes
-from astro_lightning.data.records import Records
 from astro_lightning.data.tables import write_parquet
+from astro_lightning.predict.parts import WorkerDied, finished, score_parts, seen_in_training
 from astro_lightning.predict.score import Scorer
 
 log = logging.getLogger(__name__)
@@ -19,35 +24,87 @@ log = logging.getLogger(__name__)
 
 def read_input(data: dict[str, Any], scorer: Scorer) -> Iterator[pa.Table]:
     """Records of `data.path`, read as the training data were unless another survey was chosen."""
+    return build(reader_block(data, scorer), memory_gib=data["memory_gib"]).read(input_path(data), part="all")
+
+
+def input_path(data: dict[str, Any]) -> Path:
+    """What is to be scored.
+
+    Raises:
+        BadInput: `data.path` is missing, or not there.
+    """
     if not data.get("path"):
         raise BadInput("data.path=FILE_OR_FOLDER is missing: say what to score")
     path = Path(str(data["path"])).expanduser()
     if not path.exists():
         raise BadInput(f"data.path={path} does not exist")
-    survey = scorer.info["data"] if data["name"] == "simulated" else data
-    return build(survey["reader"], memory_gib=data["memory_gib"]).read(path, part="all")
+    return path
 
 
-def predict_file(scorer: Scorer, tables: Iterable[pa.Table], out: Path) -> int:
-    """Score tables of records into one Parquet file.
+def reader_block(data: dict[str, Any], scorer: Scorer) -> dict[str, Any]:
+    """`_target_` block of the survey's reader: the chosen one, or that of the training data."""
+    return (scorer.info["data"] if data["name"] == "simulated" else data)["reader"]
+
+
+def predict_file(scorer: Scorer, data: dict[str, Any], out: Path, workers: int = 1) -> int:
+    """Score `data.path` into one Parquet file, streamed; a killed call, given again, goes on where it was.
+
+    Until the file is whole its parts stand beside it, in a folder whose name follows from input, reader and checkpoint:
+    if one of them changes, all begins anew. See `parts.finished` for columns that need all objects together.
 
     Returns:
         Number of objects scored. Objects that were in the training split are scored too, with a warning.
+
+    Raises:
+        BadInput: The input cannot be used, another process writes this file, or a scoring process died.
     """
-    seen = 0
+    if out.suffix != ".parquet":
+        raise BadInput(f"out={out} must end in .parquet")
+    tables = read_input(data, scorer)
+    with parts_folder(out, scorer, [str(reader_block(data, scorer)), data["memory_gib"]], input_path(data)) as folder:
+        parts = score_parts(scorer, tables, folder, workers)
+        n = write_parquet(lambda: finished(scorer, parts, data["memory_gib"]), out)
+        warn_of_training_objects(seen_in_training(parts), n)
+    return n
 
-    def scored() -> Iterator[pa.Table]:
-        nonlocal seen
-        for table in tables:
-            records = Records.from_table(table)
-            seen += scorer.seen_in_training(object_hashes(records))
-            yield scorer.predict(records)
 
-    n = write_parquet(scored, out)
+@contextmanager
+def parts_folder(out: Path, scorer: Scorer, reading: Sequence[Any], path: Path) -> Iterator[Path]:
+    """The folder of parts of an output: removed when all is done or the input is bad, kept when the process is killed.
+
+    Raises:
+        BadInput: Another process is at work on this output.
+    """
+    files = [files_of(path), *(files_of(file) for file in scorer.files)]
+    key = json.dumps([files, [str(word) for word in scorer.arguments], *reading], default=str)
+    folder = out.with_name(f".{out.name}.parts-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out.with_name(f".{out.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise BadInput(f"another process is writing {out}: wait for it, or give another name") from error
+    try:
+        for stale in out.parent.glob(f".{out.name}.parts-*"):
+            if stale != folder:
+                shutil.rmtree(stale)
+        yield folder
+    except BadInput as error:
+        if not isinstance(error, WorkerDied):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def warn_of_training_objects(seen: int, n: int) -> None:
+    """Scores of objects that the network learned from say nothing of its quality."""
     if seen:
         log.warning(
             "%d of %d objects were in the training split of this checkpoint: their scores say nothing of its quality",
             seen,
             n,
         )
-    return n

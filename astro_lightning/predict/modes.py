@@ -63,7 +63,7 @@ def predict(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
     """Score `data.path` into `out`."""
     scorer = make_scorer(cfg)
     out = Path(str(cfg["out"] or folder / "predictions.parquet")).expanduser()
-    n = predict_file(scorer, read_input(cfg["data"], scorer), out)
+    n = predict_file(scorer, cfg["data"], out, cfg["workers"])
     print(f"{n} objects scored: {out}")
     return {}
 

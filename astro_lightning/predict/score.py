@@ -11,9 +11,11 @@ from torch import Tensor
 
 from astro_lightning.core.checkpoint import Restored, predicting_checkpoints, restore
 from astro_lightning.core.loader import Batch, BatchSampler, EpochLoader, make_loader
+from astro_lightning.core.task import TaskModule
 from astro_lightning.data.records import Records
 
 Columns = dict[str, np.ndarray]
+FULL_BATCH = 64  # objects, at most, of a batch that is always full
 
 
 class Scorer:
@@ -26,31 +28,46 @@ class Scorer:
         device: Where the networks run.
         batch_size: Objects per batch; None = as in training.
         precision: `bf16-mixed` runs under autocast; anything else at full precision.
+        exact: A score is the same to the last bit whatever else stands in the table: sums of floats follow the shape of a
+            batch, so lists of unequal length are scored one by one, all else in batches that are always full.
 
     Raises:
         BadInput: The checkpoint is missing, cut short or not of this framework.
     """
 
     def __init__(
-        self, path: Path | str, device: str = "cpu", batch_size: int | None = None, precision: str | None = None
+        self,
+        path: Path | str,
+        device: str = "cpu",
+        batch_size: int | None = None,
+        precision: str | None = None,
+        exact: bool = False,
     ) -> None:
-        self.path, self.device, self.batch_size, self.precision = (
-            Path(path),
-            torch.device(device),
-            batch_size,
-            precision,
-        )
-        self.members: list[Restored] = [restore(file) for file in predicting_checkpoints(self.path)]
+        self.path, self.device = Path(path), torch.device(device)
+        self.batch_size, self.precision, self.exact = batch_size, precision, exact
+        self.files = predicting_checkpoints(self.path)
+        self.members: list[Restored] = [restore(file) for file in self.files]
         for member in self.members:
             member.module.to(self.device)
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
-        return Scorer, (self.path, str(self.device), self.batch_size, self.precision)
+        return Scorer, self.arguments
+
+    @property
+    def arguments(self) -> tuple[Path, str, int | None, str | None, bool]:
+        """What makes this scorer again, in another process."""
+        return self.path, str(self.device), self.batch_size, self.precision, self.exact
 
     @property
     def info(self) -> dict[str, Any]:
         """What the first member's data module had learned from its training data."""
         return self.members[0].info
+
+    @property
+    def needs_whole(self) -> bool:
+        """Whether `finish` does anything: some columns may then depend on what else is in the table."""
+        own = type(self.members[0].module).finish
+        return getattr(own, "__func__", own) is not TaskModule.finish.__func__  # type: ignore[attr-defined]
 
     @property
     def classes(self) -> list[str]:
@@ -70,18 +87,23 @@ class Scorer:
 
     def predict(self, records: Records, rows: np.ndarray | None = None) -> pa.Table:
         """Like `predict_table` for opened records, or for some of their rows."""
+        return self.finish(self.score(records, rows))
+
+    def score(self, records: Records, rows: np.ndarray | None = None) -> pa.Table:
+        """`id` and the columns that depend on one object alone."""
         rows = np.arange(len(records)) if rows is None else rows
         members = [self._columns(member, records, rows) for member in self.members]
         merged = {
             name: _mean([m[name] for m in members if name in m])
             for name in dict.fromkeys(n for m in members for n in m)
         }
-        columns = {
-            "id": records.flat["id"].take(pa.array(rows)),
-            **{name: _arrow(values) for name, values in merged.items()},
-        }
+        ids = records.flat["id"].take(pa.array(rows))
+        return pa.table({"id": ids, **{name: _arrow(values) for name, values in merged.items()}})
+
+    def finish(self, columns: pa.Table) -> pa.Table:
+        """Add the columns that need all objects together (flags of a false-discovery rate, class proportions)."""
         first = self.members[0]
-        return first.module.finish(pa.table(columns), first.info)
+        return first.module.finish(columns, first.info) if columns.num_rows else columns
 
     @torch.inference_mode()
     def embed(self, records: Records, rows: np.ndarray | None = None) -> pa.Table:
@@ -105,8 +127,11 @@ class Scorer:
         return int(np.isin(hashes, np.concatenate([member.train_hashes for member in self.members])).sum())
 
     def batches(self, member: Restored, records: Records, rows: np.ndarray) -> EpochLoader:
-        """Batches of these rows, in order, without augmentation."""
+        """Batches of these rows, in order, without augmentation; an exact scorer fills the last one up with its first row."""
         size = self.batch_size or int(member.identity["batch_size"])
+        if self.exact:
+            size = 1 if records.ragged else min(size, FULL_BATCH)
+            rows = np.concatenate([rows, np.repeat(rows[:1], -len(rows) % size)])
         return make_loader(member.datamodule.dataset(records, member.info), BatchSampler(rows, size))
 
     @torch.inference_mode()
@@ -118,7 +143,7 @@ class Scorer:
             for batch in self.batches(member, records, rows):
                 columns = member.module.predict_step(self._move(batch))
                 parts.append({name: _numpy(values) for name, values in columns.items()})
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return {name: np.concatenate([part[name] for part in parts])[: len(rows)] for name in parts[0]}
 
     def _move(self, batch: Batch) -> Batch:
         return {name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in batch.items()}

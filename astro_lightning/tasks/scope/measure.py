@@ -143,7 +143,7 @@ def _cut(mjd: np.ndarray, mag: np.ndarray, mag_err: np.ndarray, offsets: np.ndar
 def _apply(work: Callable[..., Any], arguments: Iterable[Any], count: int, processes: int) -> Iterable[Any]:
     """Results in order; over worker processes where there is work for several and this process may have children."""
     workers = min(processes or len(os.sched_getaffinity(0)), -(-count // 4))
-    if workers > 1 and not multiprocessing.current_process().daemon:
+    if workers > 1 and multiprocessing.parent_process() is None:
         return _pool(workers).map(work, arguments)
     return map(work, arguments)
 

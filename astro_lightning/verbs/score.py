@@ -1,0 +1,60 @@
+"""Score a file, a catalogue or a stream of alerts with a finished run."""
+
+import argparse
+from pathlib import Path
+from typing import Any, NoReturn
+
+from astro_lightning.core.conf import data_block
+from astro_lightning.data.errors import BadInput
+
+KAFKA = "kafka://"
+
+
+class _Words(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"score: {message}; see astro-lightning score --help")
+
+
+def main(words: list[str]) -> None:
+    """Score a file, a HATS catalogue or a Kafka topic: astro-lightning score IN --ckpt RUN --out OUT [--help]."""
+    asked = _parser().parse_args(words)
+    if asked.source.startswith(KAFKA):
+        raise BadInput("streams are not read yet")
+    import torch
+
+    from astro_lightning.predict.files import predict_file
+    from astro_lightning.predict.score import Scorer
+
+    torch.set_num_threads(1)  # a sum over several threads would depend on how many there are; use --workers
+    scorer = Scorer(Path(asked.ckpt).expanduser(), asked.device, asked.batch, exact=asked.batch is None)
+    task = scorer.members[0].identity["task"]
+    if asked.task not in (None, task):
+        raise BadInput(f"--task {asked.task}: {asked.ckpt} is of task {task}; leave --task out, or give another --ckpt")
+    source, out = Path(asked.source).expanduser(), Path(asked.out).expanduser()
+    data = _data(asked, scorer.info["data"]) | {"path": str(source)}
+    n = predict_file(scorer, data, out, asked.workers)
+    print(f"{n} objects scored: {out}")
+
+
+def _data(asked: argparse.Namespace, trained: dict[str, Any]) -> dict[str, Any]:
+    block = data_block(asked.data) if asked.data else trained
+    return block | ({"memory_gib": asked.memory_gib} if asked.memory_gib else {})
+
+
+def _parser() -> argparse.ArgumentParser:
+    words = _Words(prog="astro-lightning score", description=main.__doc__, allow_abbrev=False)
+    words.add_argument("source", metavar="IN", help="file or folder in the layout of the training data")
+    words.add_argument("--ckpt", required=True, help="run folder or .ckpt file")
+    words.add_argument("--out", required=True, help="file that is written, .parquet")
+    words.add_argument("--task", help="refuse a checkpoint of another task than this")
+    words.add_argument("--data", help="survey whose reader reads IN; the training data's own if left out")
+    words.add_argument("--workers", type=int, default=1, help="processes that score (1)")
+    words.add_argument("--memory-gib", type=float, help="bound on what is read, and finished, at once")
+    words.add_argument("--device", default="cpu", help="cpu, cuda or mps (cpu)")
+    words.add_argument(
+        "--batch",
+        type=int,
+        help="objects per batch: faster for short curves, and on a GPU, but the last bits of a score then follow its company; "
+        "left out, they follow the object alone",
+    )
+    return words
