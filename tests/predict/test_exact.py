@@ -28,7 +28,9 @@ def scored(request, tmp_path_factory):
 def test_rows_in_another_order_and_company_have_the_same_bits(scored):
     scorer, table, whole = scored
     order = np.random.default_rng(0).permutation(N)
-    parts = [scorer.score(Records.from_table(table.take(pa.array(rows)))) for rows in (order[:2], order[2:7], order[7:])]
+    parts = [
+        scorer.score(Records.from_table(table.take(pa.array(rows)))) for rows in (order[:2], order[2:7], order[7:])
+    ]
     again = scorer.finish(pa.concat_tables(parts).take(pa.array(np.argsort(order))))
     assert again.equals(whole)
     assert whole["id"].to_pylist() == table["id"].to_pylist()

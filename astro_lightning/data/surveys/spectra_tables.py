@@ -36,25 +36,35 @@ def read_parquet(file: Path, rows: int) -> Iterator[pa.Table]:
     """Chunks of a Parquet or Feather file with lists `flux` and, if known, `ivar` of 2600 on 3800 + 2 i A.
 
     Raises:
-        BadInput: No flux column, or lists of another length.
+        BadInput: No flux column, lists of another length, or a damaged file.
     """
-    if file.suffix == ".parquet":
-        batches: Iterator[pa.RecordBatch] = pq.ParquetFile(file).iter_batches(rows)
-    else:
-        batches = iter(pyarrow.feather.read_table(file, memory_map=True).to_batches(rows))
-    for batch in batches:
+    first = 0
+    for batch in _batches(file, rows):
         table = pa.Table.from_batches([batch])
         names = {name.lower(): name for name in table.column_names}
         found = {key: next((names[a] for a in aliases if a in names), None) for key, aliases in ALIASES.items()}
         flux = _lists(table, names, "flux", file)
         ivar = _lists(table, names, "ivar", file) if "ivar" in names else np.isfinite(flux).astype(np.float32)
         columns = {
-            "id": table[found["id"]].combine_chunks() if found["id"] else pa.array(np.arange(len(table))),
+            "id": table[found["id"]].combine_chunks()
+            if found["id"]
+            else pa.array(np.arange(first, first + len(table))),
             **({"group": table[found["group"]].combine_chunks()} if found["group"] else {}),
             **({"label": upper(table[found["label"]]).combine_chunks()} if found["label"] else {}),
             **{name: table[names[name]].combine_chunks() for name in FACTS if name in names},
         }
         yield spectra_table(flux, ivar, columns)
+        first += len(table)
+
+
+def _batches(file: Path, rows: int) -> Iterator[pa.RecordBatch]:
+    try:
+        if file.suffix == ".parquet":
+            yield from pq.ParquetFile(file).iter_batches(rows)
+        else:
+            yield from pyarrow.feather.read_table(file, memory_map=True).to_batches(rows)
+    except (pa.ArrowException, OSError) as error:
+        raise BadInput(f"{file} cannot be read ({str(error).splitlines()[0]}): get the file again") from error
 
 
 def _lists(table: pa.Table, names: dict[str, str], name: str, file: Path) -> np.ndarray:

@@ -1,0 +1,165 @@
+"""Files of any size: parts outlive a kill, several processes give the same file, whole-file columns see the whole file."""
+
+import signal
+import subprocess
+import time
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from command import clean_environment, command
+from untrained import TASKS, untrained
+
+from astro_lightning.core.task import TaskModule
+from astro_lightning.data.errors import BadInput
+from astro_lightning.predict import parts
+from astro_lightning.predict.files import predict_file
+from astro_lightning.predict.score import Scorer
+from astro_lightning.verbs.score import main
+
+N = 40
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return untrained(tmp_path_factory.mktemp("run"), *TASKS["spectra"])
+
+
+@pytest.fixture
+def spectra(tmp_path):
+    """A file of noise in the layout of the spectra that training reads."""
+    return write_spectra(tmp_path / "in.parquet", N)
+
+
+def write_spectra(file, n):
+    rng = np.random.default_rng(0)
+    flux = rng.normal(1, 0.1, (n, 2600)).astype(np.float32)
+    lists = {"flux": list(flux), "ivar": list(np.full_like(flux, 100))}
+    pq.write_table(pa.table({"objid": np.arange(n)[::-1].copy(), **lists}), file, row_group_size=1000)
+    return file
+
+
+def score(source, run, out, *words):
+    main([str(source), "--ckpt", str(run), "--out", str(out), *words])
+    return pq.read_table(out)
+
+
+def test_a_stopped_call_goes_on_and_scores_nothing_twice(run, spectra, tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "OBJECTS", 8)
+    whole = score(spectra, run, tmp_path / "whole.parquet")
+    assert whole["id"].to_pylist() == list(range(N))[::-1]
+    out, done, original = tmp_path / "out.parquet", [], parts.score_part
+
+    def score_part(scorer, table, file):
+        if len(done) == 2:
+            done.append("stopped")
+            raise KeyboardInterrupt
+        done.append(original(scorer, table, file))
+
+    monkeypatch.setattr(parts, "score_part", score_part)
+    with pytest.raises(KeyboardInterrupt):
+        score(spectra, run, out)
+    assert not out.exists()
+    assert score(spectra, run, out).equals(whole)
+    assert len(done) == 3 + 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.parquet", "out.parquet", "whole.parquet"]
+
+
+def test_another_input_or_checkpoint_begins_anew(run, spectra, tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "OBJECTS", 8)
+    out, original, done = tmp_path / "out.parquet", parts.score_part, []
+
+    def score_part(scorer, table, file):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(original(scorer, table, file))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(parts, "score_part", score_part)
+        with pytest.raises(KeyboardInterrupt):
+            score(spectra, run, out)
+    assert len(list(tmp_path.glob(".out.parquet.parts-*/*"))) == 2
+    write_spectra(spectra, 5)
+    assert score(spectra, run, out).num_rows == 5
+    assert not list(tmp_path.glob(".out.parquet.*"))
+
+
+@pytest.mark.slow
+def test_two_processes_killed_in_the_middle_go_on_to_the_same_file(run, tmp_path):
+    source = write_spectra(tmp_path / "in.parquet", 4000)
+    out = tmp_path / "out.parquet"
+    words = command("score", str(source), "--ckpt", str(run), "--out", str(out), "--workers", "2", folder=tmp_path)
+    running = subprocess.Popen(words, env=clean_environment(tmp_path))
+    while len(list(tmp_path.glob(".out.parquet.parts-*/0*.parquet"))) < 2:
+        assert running.poll() is None
+        time.sleep(0.02)
+    workers = psutil.Process(running.pid).children(recursive=True)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert not psutil.wait_procs(workers, timeout=60)[1], "workers outlive their parent"
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob(".out.parquet.parts-*/0*.parquet")}
+    assert not out.exists() and 2 <= len(kept) < 8
+    kept_now = []
+    original = parts.finished
+
+    def finished(scorer, files, memory_gib):
+        kept_now.extend(path.stat().st_mtime_ns == before for path, before in kept.items())
+        return original(scorer, files, memory_gib)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("astro_lightning.predict.files.finished", finished)
+        found = score(source, run, out)
+    assert all(kept_now) and len(kept_now) == len(kept)
+    assert found.equals(score(source, run, tmp_path / "whole.parquet"))
+    assert found["id"].to_pylist() == list(range(4000))[::-1]
+
+
+def test_whole_file_columns_are_made_over_all_parts_or_said_to_be_over_blocks(
+    run, spectra, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(parts, "OBJECTS", 8)
+    scorer = Scorer(run, exact=True)
+
+    def finish(cls, predictions, info):
+        first = predictions["id"].to_numpy().min()
+        return predictions.append_column("first", pa.array(np.full(len(predictions), first)))
+
+    monkeypatch.setattr(type(scorer.members[0].module), "finish", classmethod(finish))
+    data = scorer.info["data"] | {"path": str(spectra)}
+    predict_file(scorer, data, tmp_path / "a.parquet")
+    assert set(pq.read_table(tmp_path / "a.parquet")["first"].to_pylist()) == {0} and "blocks" not in caplog.text
+    blocks = list(parts.finished(scorer, _parts(scorer, data, tmp_path), 1e-9))
+    assert [table["first"][0].as_py() for table in blocks] == [32, 24, 16, 8, 0]
+    assert "5 blocks" in caplog.text
+
+
+def _parts(scorer, data, folder):
+    from astro_lightning.predict.files import read_input
+
+    return parts.score_parts(scorer, read_input(data, scorer), folder / "parts")
+
+
+def test_bad_words_and_bad_input_are_one_line_and_leave_nothing(run, spectra, tmp_path):
+    out = tmp_path / "out.parquet"
+    for words, said in (
+        (["--task", "scope"], "of task spectra"),
+        (["--workers", "two"], "workers"),
+        (["--data", "nowhere"], "nowhere"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            score(spectra, run, out, *words)
+    with pytest.raises(BadInput, match="does not exist"):
+        score(tmp_path / "absent.parquet", run, out)
+    spectra.write_bytes(spectra.read_bytes()[:-100])
+    with pytest.raises(BadInput, match=r"in\.parquet"):
+        score(spectra, run, out)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
+
+
+def test_a_base_task_needs_no_whole_table(run):
+    scorer = Scorer(run)
+    assert scorer.needs_whole
+    scorer.members[0].module = TaskModule(model={}, optimizer={}, info={"classes": ["a", "b"], "counts": [1, 1]})
+    assert not scorer.needs_whole
