@@ -95,32 +95,52 @@ def seen_in_training(parts: Iterable[Path]) -> int:
 
 
 def finished(scorer: Scorer, parts: Iterable[Path], memory_gib: float) -> Iterator[pa.Table]:
-    """The user's table, in the order of the parts.
+    """The user's table, in the order of the parts; see `blocks`."""
+    schema: pa.Schema | None = None
+    for _, table in blocks(scorer, parts, memory_gib):
+        schema = schema or table.schema
+        yield _like(table, schema)
+
+
+def finish_in_blocks(scorer: Scorer, parts: Iterable[Path], memory_gib: float, folder: Path) -> None:
+    """The user's table as files of the same names and rows as the parts; see `blocks`."""
+    schema: pa.Schema | None = None
+    for files, table in blocks(scorer, parts, memory_gib):
+        schema = schema or table.schema
+        start = 0
+        for file in files:
+            rows = pq.read_metadata(file).num_rows
+            own = _like(table.slice(start, rows), schema)
+            write_parquet(lambda own=own: iter([own]), folder / file.name)  # type: ignore[misc]
+            start += rows
+
+
+def blocks(scorer: Scorer, parts: Iterable[Path], memory_gib: float) -> Iterator[tuple[list[Path], pa.Table]]:
+    """Consecutive parts together, finished.
 
     Columns that need all objects together are made over all of them if their scores fit into `memory_gib`; else over
     consecutive blocks of that size, which a warning tells. They are made in the order of the identifiers, so that a
     catalogue of the same objects in another order gives the same.
     """
+    files: list[Path] = []
     waiting: list[pa.Table] = []
-    schema: pa.Schema | None = None
-    rows, size, blocks = 0, 0, 0
+    rows, size, made = 0, 0, 0
     for part in [*parts, None]:
         if part is not None:
+            files.append(part)
             waiting.append(pq.read_table(part).replace_schema_metadata(None))
             rows, size = rows + waiting[-1].num_rows, size + waiting[-1].nbytes
             if size * COPIES < memory_gib * 2**30 and (scorer.needs_whole or rows < ROW_GROUP):
                 continue
         if waiting:
             whole = pa.concat_tables(waiting).combine_chunks()
-            table = finish_in_order(scorer, whole) if scorer.needs_whole else whole
-            schema = schema or table.schema
-            yield _like(table, schema)
-            waiting, rows, size, blocks = [], 0, 0, blocks + 1
-    if scorer.needs_whole and blocks > 1:
+            yield files, finish_in_order(scorer, whole) if scorer.needs_whole else whole
+            files, waiting, rows, size, made = [], [], 0, 0, made + 1
+    if scorer.needs_whole and made > 1:
         log.warning(
             "%d blocks: columns that need all objects together (flags, class proportions) were made for each block alone; "
             "give more data.memory_gib to make them over all",
-            blocks,
+            made,
         )
 
 

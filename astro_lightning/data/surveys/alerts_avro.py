@@ -2,7 +2,7 @@
 
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -62,7 +62,7 @@ def read_packets(path: Path, schema: Path | None = None, skipped: list[str] | No
     before, count = len(skipped), 0
     for file in files:
         try:
-            for number, content in enumerate(_decode(file.read_bytes(), schema)):
+            for number, content in enumerate(_decode(file.read_bytes(), _from_file(schema))):
                 try:
                     packet = _packet(content)
                 except (ValueError, KeyError, TypeError, cramjam.DecompressionError) as error:
@@ -80,15 +80,34 @@ def read_packets(path: Path, schema: Path | None = None, skipped: list[str] | No
         raise BadInput(f"{path}: no packet could be read ({bad[0] if bad else 'all files are empty'})")
 
 
-def _decode(raw: bytes, schema: Path | None) -> Iterator[dict[str, Any]]:
+def read_message(raw: bytes, schema_of: Callable[[int], Any]) -> list[Packet]:
+    """Alerts of one message of a stream.
+
+    Args:
+        raw: A small AVRO container (ZTF), or a Confluent message (Rubin).
+        schema_of: Gives the schema of a Confluent message's number.
+
+    Raises:
+        ValueError: It is neither, or lacks a cutout; a damaged one may raise anything.
+    """
+    return [_packet(content) for content in _decode(raw, schema_of)]
+
+
+def _from_file(schema: Path | None) -> Callable[[int], Any]:
+    def schema_of(number: int) -> Any:
+        if schema is None:
+            raise BadInput(f"a Confluent message of schema {number}: give its .avsc file as data.reader.schema")
+        return _load_schema(str(schema))
+
+    return schema_of
+
+
+def _decode(raw: bytes, schema_of: Callable[[int], Any]) -> Iterator[dict[str, Any]]:
     if raw[:4] == b"Obj\x01":
         yield from fastavro.reader(io.BytesIO(raw))  # type: ignore[misc]
     elif raw[:1] == CONFLUENT_MAGIC and len(raw) > CONFLUENT_HEADER_BYTES:
-        if schema is None:
-            number = int.from_bytes(raw[1:CONFLUENT_HEADER_BYTES], "big")
-            raise BadInput(f"a Confluent message of schema {number}: give its .avsc file as data.reader.schema")
-        body = io.BytesIO(raw[CONFLUENT_HEADER_BYTES:])
-        yield fastavro.schemaless_reader(body, _load_schema(str(schema)), None)  # type: ignore[misc]
+        schema = schema_of(int.from_bytes(raw[1:CONFLUENT_HEADER_BYTES], "big"))
+        yield fastavro.schemaless_reader(io.BytesIO(raw[CONFLUENT_HEADER_BYTES:]), schema, None)  # type: ignore[misc]
     else:
         raise BadInput("neither an AVRO container nor a Confluent message")
 

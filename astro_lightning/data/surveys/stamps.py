@@ -81,12 +81,13 @@ class Stamps(Survey[Path]):
         for packet in read_packets(source, self.schema):
             waiting.append(packet)
             if len(waiting) == rows:
-                yield self._from_packets(waiting)
+                yield self.from_packets(waiting)
                 waiting = []
         if waiting:
-            yield self._from_packets(waiting)
+            yield self.from_packets(waiting)
 
-    def _from_packets(self, packets: list[Packet]) -> pa.Table:
+    def from_packets(self, packets: list[Packet]) -> pa.Table:
+        """Records of alerts, unlabelled, in their order."""
         stamp = np.stack([np.stack([fit_to(cutout, self.stamp_px) for cutout in packet.cutouts]) for packet in packets])
         ids = pa.array([packet.id for packet in packets], pa.int64())
         group = pa.array([packet.object_id for packet in packets])

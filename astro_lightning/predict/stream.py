@@ -1,0 +1,283 @@
+"""Nights of alerts: packets of a Kafka topic are scored in small batches; nothing is committed before its scores are safe."""
+
+import json
+import logging
+import re
+import time
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import pyarrow as pa
+from fastavro.schema import load_schema
+
+from astro_lightning.core.build import build
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.records import Records
+from astro_lightning.data.surveys.alerts_avro import Packet, read_message
+from astro_lightning.data.surveys.stamps import Stamps
+from astro_lightning.data.tables import write_parquet
+from astro_lightning.predict.files import reader_block
+from astro_lightning.predict.score import Scorer
+
+log = logging.getLogger(__name__)
+
+ADDRESS = re.compile(r"kafka://(?P<servers>[^/]+)/(?P<topic>[\w.-]+)$")
+FILE = "{topic}-{partition:04d}-{first:012d}-{last:012d}.parquet"
+UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True)
+class Topic:
+    """Address of a topic, `kafka://HOST:PORT[,HOST:PORT]/TOPIC`."""
+
+    servers: str
+    name: str
+
+    @classmethod
+    def parse(cls, address: str) -> "Topic":
+        """From its text.
+
+        Raises:
+            BadInput: It has another form.
+        """
+        found = ADDRESS.match(address)
+        if found is None:
+            raise BadInput(f"{address}: give kafka://HOST:PORT/TOPIC")
+        return cls(found["servers"], found["topic"])
+
+
+@dataclass
+class Stream:
+    """How a topic is read.
+
+    Attributes:
+        source: Where alerts come from.
+        group: Consumers of one group share its partitions, and its place in them.
+        micro_batch: Messages scored together, at most.
+        wait_s: Seconds that a batch may wait to fill.
+        idle_s: End after so many seconds without a message; None = never.
+        schemas: `.avsc` file, or address of a schema registry, for packets in Confluent's form (Rubin); None = not needed.
+        settings: Further settings of librdkafka (security, timeouts).
+    """
+
+    source: Topic
+    group: str = "astro-lightning"
+    micro_batch: int = 256
+    wait_s: float = 1.0
+    idle_s: float | None = None
+    schemas: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+def predict_stream(scorer: Scorer, data: Mapping[str, Any], stream: Stream, out: str) -> int:
+    """Score a topic until it is idle or the process is stopped.
+
+    A killed process, started again, goes on: scores are written first, the place in the topic is committed after. In a folder
+    the names of the files say which messages they hold, so that none is scored twice; in a topic messages carry `id`, the
+    alert's own number, as their key, so that a reader who keeps one message a key has each alert once. Packets that cannot
+    be read are kept, in the folder `unreadable` or the topic `<out>-unreadable`. Columns that need all objects together
+    (`Scorer.finish`) are made over each batch.
+
+    Args:
+        scorer: Trained on stamps.
+        data: The survey whose reader crops the stamps.
+        stream: What is read.
+        out: Folder of Parquet files, or `kafka://HOST:PORT/TOPIC` for JSON messages.
+
+    Returns:
+        Number of alerts scored.
+
+    Raises:
+        BadInput: The checkpoint takes no stamps, a broker cannot be reached, or confluent-kafka is not installed.
+    """
+    try:
+        import confluent_kafka as kafka
+    except ImportError as error:
+        raise BadInput("streams need further packages: pip install 'astro-lightning[stream]'") from error
+    survey = build(reader_block(dict(data), scorer), memory_gib=data["memory_gib"])
+    if not isinstance(survey, Stamps):
+        raise BadInput(f"a topic of alerts holds stamps, {scorer.path} was trained on data of {type(survey).__name__}")
+    sink: _Folder | _Topic
+    sink = _Topic(kafka, Topic.parse(out), stream.settings) if ADDRESS.match(out) else _Folder(Path(out).expanduser())
+    settings = {
+        "bootstrap.servers": stream.source.servers,
+        "group.id": stream.group,
+        "auto.offset.reset": "earliest",
+        **stream.settings,
+        "enable.auto.commit": False,
+    }
+    consumer = kafka.Consumer(settings)
+    _reach(kafka, consumer, stream.source)
+    consumer.subscribe([stream.source.name], on_assign=lambda own, assigned: own.assign(sink.places(own, assigned)))
+    schema_of = schemas(stream.schemas)
+    n, last = 0, time.monotonic()
+    try:
+        while stream.idle_s is None or time.monotonic() - last < stream.idle_s:
+            messages = [message for message in consumer.consume(stream.micro_batch, stream.wait_s) if _sound(message)]
+            for partition in sorted({message.partition() for message in messages}):
+                own = [message for message in messages if message.partition() == partition]
+                n += _score(scorer, survey, own, schema_of, sink)
+            if messages:
+                sink.flush()
+                _commit(kafka, consumer)
+            if messages or not consumer.assignment():  # joining a group takes seconds
+                last = time.monotonic()
+    except KeyboardInterrupt:
+        log.info("stopped after %d alerts", n)
+    finally:
+        consumer.close()
+    return n
+
+
+def schemas(source: str | None) -> Callable[[int], Any]:
+    """Number of a schema -> schema, from an `.avsc` file that serves for all, or from a registry."""
+
+    @lru_cache
+    def schema_of(number: int) -> Any:
+        if source is None:
+            raise BadInput(f"a Confluent message of schema {number}: give its .avsc file or a registry as --schemas")
+        if not source.startswith(("http://", "https://")):
+            return load_schema(source)
+        with urllib.request.urlopen(f"{source.rstrip('/')}/schemas/ids/{number}", timeout=30) as answer:
+            return fastavro.parse_schema(json.loads(json.loads(answer.read())["schema"]))
+
+    return schema_of
+
+
+def _score(
+    scorer: Scorer, survey: Stamps, messages: list[Any], schema_of: Callable[[int], Any], sink: "_Folder | _Topic"
+) -> int:
+    packets: list[Packet] = []
+    for message in messages:
+        try:
+            packets += read_message(message.value() or b"", schema_of)
+        except Exception as error:  # a damaged packet can make the decoder raise nearly anything
+            log.warning("%s[%d] %d cannot be read: %s", message.topic(), message.partition(), message.offset(), error)
+            sink.keep(message)
+    # Brokers may give an alert twice.
+    packets = list({packet.id: packet for packet in packets}.values())
+    table = scorer.finish(scorer.score(Records.from_table(survey.from_packets(packets)))) if packets else None
+    sink.write(table, messages)
+    return len(packets)
+
+
+class _Folder:
+    """Parquet files whose names say which messages they hold."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def places(self, consumer: Any, assigned: list[Any]) -> list[Any]:
+        """Where to begin: behind the last message that a file holds, if that was not committed."""
+        committed = {(place.topic, place.partition): place.offset for place in consumer.committed(assigned)}
+        for place in assigned:
+            pattern = re.compile(rf"{re.escape(place.topic)}-{place.partition:04d}-\d+-(\d+)\.parquet")
+            held = [int(found[1]) + 1 for file in self.folder.iterdir() if (found := pattern.fullmatch(file.name))]
+            if held:
+                place.offset = max(*held, committed[place.topic, place.partition])
+        return assigned
+
+    def write(self, table: pa.Table | None, messages: list[Any]) -> None:
+        first, last = messages[0], messages[-1]
+        name = FILE.format(topic=first.topic(), partition=first.partition(), first=first.offset(), last=last.offset())
+        if table is not None:
+            write_parquet(lambda: iter([table]), self.folder / name)
+
+    def keep(self, message: Any) -> None:
+        folder = self.folder / UNREADABLE
+        folder.mkdir(exist_ok=True)
+        (folder / f"{message.topic()}-{message.partition():04d}-{message.offset():012d}.avro").write_bytes(
+            message.value() or b""
+        )
+
+    def flush(self) -> None:
+        """Files are safe when they have their name."""
+
+
+class _Topic:
+    """JSON messages under the alert's number as key."""
+
+    def __init__(self, kafka: Any, topic: Topic, settings: Mapping[str, str]) -> None:
+        self.topic, self.errors = topic, []
+        sure = {"enable.idempotence": True, "acks": "all"}
+        consumers = ("session.timeout.ms", "max.poll.interval.ms", "fetch.")
+        own = {key: value for key, value in settings.items() if not key.startswith(consumers)}
+        self.producer = kafka.Producer({"bootstrap.servers": topic.servers, **own, **sure})
+        _reach(kafka, self.producer, topic)
+
+    def places(self, consumer: Any, assigned: list[Any]) -> list[Any]:
+        """Where to begin: where the group had committed."""
+        return assigned
+
+    def write(self, table: pa.Table | None, messages: list[Any]) -> None:
+        for row in table.to_pylist() if table is not None else ():
+            self._produce(self.topic.name, str(row["id"]).encode(), json.dumps(row).encode())
+
+    def keep(self, message: Any) -> None:
+        self._produce(f"{self.topic.name}-{UNREADABLE}", message.key(), message.value())
+
+    def flush(self) -> None:
+        """Wait until the brokers have all of it.
+
+        Raises:
+            BadInput: They refuse a message; nothing is committed then.
+        """
+        left = self.producer.flush(60)
+        if left or self.errors:
+            raise BadInput(
+                f"{self.topic.servers} did not take {left or len(self.errors)} scores ({(self.errors or ['no answer'])[0]}): "
+                "the same command goes on"
+            )
+
+    def _produce(self, topic: str, key: bytes | None, value: bytes | None) -> None:
+        while True:
+            try:
+                self.producer.produce(topic, value, key, on_delivery=self._delivered)
+                self.producer.poll(0)
+                return
+            except BufferError:
+                self.producer.poll(1)
+
+    def _delivered(self, error: Any, message: Any) -> None:
+        if error is not None:
+            self.errors.append(str(error))
+
+
+def _sound(message: Any) -> bool:
+    if message.error() is None:
+        return True
+    log.warning("the broker says: %s", message.error())
+    return False
+
+
+def _reach(kafka: Any, client: Any, topic: Topic) -> None:
+    try:
+        client.list_topics(timeout=15)
+    except kafka.KafkaException as error:
+        raise BadInput(f"no Kafka broker answers at {topic.servers}: {error.args[0].str()}") from error
+
+
+def _commit(kafka: Any, consumer: Any) -> None:
+    try:
+        consumer.commit(asynchronous=False)
+    except kafka.KafkaException as error:  # another consumer has taken a partition over meanwhile
+        log.warning("not committed: %s", error.args[0].str())
+
+
+def settings_of(words: Iterable[str]) -> dict[str, str]:
+    """`key=value` words as settings of librdkafka.
+
+    Raises:
+        BadInput: A word has no `=`.
+    """
+    pairs = [word.partition("=") for word in words]
+    for key, sign, _ in pairs:
+        if not sign:
+            raise BadInput(f"--kafka {key}: give key=value")
+    return {key: value for key, _, value in pairs}
