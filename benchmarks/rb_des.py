@@ -1,8 +1,9 @@
-"""The labelling loop on DES candidates over several seeds, compared pair by pair.
+"""The labelling loop on DES candidates over several seeds, compared pair by pair, and what its choices are worth.
 
-    python benchmarks/rb_des.py 10
+    python -m benchmarks.rb_des SEEDS [FOLDER]
 
-Each seed draws its own labelled set, pool and test set; the differences are of stages on one test set, so its error cancels.
+Each seed draws its own labelled set, pool and test set; the differences are of stages or runs on one test set, so its error
+cancels. Runs go to FOLDER, where those that are there already are taken as they are.
 """
 
 import json
@@ -12,41 +13,101 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import t as student
 
-STAGES = ("its", "random", "als", "peer1", "ssls1", "full")
+from benchmarks.table import Cell, write_table
+
+LOOP = {
+    "its": "trees",
+    "random": "trees",
+    "als": "trees",
+    "peer1": "perceptron, the labels of als",
+    "ssls1": "perceptron, soft labels of als and peer1",
+    "ssls2": "trees, soft labels of all three",
+    "full": "trees, all labels of the pool",
+}
+NETWORK = ["task.main=perceptron", "task.peers=[]", "task.baselines=false", "task.loop.pseudo=soft"]
+STUDENT, ALONE = ["task.rounds=[student]"], ["task.rounds=[]"]
+# With two classes margin, entropy and least confidence are one order of the pool.
+CHOICES = {
+    "random": [*ALONE, "task.loop.acquisition=random"],
+    "margin": [*STUDENT, "task.loop.acquisition=margin"],
+    "core_set": [*ALONE, "task.loop.acquisition=core_set"],
+    "bald": [*ALONE, "task.loop.acquisition=bald"],
+    "margin, no average of weights": [*STUDENT, "task.learner.perceptron.trainer.ema_decay=0"],
+    "margin, hard labels above 0.95": [*STUDENT, "task.loop.pseudo=hard"],
+}
 
 
-def sums(seed: int, folder: Path, words: list[str]) -> dict[str, float]:
-    """Sum of the six metrics of every stage for one seed."""
-    command = [
-        sys.executable,
-        "-m",
-        "astro_lightning",
-        "experiment=rb_des",
-        "trainer=cpu",
-        "callbacks=quiet",
-        "report=false",
-    ]
-    command += [f"seed={seed}", f"data.split_seed={seed}", f"paths.outputs={folder}", *words]
-    subprocess.run(command, check=True, capture_output=True)
-    newest = max((folder / "rb_c1000").iterdir(), key=lambda run: run.stat().st_mtime)
-    metrics = json.loads((newest / "metrics.json").read_text())
-    return {stage: metrics[f"test/{stage}_sum"] for stage in STAGES} | {"ssls2": metrics["test/sum"]}
+def sums(words: list[str], n_seeds: int, folder: Path) -> list[dict[str, float]]:
+    """Sum of the six metrics of every stage, one dict a seed; the last stage is `last`."""
+    missing = [seed for seed in range(n_seeds) if not (folder / str(seed) / "metrics.json").exists()]
+    for seed in missing:
+        command = [sys.executable, "-m", "astro_lightning", "experiment=rb_des", "trainer=cpu", "callbacks=quiet"]
+        command += ["report=false", f"seed={seed}", f"data.split_seed={seed}", f"hydra.run.dir={folder / str(seed)}"]
+        subprocess.run([*command, *words], check=True, capture_output=True)
+    found = []
+    for seed in range(n_seeds):
+        metrics = json.loads((folder / str(seed) / "metrics.json").read_text())
+        own = {k.removeprefix("test/").removesuffix("_sum"): v for k, v in metrics.items() if k.endswith("_sum")}
+        found.append(own | {"last": metrics["test/sum"]})
+    return found
 
 
-def main(n_seeds: int, words: list[str]) -> None:
-    """Run and print."""
-    with tempfile.TemporaryDirectory() as folder:
-        rows = [sums(seed, Path(folder), words) for seed in range(n_seeds)]
-    names = [*STAGES, "ssls2"]
-    table = np.array([[row[name] for name in names] for row in rows])
-    print(f"{'stage':8s} {'Sum':>7s} {'std':>5s} {'minus ALS':>10s} {'error':>6s}   ({n_seeds} seeds)")
-    for i, name in enumerate(names):
-        difference = table[:, i] - table[:, names.index("als")]
-        error = difference.std(ddof=1) / np.sqrt(n_seeds) if n_seeds > 1 else float("nan")
-        print(f"{name:8s} {table[:, i].mean():7.2f} {table[:, i].std():5.2f} {difference.mean():+10.2f} {error:6.2f}")
-    print(json.dumps(rows))
+def difference(one: list[float], other: list[float]) -> tuple[float, float]:
+    """Mean difference of pairs and the half width of its 95% interval (Student's t)."""
+    d = np.subtract(one, other)
+    half = student.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d)) if len(d) > 1 else float("nan")
+    return float(d.mean()), float(half)
+
+
+def loop(n_seeds: int, folder: Path) -> Path:
+    """The table of the stages."""
+    runs = sums([], n_seeds, folder / "loop")
+    by_stage = {name: [run["last" if name == "ssls2" else name] for run in runs] for name in LOOP}
+    rows: list[list[Cell]] = []
+    for name, learner in LOOP.items():
+        random, als = difference(by_stage[name], by_stage["random"]), difference(by_stage[name], by_stage["als"])
+        spread = float(np.std(by_stage[name], ddof=1)) if n_seeds > 1 else float("nan")
+        rows.append([name, learner, float(np.mean(by_stage[name])), spread, *random, *als])
+    return write_table(
+        "rb_des",
+        "The labelling loop on DES candidates",
+        ["stage", "learner", "Sum", "scatter", "minus random", "+-", "minus als", "+- (als)"],
+        rows,
+        note="900 labels (90 of them validation), then 100 selected by margin; pool: all other training objects; 2,997 test "
+        "objects. Differences are paired by seed, +- is their 95% interval over seeds.",
+        command=f"python -m benchmarks.rb_des {n_seeds}",
+        seeds=range(n_seeds),
+    )
+
+
+def choices(n_seeds: int, folder: Path) -> Path:
+    """The table of acquisitions, teachers and pseudo labels, a perceptron learning."""
+    runs = {
+        name: sums(NETWORK + words, n_seeds, folder / f"choice{i}") for i, (name, words) in enumerate(CHOICES.items())
+    }
+    rows: list[list[Cell]] = []
+    random = [run["last"] for run in runs["random"]]
+    for name, words in CHOICES.items():
+        taught = "task.rounds=[student]" in words
+        als = [run["als" if taught else "last"] for run in runs[name]]
+        last: tuple[Cell, Cell] = difference([run["last"] for run in runs[name]], als) if taught else (None, None)
+        rows.append([name, float(np.mean(als)), *difference(als, random), *last])
+    return write_table(
+        "rb_des_choices",
+        "Choices of the labelling loop on DES candidates, a perceptron learning",
+        ["choice", "Sum of ALS", "minus random", "+-", "student minus ALS", "+- (student)"],
+        rows,
+        note="As above with one perceptron throughout. margin is also entropy and least confidence: with two classes they are one "
+        "order of the pool. student: one round on the ALS model's labels of the pool, soft unless said otherwise.",
+        command=f"python -m benchmarks.rb_des {n_seeds}",
+        seeds=range(n_seeds),
+    )
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10, sys.argv[2:])
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(scratch)
+        for table in (loop, choices):
+            print(table(int(sys.argv[1]), place))

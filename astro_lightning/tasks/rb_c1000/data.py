@@ -188,10 +188,17 @@ class LoopData(RecordsData):
 
     def labelled_targets(self) -> np.ndarray:
         """Class numbers of the training objects that an expert labelled."""
+        batches = self._datasets[True]
+        return batches.targets[self._labelled()]  # type: ignore[attr-defined]
+
+    def n_labels(self) -> int:
+        """How many objects of the training and validation set an expert labelled."""
+        return len(self._labelled()) + len(self.splits["val"])
+
+    def _labelled(self) -> np.ndarray:
         assert self.records is not None
         believed = read_given(Path(self.pseudo), self.records)[0] if self.pseudo else np.empty(0, dtype=np.int64)
-        batches = self._datasets[True]
-        return batches.targets[np.setdiff1d(self.splits["train"], believed)]  # type: ignore[attr-defined]
+        return np.setdiff1d(self.splits["train"], believed)
 
     def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
         """Scales of the training features; the files that shape training batches; earlier stages' scores."""

@@ -13,6 +13,8 @@ from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.tables import write_parquet
 from astro_lightning.methods.active_learning import pseudo_labels, select
+from astro_lightning.tasks.rb_c1000.labelling import ask_expert
+from astro_lightning.tasks.rb_c1000.pictures import write_asked
 
 # hard: sure objects, their class; hard_random: as many of each class, at random; soft: all, with probability;
 # committee: soft, averaged with the labels this stage was given, so that each stage adds its vote.
@@ -20,7 +22,7 @@ PSEUDO = ("hard", "hard_random", "soft", "committee")
 
 
 def write_selected(module: TaskModule, datamodule: Any, folder: Path, path: Path) -> Path:
-    """Choose pool objects for the expert and write their labels: id, soft, weight, p_real.
+    """Choose pool objects for the expert, write their labels (id, soft, weight) and draw the first of them.
 
     Raises:
         BadInput: A pool object has no label and there is no person to ask.
@@ -36,15 +38,17 @@ def write_selected(module: TaskModule, datamodule: Any, folder: Path, path: Path
     rng = np.random.default_rng(datamodule.seed)
     picked = select(chosen["acquisition"], chosen["n_select"], draws, rng, **embeddings)
     rows, p_real = pool[picked], draws.mean(0)[picked, 1]
+    records = datamodule.records
     if chosen["oracle"] == "person":
-        from astro_lightning.tasks.rb_c1000.labelling import ask_expert
-
-        ids, is_real = ask_expert(datamodule.records, rows, p_real, folder)
-        return _write(ids, is_real, 1.0, path)
-    labels = datamodule.records.labels[rows]
-    if any(label is None for label in labels):
-        raise BadInput("pool objects have no labels: choose task.oracle=person")
-    return _write(datamodule.records.ids[rows], (labels == "real").astype(np.float32), 1.0, path)
+        sure, is_real = ask_expert(records, rows, p_real, folder)
+        rows, p_real = rows[sure], p_real[sure]
+    else:
+        labels = records.labels[rows]
+        if any(label is None for label in labels):
+            raise BadInput("pool objects have no labels: choose task.loop.oracle=person")
+        is_real = labels == "real"
+    write_asked(folder, records, rows, is_real, p_real)
+    return _write(records.ids[rows], is_real.astype(np.float32), 1.0, path)
 
 
 def write_pseudo(module: TaskModule, datamodule: Any, path: Path) -> Path:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.methods.labelling.question import Card, Question, ask, png
+from astro_lightning.tasks.rb_c1000.data import pixels
 from astro_lightning.tasks.rb_c1000.preprocess import preprocess
 
 QUESTION = Question("Real or bogus?", {"real": "r", "bogus": "b", "unsure": "u"})
@@ -25,7 +26,7 @@ def ask_expert(records: Records, rows: np.ndarray, p_real: np.ndarray, folder: P
         folder: The run folder; the page goes to `to_label/index.html`, labels come from `to_label/labels.csv`.
 
     Returns:
-        Identifiers and labels (1 real, 0 bogus) of those of which the person was sure.
+        Which of `rows` the person was sure of, as positions, and whether each of these is real.
 
     Raises:
         LabelsWanted: There are no labels yet, or not all.
@@ -36,14 +37,13 @@ def ask_expert(records: Records, rows: np.ndarray, p_real: np.ndarray, folder: P
     candidates = pa.table({"id": pa.array(records.ids[rows].tolist()), "p_real": pa.array(p_real)})
 
     def cards() -> Iterator[Card]:
-        from astro_lightning.tasks.rb_c1000.data import pixels
-
         for p, stamp in zip(p_real, preprocess(pixels(records, rows), "robust"), strict=True):
             yield Card(f"model says {p:.3f}", {name: png(image) for name, image in zip(PICTURES, stamp, strict=True)})
 
-    given = {
-        i: label for i, label in ask(QUESTION, candidates, cards, folder / "to_label").items() if label != "unsure"
-    }
-    if not given:
+    given = ask(QUESTION, candidates, cards, folder / "to_label")
+    # What was asked first stands, so that another order of the rows, or other rows, do no harm.
+    labels = [given.get(identifier, "unsure") for identifier in records.ids[rows].tolist()]
+    sure = np.flatnonzero([label != "unsure" for label in labels])
+    if not len(sure):
         raise BadInput(f"{folder / 'to_label' / 'labels.csv'}: not one object is labelled real or bogus")
-    return np.array(list(given)), np.array([label == "real" for label in given.values()], dtype=np.float32)
+    return sure, np.array(labels)[sure] == "real"

@@ -21,6 +21,7 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.active_learning import ACQUISITIONS
 from astro_lightning.methods.boosted_trees import BoostedTreesModule
 from astro_lightning.tasks.rb_c1000.handover import PSEUDO, write_pseudo, write_selected
+from astro_lightning.tasks.rb_c1000.pictures import write_label_efficiency, write_mistakes
 from astro_lightning.tasks.rb_c1000.scores import SIX, real_bogus_scores
 
 FOLLOWED = (*SIX, "sum", "auc")
@@ -134,8 +135,12 @@ class LoopModule(TaskModule):
         module = restored.module.to(self.device)
         scores = dict(self.info["earlier"])
         is_real, p_real = _truth_and_probability(module, datamodule, "test")
-        scores[out.name] = real_bogus_scores(is_real, p_real) | {"n_train": float(sum(self.info["counts"]))}
+        counts = {"n_train": float(sum(self.info["counts"])), "n_labels": float(datamodule.n_labels())}
+        scores[out.name] = real_bogus_scores(is_real, p_real) | counts
         write_json(out / "scores.json", scores)
+        if datamodule.role in ("als", "ssls"):
+            write_label_efficiency(folder, scores)
+            write_mistakes(folder, datamodule.records, datamodule.splits["test"], is_real, p_real)
         handed = {"scores": out / "scores.json"}
         pool = datamodule.splits["pool"]
         if not len(pool):

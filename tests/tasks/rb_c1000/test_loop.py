@@ -95,6 +95,9 @@ def test_the_whole_loop_waits_for_a_person_goes_on_and_scores_a_table(tmp_path):
     assert n["full"] > n["random"] == n["its"] + 20 and n["als"] == n["its"] + 19
     selected = pq.read_table(folder / "checkpoints" / "its" / "selected.parquet")
     pseudo = pq.read_table(folder / "checkpoints" / "als" / "pseudo.parquet")
+    assert {"label_efficiency.png", "hardest_cutouts.png", "mistaken_cutouts.png"} <= {
+        path.name for path in (folder / "plots").iterdir()
+    }
     assert selected["id"].to_pylist() == ids[:19] and not set(ids[:19]) & set(pseudo["id"].to_pylist())
 
 
@@ -110,8 +113,8 @@ def test_a_person_is_asked_and_answers(tmp_path):
         ask_expert(records, rows, np.zeros(3), tmp_path)
     labels.write_text("id,label\n4,real\n2,bogus\n9,unsure\n")
     # A resumed run that would choose others keeps to those that were labelled; what nobody is sure of stays in the pool.
-    ids, is_real = ask_expert(records, rows[::-1], np.zeros(3), tmp_path)
-    assert ids.tolist() == [4, 2] and is_real.tolist() == [1, 0]
+    sure, is_real = ask_expert(records, rows[::-1], np.zeros(3), tmp_path)
+    assert sure.tolist() == [1, 2] and is_real.tolist() == [False, True]
     labels.write_text("id,label\n4,unsure\n2,unsure\n9,unsure\n")
     with pytest.raises(BadInput, match="not one object"):
         ask_expert(records, rows, np.zeros(3), tmp_path)
