@@ -1,13 +1,24 @@
 """Synthetic twin: stamps of transients and of what imitates them in difference images."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
+
+from astro_lightning.data.surveys.stamps import Stamps
 
 BOGUS_KINDS = ("cosmic_ray", "dipole", "saturated", "ghost", "hot_column", "edge", "noise_peak")
 SKY_NOISE = 10.0
 
 
-def simulate(n_objects: int, seed: int, part: str = "all", side_px: int = 63, real_share: float = 0.3) -> pa.Table:
+def simulate(
+    n_objects: int,
+    seed: int,
+    part: str = "all",
+    side_px: int = 63,
+    real_share: float = 0.3,
+    backgrounds: str | None = None,
+) -> pa.Table:
     """Records of stamps with labels.
 
     Args:
@@ -16,6 +27,7 @@ def simulate(n_objects: int, seed: int, part: str = "all", side_px: int = 63, re
         part: `labelled`, `unlabelled` or `all`: the last keep or drop the labels.
         side_px: Side of a stamp.
         real_share: Share of real transients, as in ZTF-NEW.
+        backgrounds: File or folder of real stamps (see `Stamps`) to inject into; None = a simulated sky.
 
     Returns:
         Table with `id`, `label`, `group`, `kind` (what was simulated) and `stamp` (3, side_px, side_px), NaN at detector edges.
@@ -23,7 +35,12 @@ def simulate(n_objects: int, seed: int, part: str = "all", side_px: int = 63, re
     rng = np.random.default_rng(seed)
     is_real = rng.random(n_objects) < real_share
     kind = np.where(is_real, "transient", rng.choice(BOGUS_KINDS, n_objects))
-    stamps = _scenes(kind, side_px, rng)
+    if backgrounds is None:
+        stamps = _scenes(kind, side_px, rng)
+    else:
+        tables = Stamps(stamp_px=side_px).read(Path(backgrounds).expanduser())
+        flat = np.concatenate([table["stamp"].combine_chunks().flatten().to_numpy() for table in tables])
+        stamps = inject(kind, flat.reshape(-1, 3, side_px, side_px), rng)
     ids = np.arange(n_objects)
     label = (
         pa.nulls(n_objects, pa.string())
@@ -32,6 +49,40 @@ def simulate(n_objects: int, seed: int, part: str = "all", side_px: int = 63, re
     )
     flat = pa.FixedSizeListArray.from_arrays(pa.array(stamps.ravel()), 3 * side_px**2)
     return pa.table({"id": ids, "label": label, "group": ids, "kind": kind.tolist(), "stamp": flat})
+
+
+def inject(kind: np.ndarray, real: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Put transients and their imitations into real stamps, as bright against the noise as in the simulated sky.
+
+    Each background is turned, mirrored and moved until what had triggered the alert stands beside the centre; what is moved
+    in is a reflection.
+
+    Args:
+        kind: (n,) of `transient` and `BOGUS_KINDS`.
+        real: (m, 3, side, side) stamps, NaN where there was no pixel; each may serve several times.
+        rng: Of all random choices.
+
+    Returns:
+        float32 (n, 3, side, side).
+    """
+    n, side = len(kind), real.shape[-1]
+    images = np.empty((n, 3, side, side), dtype=np.float32)
+    for i, row in enumerate(rng.integers(0, len(real), n)):
+        turned = np.rot90(real[row], rng.integers(4), (1, 2))[:, :, :: rng.choice([-1, 1])]
+        way, far = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 0.4) * side
+        dy, dx = round(far * np.sin(way)), round(far * np.cos(way))
+        wide = np.pad(turned, ((0, 0), (abs(dy),) * 2, (abs(dx),) * 2), mode="reflect")
+        images[i] = wide[:, abs(dy) + dy :, abs(dx) + dx :][:, :side, :side]
+    known = np.nan_to_num(images[:, 2].reshape(n, -1))
+    spread = 1.4826 * np.median(np.abs(known - np.median(known, axis=1, keepdims=True)), axis=1)
+    scale = (np.maximum(spread, 1e-3) / (1.1 * SKY_NOISE))[:, None, None]
+    y, x = (np.mgrid[:side, :side] - side // 2).astype(np.float32)[:, None]
+    centre, flux = rng.normal(0, 0.4, (2, n, 1, 1)), 10 ** rng.uniform(2.1, 4, (n, 1, 1))
+    added = _added(kind, y, x, centre, flux, rng.uniform(0.9, 1.8, (n, 1, 1)), rng)
+    for i, name in enumerate(("science", "template", "difference")):
+        light = added[name]
+        images[:, i] += scale * (light + rng.normal(0, 1, light.shape) * np.sqrt(np.abs(light) / 3))
+    return _cut_edges(images, kind, rng)
 
 
 def _scenes(kind: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
@@ -69,11 +120,17 @@ def _scenes(kind: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray
     images += rng.normal(0, 1, images.shape) * np.sqrt(noise**2 + np.clip(np.abs(images), 0, None) / 3)
     sky = rng.uniform(50, 300, (n, 1, 1))
     images[:, :2] += sky[:, None]
+    return _cut_edges(images.astype(np.float32), kind, rng)
+
+
+def _cut_edges(images: np.ndarray, kind: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """NaN beyond the edge of the detector, for objects of kind `edge`."""
+    side = images.shape[-1]
     edge = np.flatnonzero(kind == "edge")
     border = rng.integers(side // 4, side // 2, len(edge))
-    outside = np.broadcast_to(x, (1, side, side)) < -border[:, None, None]
-    images[edge] = np.where(outside[:, None], np.nan, images[edge])
-    return images.astype(np.float32)
+    outside = np.arange(side) - side // 2 < -border[:, None]
+    images[edge] = np.where(outside[:, None, None], np.nan, images[edge])
+    return images
 
 
 def _added(
