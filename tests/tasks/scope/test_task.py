@@ -138,7 +138,7 @@ def test_growing_in_epochs_equals_training_at_once(cfg, periods, tmp_path):
     batch = next(iter(data.loader("test")))
     features = fitted.features(batch)
     trees = fitted.boosters()[1]
-    at_once = xgb.train(trees.parameters, fitted.matrices[1], 12)
+    at_once = xgb.train(trees.xgboost_parameters, fitted.matrices[1], 12)
     margin = at_once.inplace_predict(features.numpy(), predict_type="margin")
     np.testing.assert_array_equal(trees(features)[:, 1].numpy(), margin)
 
