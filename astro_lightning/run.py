@@ -61,8 +61,9 @@ def fit(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     from astro_lightning.core.provenance import provenance, write_json
     from astro_lightning.core.stages import Artefacts, is_trial, run_stage, stages_of
+    from astro_lightning.predict.calibrate import calibrate
     from astro_lightning.predict.early import predict_early
-    from astro_lightning.predict.modes import test_run
+    from astro_lightning.predict.modes import run_device, test_run
 
     start = time.time()
     stages, artefacts, metrics = stages_of(cfg), Artefacts(), {}
@@ -78,6 +79,7 @@ def fit(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:
         predicting = [stage for stage in stages if stage["predicts"]]
         index = [str(Path(artefacts[f"{stage['name']}/checkpoint"]).relative_to(folder)) for stage in predicting]
         write_json(folder / "checkpoints" / "predicting.json", index)
+        calibrate(cfg, folder, predicting, run_device(cfg))
         tested, info = test_run(cfg, folder, folder, predicting)
         metrics |= tested
         if cfg["task"].get("early_days"):

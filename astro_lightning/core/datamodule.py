@@ -107,6 +107,14 @@ class RecordsData(pl.LightningDataModule):
         self.prepare_data()
         self.records = Records.open(self.records_folder())
         self.splits = self.rows(self.records)
+        strange = np.isin(self.records.labels.astype(str), self.unknown)
+        if strange.any():
+            self.splits = {part: rows if part == "test" else rows[~strange[rows]] for part, rows in self.splits.items()}
+
+    @property
+    def unknown(self) -> list[str]:
+        """Classes of `data.unknown`: in no split but the test, where they play what no training saw."""
+        return [str(name) for name in self.data.get("unknown") or []]
 
     def info(self) -> dict[str, Any]:
         """All that a batch or a network must know of the training data, in plain containers, for the checkpoint."""
@@ -115,11 +123,11 @@ class RecordsData(pl.LightningDataModule):
             assert self.records is not None
             train = self.splits["train"]
             found = sorted({label for label in self.records.labels[train] if label is not None}, key=_natural)
-            known = list(self.data.get("classes") or found)
-            strange = sorted({label for label in self.records.labels if label is not None} - set(known))
+            known = [name for name in self.data.get("classes") or found if name not in self.unknown]
+            strange = {label for label in self.records.labels if label is not None} - set(known) - set(self.unknown)
             if self.part == "labelled" and strange and self.data.get("classes"):
                 raise BadInput(
-                    f"label {strange[0]!r} is not among the classes {known}: add it to data.classes or filter it"
+                    f"label {min(strange)!r} is not among the classes {known}: add it to data.classes or filter it"
                 )
             if self.part == "labelled" and len(found) < 2:
                 raise BadInput(

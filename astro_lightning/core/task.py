@@ -12,6 +12,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from astro_lightning.core.build import build
+from astro_lightning.core.calibration import LOGITS
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.core.metrics import classification_metrics
@@ -85,6 +86,10 @@ class TaskModule(pl.LightningModule):
         """Columns of the predictions of a batch, each of shape (batch,) or (batch, k); the default is `prob_<class>`."""
         probabilities = self(batch).softmax(-1)
         return {f"prob_{name}": probabilities[:, i] for i, name in enumerate(self.info["classes"])}
+
+    def evidence(self, batch: Batch) -> dict[str, Tensor]:
+        """What a calibration learns from: `logits` (batch, n_classes) and, where objects have one, `embedding` (batch, d)."""
+        return {LOGITS: self(batch)}
 
     def embed(self, batch: Batch) -> Tensor:
         """One vector (batch, d) for each object: the network's own `embed`, else what its last linear layer reads.

@@ -10,13 +10,16 @@ import pyarrow as pa
 import torch
 import yaml
 
+from astro_lightning.core.calibration import FILE as CALIBRATION
 from astro_lightning.core.checkpoint import predicting_checkpoints
+from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.provenance import write_json
 from astro_lightning.core.stages import make_datamodule, stages_of
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.fingerprint import object_hashes
 from astro_lightning.data.records import Records
 from astro_lightning.data.tables import write_parquet
+from astro_lightning.predict.calibrate import fold_datamodules
 from astro_lightning.predict.export import export_network
 from astro_lightning.predict.files import predict_file, read_input
 from astro_lightning.predict.score import Scorer
@@ -129,35 +132,23 @@ def test_run(
     Returns:
         Metrics named `<part>/<metric>`, and the data's fingerprint and splits for the provenance.
     """
-    device = "cuda" if torch.cuda.is_available() and cfg["trainer"]["accelerator"] != "cpu" else "cpu"
+    if (run_folder / "checkpoints" / CALIBRATION).is_file():
+        scorer = Scorer(run_folder, run_device(cfg), cfg["batch_size"], cfg["trainer"]["precision"])
+        return _test_calibrated(cfg, scorer, folder, stages, part)
     parts: list[pa.Table] = []
     info: dict[str, Any] = {}
     module = None
     for file, stage in zip(predicting_checkpoints(run_folder), stages, strict=True):
-        scorer = Scorer(file, device, cfg["batch_size"], cfg["trainer"]["precision"])
+        scorer = Scorer(file, run_device(cfg), cfg["batch_size"], cfg["trainer"]["precision"])
         datamodule = make_datamodule(cfg, stage)
         datamodule.setup()
-        assert datamodule.records is not None
-        info = {
-            k: v
-            for k, v in datamodule.info().items()
-            if k in ("content_sha256", "split_sha256", "splits", "classes", "counts")
-        }
+        info = _recorded(datamodule)
         rows = datamodule.splits[part]
         if not len(rows):
             continue
-        seen = scorer.seen_in_training(object_hashes(datamodule.records, rows))
-        if seen:
-            log.warning(
-                "%d of %d objects of the %s split were in the training split of %s", seen, len(rows), part, file
-            )
         if part == "test" and not parts:
             _map(scorer, datamodule.records, rows, folder)
-        table = scorer.predict(datamodule.records, rows)
-        for name in ("label", "group"):
-            if name in datamodule.records.flat.column_names:
-                table = table.append_column(name, datamodule.records.flat[name].take(pa.array(rows)).combine_chunks())
-        parts.append(table)
+        parts.append(scorer.finish(_held_out(scorer, datamodule, rows)))
         module = type(scorer.members[0].module), scorer.info
     if not parts or module is None:
         return {}, info
@@ -171,11 +162,62 @@ def test_run(
     return {f"{part}/{name}": value for name, value in metrics.items()}, info
 
 
-def _map(scorer: Scorer, records: Records, rows: np.ndarray, folder: Path) -> None:
+def _map(scorer: Scorer, records: Records | None, rows: np.ndarray, folder: Path) -> None:
     """`examples/embedding.parquet` for the report: vectors of up to 2,000 of these rows, drawn evenly."""
+    assert records is not None
     if len(rows) > N_MAPPED:
         rows = np.sort(np.random.default_rng(0).choice(rows, N_MAPPED, replace=False))
     write_parquet(lambda: iter([embedded_objects(scorer, records, rows)]), folder / "examples" / "embedding.parquet")
+
+
+def run_device(cfg: dict[str, Any]) -> str:
+    """Where a run's own networks are scored after its training."""
+    return "cuda" if torch.cuda.is_available() and cfg["trainer"]["accelerator"] != "cpu" else "cpu"
+
+
+def _test_calibrated(
+    cfg: dict[str, Any], scorer: Scorer, folder: Path, stages: Sequence[dict[str, Any]], part: str
+) -> tuple[dict[str, float], dict[str, Any]]:
+    assert scorer.calibration is not None
+    datamodules = fold_datamodules(cfg, scorer, stages)
+    rows = [module.splits[part] for module in datamodules]
+    # What all folds hold out is scored by all of them, as a new file is.
+    shared = all(np.array_equal(rows[0], own) for own in rows)
+    tables = [
+        _held_out(scorer, module, own, None if shared else f)
+        for f, (module, own) in enumerate(zip(datamodules[: 1 if shared else None], rows, strict=False))
+        if len(own)
+    ]
+    info = _recorded(datamodules[-1])
+    if not tables:
+        return {}, info
+    if part == "test":
+        _map(scorer, datamodules[0].records, rows[0], folder)
+    table = scorer.finish(pa.concat_tables(tables))
+    write_parquet(lambda: iter([table]), folder / "predictions.parquet")
+    metrics = type(scorer.members[0].module).score(table, scorer.info) | scorer.calibration.score(table)
+    return {f"{part}/{name}": value for name, value in metrics.items()}, info
+
+
+def _held_out(scorer: Scorer, datamodule: RecordsData, rows: np.ndarray, fold: int | None = None) -> pa.Table:
+    """Scores of rows with their label and group; warns of rows that were trained on."""
+    records = datamodule.records
+    assert records is not None
+    members = None if fold is None else scorer.folds[fold]
+    seen = scorer.seen_in_training(object_hashes(records, rows), members)
+    if seen:
+        log.warning("%d of %d objects to be tested were in the training split of %s", seen, len(rows), scorer.path)
+    table = scorer.score(records, rows, fold)
+    for name in ("label", "group"):
+        if name in records.flat.column_names:
+            table = table.append_column(name, records.flat[name].take(pa.array(rows)).combine_chunks())
+    return table
+
+
+def _recorded(datamodule: RecordsData) -> dict[str, Any]:
+    """What the provenance keeps of the data."""
+    kept = ("content_sha256", "split_sha256", "splits", "classes", "counts")
+    return {name: value for name, value in datamodule.info().items() if name in kept}
 
 
 def merge(parts: list[pa.Table]) -> pa.Table:

@@ -1,25 +1,29 @@
 """One table in, one table out: the function that every front end (file, catalogue, stream) calls."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
+from scipy.special import softmax
 from torch import Tensor
 
+from astro_lightning.core.calibration import EMBEDDING, FILE, LOGITS, Evidence, read_calibration
 from astro_lightning.core.checkpoint import Restored, predicting_checkpoints, restore
 from astro_lightning.core.loader import Batch, BatchSampler, EpochLoader, make_loader
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.records import Records
 
-Columns = dict[str, np.ndarray]
 FULL_BATCH = 64  # objects, at most, of a batch that is always full
 
 
 class Scorer:
     """Scores records with one checkpoint, or with all predicting checkpoints of a run (columns of one name are averaged).
+
+    A run folder's calibration adds its columns; a single checkpoint has none. Some columns need the whole of a table (flags at
+    a false-discovery rate, class proportions): `score` gives those of single objects, `finish` the others, `predict` both.
 
     Picklable: a worker process rebuilds the networks from the same files.
 
@@ -49,6 +53,9 @@ class Scorer:
         self.members: list[Restored] = [restore(file) for file in self.files]
         for member in self.members:
             member.module.to(self.device)
+        self.calibration = read_calibration(self.path)
+        if self.calibration is not None:
+            self.files = [*self.files, self.path / "checkpoints" / FILE]
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
         return Scorer, self.arguments
@@ -67,12 +74,21 @@ class Scorer:
     def needs_whole(self) -> bool:
         """Whether `finish` does anything: some columns may then depend on what else is in the table."""
         own = type(self.members[0].module).finish
-        return getattr(own, "__func__", own) is not TaskModule.finish.__func__  # type: ignore[attr-defined]
+        overridden = getattr(own, "__func__", own) is not TaskModule.finish.__func__  # type: ignore[attr-defined]
+        return overridden or self.calibration is not None
 
     @property
     def classes(self) -> list[str]:
         """Class names of all members, in order, each once."""
         return list(dict.fromkeys(name for member in self.members for name in member.info["classes"]))
+
+    @property
+    def folds(self) -> list[list[Restored]]:
+        """Members by the split that they were trained on, in order."""
+        splits: dict[str, list[Restored]] = {}
+        for member in self.members:
+            splits.setdefault(str(member.info.get("split_sha256")), []).append(member)
+        return list(splits.values())
 
     def predict_table(self, table: pa.Table) -> pa.Table:
         """Score records.
@@ -89,21 +105,40 @@ class Scorer:
         """Like `predict_table` for opened records, or for some of their rows."""
         return self.finish(self.score(records, rows))
 
-    def score(self, records: Records, rows: np.ndarray | None = None) -> pa.Table:
-        """`id` and the columns that depend on one object alone."""
+    def score(self, records: Records, rows: np.ndarray | None = None, fold: int | None = None) -> pa.Table:
+        """`id` and the columns that depend on one object alone; `fold` = by its members only, which held these rows out."""
         rows = np.arange(len(records)) if rows is None else rows
-        members = [self._columns(member, records, rows) for member in self.members]
-        merged = {
-            name: _mean([m[name] for m in members if name in m])
-            for name in dict.fromkeys(n for m in members for n in m)
-        }
-        ids = records.flat["id"].take(pa.array(rows))
-        return pa.table({"id": ids, **{name: _arrow(values) for name, values in merged.items()}})
+        chosen = range(len(self.folds)) if fold is None else [fold]
+        if self.calibration is not None and len(rows):
+            merged = self.calibration.columns({f: self.evidence(records, rows, f) for f in chosen})
+        else:
+            members = [self._columns(member, records, rows) for f in chosen for member in self.folds[f]]
+            merged = {
+                name: _mean([m[name] for m in members if name in m])
+                for name in dict.fromkeys(n for m in members for n in m)
+            }
+        columns = {name: _arrow(values) for name, values in merged.items()}
+        return pa.table({"id": records.flat["id"].take(pa.array(rows)), **columns})
 
-    def finish(self, columns: pa.Table) -> pa.Table:
-        """Add the columns that need all objects together (flags of a false-discovery rate, class proportions)."""
+    def finish(self, predictions: pa.Table) -> pa.Table:
+        """Add the columns that need all objects of a table together (flags at a false-discovery rate, class proportions)."""
+        if not predictions.num_rows:
+            return predictions
         first = self.members[0]
-        return first.module.finish(columns, first.info) if columns.num_rows else columns
+        predictions = first.module.finish(predictions, first.info)
+        return predictions if self.calibration is None else self.calibration.finish(predictions)
+
+    def evidence(self, records: Records, rows: np.ndarray, fold: int) -> Evidence:
+        """What the members of one fold say of these rows, for a calibration."""
+        members = self.folds[fold]
+        found = [self._outputs(member, records, rows, member.module.evidence) for member in members]
+        classes = {name: i for i, name in enumerate(members[0].info["classes"])}
+        return Evidence(
+            probability=np.mean([softmax(each[LOGITS].astype(np.float64), axis=1) for each in found], axis=0),
+            logits=found[0][LOGITS],
+            embedding=found[0].get(EMBEDDING),
+            label=np.array([classes.get(label, -1) for label in records.labels[rows]], dtype=np.int64),
+        )
 
     @torch.inference_mode()
     def embed(self, records: Records, rows: np.ndarray | None = None) -> pa.Table:
@@ -122,9 +157,10 @@ class Scorer:
         ids = records.flat["id"].take(pa.array(rows))
         return pa.table({"id": ids, "embedding": _arrow(np.concatenate(vectors))})
 
-    def seen_in_training(self, hashes: np.ndarray) -> int:
-        """How many objects of these content hashes a member was trained on."""
-        return int(np.isin(hashes, np.concatenate([member.train_hashes for member in self.members])).sum())
+    def seen_in_training(self, hashes: np.ndarray, members: Sequence[Restored] | None = None) -> int:
+        """How many objects of these content hashes one of these members was trained on; None = of all members."""
+        trained = [member.train_hashes for member in (self.members if members is None else members)]
+        return int(np.isin(hashes, np.concatenate(trained)).sum())
 
     def batches(self, member: Restored, records: Records, rows: np.ndarray) -> EpochLoader:
         """Batches of these rows, in order, without augmentation; an exact scorer fills the last one up with its first row."""
@@ -134,15 +170,19 @@ class Scorer:
             rows = np.concatenate([rows, np.repeat(rows[:1], -len(rows) % size)])
         return make_loader(member.datamodule.dataset(records, member.info), BatchSampler(rows, size))
 
-    @torch.inference_mode()
-    def _columns(self, member: Restored, records: Records, rows: np.ndarray) -> Columns:
+    def _columns(self, member: Restored, records: Records, rows: np.ndarray) -> dict[str, np.ndarray]:
         if not len(rows):
             return {f"prob_{name}": np.empty(0, np.float32) for name in member.info["classes"]}
-        parts: list[Columns] = []
+        return self._outputs(member, records, rows, member.module.predict_step)
+
+    @torch.inference_mode()
+    def _outputs(
+        self, member: Restored, records: Records, rows: np.ndarray, ask: Callable[[Batch], dict[str, Tensor]]
+    ) -> dict[str, np.ndarray]:
+        parts: list[dict[str, np.ndarray]] = []
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16-mixed"):
             for batch in self.batches(member, records, rows):
-                columns = member.module.predict_step(self._move(batch))
-                parts.append({name: _numpy(values) for name, values in columns.items()})
+                parts.append({name: _numpy(values) for name, values in ask(self._move(batch)).items()})
         return {name: np.concatenate([part[name] for part in parts])[: len(rows)] for name in parts[0]}
 
     def _move(self, batch: Batch) -> Batch:
@@ -162,7 +202,9 @@ def _mean(values: list[np.ndarray]) -> np.ndarray:
     )
 
 
-def _arrow(values: np.ndarray) -> pa.Array:
+def _arrow(values: np.ndarray | pa.Array) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values
     if values.ndim == 2:
         return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
     return pa.array(values)

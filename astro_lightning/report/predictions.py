@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from astro_lightning.data.errors import BadInput
 
 _PROB, _P_VALUE = "prob_", "p_"
+_UNKNOWN = "99"  # beside an `ood_p` the contest's name of all unknown kinds, which no network was trained on
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ def read_predictions(path: Path) -> Predictions:
     table = pq.read_table(path)
     names = table.column_names
     classes = tuple(name.removeprefix(_PROB) for name in names if name.startswith(_PROB))
+    if "ood_p" in names:
+        classes = tuple(name for name in classes if name != _UNKNOWN)
     if not classes:
         raise BadInput(f"{path}: no column named prob_<class>; expected id, label, prob_<class>...")
     if "split" in names:

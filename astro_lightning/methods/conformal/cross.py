@@ -1,60 +1,81 @@
 """Cross-conformal classification: every labelled object calibrates, for classes too rare to split."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from astro_lightning.data.errors import BadInput
-from astro_lightning.methods.conformal.ranks import State
-from astro_lightning.methods.conformal.split import SplitConformal
+from astro_lightning.methods.conformal.ranks import State, pooled_p_values
+from astro_lightning.methods.conformal.split import SplitConformal, warn_of_alpha
 
 
 class CrossConformal:
     """Pools the ranks of K folds, each under the model that did not see it (Vovk 2015, Ann. Math. AI 74, 9).
 
     p_k = (1 + sum over folds of #{i in class k of the fold: s_i >= s_fold(x)}) / (n_k + 1). The guarantee is coverage
-    >= 1 - 2 alpha (Barber et al. 2021 for the same construction); in practice about 1 - alpha.
+    >= 1 - 2 alpha (Barber et al. 2021 for the same construction); in practice about 1 - alpha. One fold is `SplitConformal`.
 
     Args:
         classes: class names, in the order of the probability columns.
-        **options: of `SplitConformal`; `cluster` and `randomised` are not meant for folds.
+        **options: of `SplitConformal`; with `cluster` the folds together have `min_count` objects for a class.
 
     Raises:
-        BadInput: an option that folds do not allow.
+        BadInput: `randomised`, which folds do not allow.
     """
 
     def __init__(self, classes: Sequence[str], **options: object) -> None:
-        if options.get("conditional") == "cluster" or options.get("randomised"):
-            raise BadInput("cross-conformal takes conditional=class or marginal, not randomised: use SplitConformal")
+        if options.get("randomised"):
+            raise BadInput("cross-conformal is not randomised: use SplitConformal")
         self.classes, self.options = list(classes), options
         self.folds: list[SplitConformal] = []
 
-    def fit(self, probs: Sequence[ArrayLike], labels: Sequence[ArrayLike]) -> "CrossConformal":
-        """Take the out-of-fold probabilities and labels, one entry per fold."""
-        self.folds = [SplitConformal(self.classes, **self.options).fit(p, y) for p, y in zip(probs, labels)]  # type: ignore[arg-type]
+    def fit(
+        self, probs: Sequence[ArrayLike], labels: Sequence[ArrayLike], weights: Sequence[ArrayLike] | None = None
+    ) -> "CrossConformal":
+        """Take the out-of-fold probabilities, labels and, under a covariate shift, weights; one entry per fold."""
+        options = dict(self.options)
+        if "min_count" in options:
+            options["min_count"] = math.ceil(float(options["min_count"]) / len(probs))  # type: ignore[arg-type]
+        each = [None] * len(probs) if weights is None else weights
+        self.folds = [
+            SplitConformal(self.classes, **options).fit(p, y, w)  # type: ignore[arg-type]
+            for p, y, w in zip(probs, labels, each, strict=True)
+        ]
         return self
 
-    def p_values(self, probs: Sequence[ArrayLike]) -> NDArray[np.float64]:
+    def p_values(
+        self, probs: Sequence[ArrayLike], weight: ArrayLike | None = None, folds: Sequence[int] | None = None
+    ) -> NDArray[np.float64]:
         """p-value of every class, shape (objects, classes).
 
         Args:
-            probs: probabilities of the new objects under each fold's model, in the order of `fit`.
+            probs: probabilities of the new objects under each fold's model, in the order of `folds`.
+            weight: density-ratio weights of the new objects where the calibration was weighted.
+            folds: whose calibration objects to compare with; None = all, in the order of `fit`.
 
         Raises:
             BadInput: not one table per fold.
         """
-        if len(probs) != len(self.folds):
-            raise BadInput(f"{len(probs)} probability tables for {len(self.folds)} folds: give one per fold's model")
-        size = [np.array([f.tables[t].n for t in f.table_of]) for f in self.folds]
-        # each fold's p times (n + 1) is 1 + its count
-        count = sum(f.p_values(p) * (n + 1) - 1 for f, p, n in zip(self.folds, probs, size))
-        return (np.round(count) + 1) / (sum(size) + 1)
+        used = [self.folds[f] for f in (range(len(self.folds)) if folds is None else folds)]
+        if len(probs) != len(used):
+            raise BadInput(f"{len(probs)} probability tables for {len(used)} folds: give one per fold's model")
+        scores = [fold.scores_of(p, 0) for fold, p in zip(used, probs, strict=True)]
+        columns = [
+            pooled_p_values([f.tables[f.table_of[k]] for f in used], [s[:, k] for s in scores], weight)
+            for k in range(len(self.classes))
+        ]
+        return np.column_stack(columns)
 
     def smallest_alpha(self) -> dict[str, float]:
         """Per class the smallest alpha at which a set can ever leave it out."""
-        size = np.sum([[f.tables[t].n for t in f.table_of] for f in self.folds], axis=0)
-        return dict(zip(self.classes, (1 / (size + 1)).tolist()))
+        mass = np.sum([[f.tables[t].above[0] for t in f.table_of] for f in self.folds], axis=0)
+        return dict(zip(self.classes, (1 / (mass + 1)).tolist()))
+
+    def check_alpha(self, alpha: float) -> None:
+        """Warn (`TooFewObjects`) naming the classes that every set contains at this alpha."""
+        warn_of_alpha(alpha, self.smallest_alpha())
 
     def state(self) -> State:
         """Plain scalars, lists and arrays, for a checkpoint."""

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest, rankdata
 
 from astro_lightning.data.errors import BadInput
@@ -91,3 +92,33 @@ def discoveries(flag: ArrayLike, unknown: ArrayLike, asked: float, level: float 
         "false_discoveries": proportion(int((f & ~u).sum()), int(f.sum()), level),
         "power": proportion(int((f & u).sum()), int(u.sum()), level),
     }
+
+
+def summary(predictions: pa.Table, classes: Sequence[str]) -> dict[str, float]:
+    """Flat metrics of a table with `label`, `set`, `ood_p` and `ood_flag`.
+
+    Args:
+        predictions: One row per object. A label that is not among the classes is an unknown kind; rows without one are left
+            out.
+        classes: class names.
+    """
+    labels = np.array(predictions["label"].to_pylist(), dtype=object)
+    known, unknown = np.isin(labels, list(classes)), ~np.isin(labels, [*classes, None])
+    member = members(predictions["set"], classes)[known]
+    found = coverage(member, [list(classes).index(name) for name in labels[known]], classes)
+    metrics = {"coverage": found.pop("all")["value"], "set_size": set_sizes(member)["mean"]}
+    metrics |= {f"coverage_{name}": each["value"] for name, each in found.items()}
+    flag = predictions["ood_flag"].to_numpy()
+    metrics["flagged_known"] = float(flag[known].mean()) if known.any() else None
+    if unknown.any() and known.any():
+        seen = known | unknown
+        metrics["ood_auroc"] = auroc(-predictions["ood_p"].to_numpy()[seen], unknown[seen], resamples=1)["value"]
+        metrics["ood_false_discoveries"] = float((flag & known).sum() / max(flag[seen].sum(), 1))
+        metrics["ood_power"] = float(flag[unknown].mean())
+    return {name: float(value) for name, value in metrics.items() if value is not None}
+
+
+def members(sets: pa.Array | pa.ChunkedArray, classes: Sequence[str]) -> NDArray[np.bool_]:
+    """Prediction sets, lists of names, as bool (objects, classes)."""
+    rows = sets.to_pylist()
+    return np.array([[name in row for name in classes] for row in rows], dtype=bool).reshape(len(rows), len(classes))

@@ -14,7 +14,9 @@ class NoRejection(UserWarning):
     """Benjamini-Hochberg flagged nothing, and whether it could have."""
 
 
-def benjamini_hochberg(p: ArrayLike, q: float, n_calibration: int | None = None) -> NDArray[np.bool_]:
+def benjamini_hochberg(
+    p: ArrayLike, q: float, n_calibration: int | None = None, adaptive: bool = False
+) -> NDArray[np.bool_]:
     """Flags of a batch with expected false discovery rate <= q (Bates et al. 2023, Ann. Stat. 51, 149).
 
     The guarantee is for marginal conformal p-values of exchangeable known objects, calibrated once for the batch.
@@ -24,6 +26,8 @@ def benjamini_hochberg(p: ArrayLike, q: float, n_calibration: int | None = None)
         q: false discovery rate asked for.
         n_calibration: calibration objects behind the p-values; with it, a batch in which nothing could be flagged
             gives a `NoRejection` warning that says what would be needed.
+        adaptive: divide q by the share of known objects that the p-values above 1/2 show (Storey 2002), which flags more
+            where many are unknown; the guarantee is then Bates et al. 2023, section 2.4.
 
     Raises:
         BadInput: q outside (0, 1), or p-values outside (0, 1].
@@ -33,7 +37,8 @@ def benjamini_hochberg(p: ArrayLike, q: float, n_calibration: int | None = None)
         raise BadInput(f"false discovery rate is {q}: give a number between 0 and 1")
     if v.ndim != 1 or not np.all((v > 0) & (v <= 1)):
         raise BadInput("p-values must be one per object, in (0, 1]")
-    flag = false_discovery_control(v) <= q if len(v) else np.zeros(0, bool)
+    known = min(1.0, 2 * (1 + np.count_nonzero(v > 0.5)) / len(v)) if adaptive and len(v) else 1.0
+    flag = false_discovery_control(v) * known <= q if len(v) else np.zeros(0, bool)
     if n_calibration is not None and len(v) and not flag.any():
         smallest = 1 / (n_calibration + 1)
         together = math.ceil(smallest * len(v) / q - 1e-9)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 from sklearn.isotonic import IsotonicRegression
@@ -43,44 +42,28 @@ def unknown_probability(p: ArrayLike, prior: float | None = None) -> NDArray[np.
     return np.clip(1 - known / np.maximum(density[index], 1e-12), 0, 1)
 
 
-def result_table(
-    classes: Sequence[str],
-    prob: ArrayLike,
-    p_value: ArrayLike,
-    member: ArrayLike,
-    ood_p: ArrayLike | None = None,
-    ood_flag: ArrayLike | None = None,
-    prior_unknown: float | None = None,
-) -> pd.DataFrame:
-    """One row per object, in the order given.
+def unknown_column(classes: Sequence[str]) -> str:
+    """Name of the column of the unknown class's probability: `prob_99` beside PLAsTiCC's target numbers."""
+    return "prob_99" if all(str(name).isdigit() for name in classes) else "unknown_probability"
+
+
+def set_column(classes: Sequence[str], member: ArrayLike) -> pa.Array:
+    """Prediction sets as lists of names.
 
     Args:
         classes: class names.
-        prob: probabilities among known classes, shape (objects, classes): columns `prob_<class>`.
-        p_value: conformal p-values, same shape: columns `p_<class>`.
-        member: prediction sets, same shape, bool: column `set`, a list of names.
-        ood_p: unknown-class p-values, shape (objects,): columns `ood_p`, and `prob_99` from the whole batch.
-        ood_flag: flags, shape (objects,), bool: column `ood_flag`.
-        prior_unknown: as `prior` of `unknown_probability`.
+        member: shape (objects, classes), bool.
 
     Raises:
         BadInput: shapes that differ.
     """
-    p, v, m = np.asarray(prob), np.asarray(p_value), np.asarray(member, dtype=bool)
-    if not p.shape == v.shape == m.shape or p.shape[1:] != (len(classes),):
-        raise BadInput(f"prob {p.shape}, p-values {v.shape} and sets {m.shape} must be (objects, {len(classes)})")
-    columns: dict[str, object] = {f"prob_{c}": p[:, k] for k, c in enumerate(classes)}
-    columns |= {f"p_{c}": v[:, k] for k, c in enumerate(classes)}
+    m = np.asarray(member, dtype=bool)
+    if m.ndim != 2 or m.shape[1] != len(classes):
+        raise BadInput(f"sets {m.shape} must be (objects, {len(classes)})")
     # one list of names for each distinct set, not for each object
     code, index = np.unique(m, axis=0, return_inverse=True)
     names = [[str(c) for c, inside in zip(classes, row) if inside] for row in code]
-    sets = pa.array(names, pa.list_(pa.string())).take(pa.array(index.ravel()))
-    columns["set"] = pd.array(sets, dtype=pd.ArrowDtype(sets.type))
-    if ood_p is not None:
-        columns |= {"ood_p": np.asarray(ood_p), "prob_99": unknown_probability(ood_p, prior_unknown)}
-    if ood_flag is not None:
-        columns["ood_flag"] = np.asarray(ood_flag, dtype=bool)
-    return pd.DataFrame(columns)
+    return pa.array(names, pa.list_(pa.string())).take(pa.array(index.ravel()))
 
 
 def contest_prob(prob: ArrayLike, prob_99: ArrayLike) -> NDArray[np.float64]:

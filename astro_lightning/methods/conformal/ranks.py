@@ -1,5 +1,7 @@
 """Conformal p-values from the rank of a score among (weighted) calibration scores."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -44,6 +46,10 @@ class Ranks:
         """Smallest p-value of an object of unit weight: the smallest alpha at which a set can leave the class out."""
         return 1 / (self.above[0] + 1)
 
+    def mass(self, scores: ArrayLike) -> NDArray[np.float64]:
+        """Weight of the calibration scores at or above each of `scores`."""
+        return self.above[np.searchsorted(self.scores, np.asarray(scores, dtype=np.float64), side="left")]
+
     def p_values(
         self, scores: ArrayLike, weight: ArrayLike | None = None, u: ArrayLike | None = None
     ) -> NDArray[np.float64]:
@@ -58,7 +64,7 @@ class Ranks:
         own = np.float64(1) if weight is None else np.asarray(weight, dtype=np.float64)
         if not np.all(own > 0):
             raise BadInput("density-ratio weights of new objects are not all positive: clip the ratio")
-        at_or_above = self.above[np.searchsorted(self.scores, s, side="left")]
+        at_or_above = self.mass(s)
         if u is None:
             mass = at_or_above + own
         else:
@@ -74,3 +80,18 @@ class Ranks:
     def from_state(cls, state: State) -> "Ranks":
         """Inverse of `state`; arrays may be NumPy arrays, lists or tensors."""
         return cls(np.asarray(state["scores"]), np.asarray(state["weight"]))
+
+
+def pooled_p_values(
+    ranks: Sequence[Ranks], scores: Sequence[ArrayLike], weight: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """p-values from the calibration scores of several folds, each under its own model (Vovk 2015, Ann. Math. AI 74, 9).
+
+    Args:
+        ranks: One per fold.
+        scores: Scores of the new objects under each fold's model, each (objects,).
+        weight: Density-ratio weights of the new objects; None = all 1.
+    """
+    own = np.float64(1) if weight is None else np.asarray(weight, dtype=np.float64)
+    mass = np.sum([r.mass(s) for r, s in zip(ranks, scores, strict=True)], axis=0)
+    return (mass + own) / (sum(r.above[0] for r in ranks) + own)

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -117,18 +117,7 @@ class SplitConformal:
         Raises:
             BadInput: alpha outside (0, 1).
         """
-        if not 0 < alpha < 1:
-            raise BadInput(f"alpha is {alpha}: give a number between 0 and 1")
-        short = {name: a for name, a in self.smallest_alpha().items() if a > alpha and not self.randomised}
-        if short:
-            needed = math.ceil(1 / alpha - 1e-9) - 1
-            named = ", ".join(f"{name} {a:.3g}" for name, a in short.items())
-            warnings.warn(
-                f"at alpha={alpha} every set contains these classes; smallest alpha that can hold: {named}. "
-                f"A class needs {needed} calibration objects: use conditional='cluster' or cross-conformal",
-                TooFewObjects,
-                stacklevel=2,
-            )
+        warn_of_alpha(alpha, {} if self.randomised else self.smallest_alpha())
 
     def state(self) -> State:
         """Plain scalars, lists and arrays, for a checkpoint."""
@@ -144,3 +133,27 @@ class SplitConformal:
         new = cls(**rest)  # type: ignore[arg-type]
         new.table_of, new.tables = np.asarray(table_of, np.int64), [Ranks.from_state(t) for t in tables]  # type: ignore[attr-defined]
         return new
+
+
+def warn_of_alpha(alpha: float, smallest: Mapping[str, float]) -> None:
+    """Warn (`TooFewObjects`) naming the classes that every set contains at this alpha.
+
+    Args:
+        alpha: share of sets that may miss the true class.
+        smallest: class -> smallest alpha at which a set can leave it out.
+
+    Raises:
+        BadInput: alpha outside (0, 1).
+    """
+    if not 0 < alpha < 1:
+        raise BadInput(f"alpha is {alpha}: give a number between 0 and 1")
+    short = {name: a for name, a in smallest.items() if a > alpha}
+    if short:
+        needed = math.ceil(1 / alpha - 1e-9) - 1
+        named = ", ".join(f"{name} {a:.3g}" for name, a in short.items())
+        warnings.warn(
+            f"at alpha={alpha} every set contains these classes; smallest alpha that can hold: {named}. "
+            f"A class needs {needed} calibration objects: use conditional='cluster' or cross-conformal",
+            TooFewObjects,
+            stacklevel=3,
+        )

@@ -78,7 +78,8 @@ class FeatureData(RecordsData):
     """Hand features of light curves.
 
     Args:
-        fold: The fold of the objects that is tested; None splits by `data.split`.
+        fold: The fold of the objects that is tested; None splits by `data.split`. With `train_column` the fold of the trainable
+            objects that is left for calibration.
         n_folds: Folds of the objects, groups kept whole, classes spread evenly.
         val_share: Share of the remaining groups kept for validation.
         train_column: Boolean column of the records: where true an object may be trained on, all others are tested.
@@ -197,21 +198,23 @@ class FeatureData(RecordsData):
         """The chosen fold is tested, or all outside `train_column`, or the test share of `data.split`."""
         labels, groups = records.labels, self.groups(records)
         known = np.flatnonzero(np.array([label is not None for label in labels]))
+        test = fold = np.empty(0, dtype=np.int64)
         if self.train_column is not None:
-            test = known[~records.column(self.train_column)[known].astype(bool)]
-        elif self.fold is not None:
-            test = known[
-                folds_by_group(groups[known], labels[known], self.n_folds, self.data["split_seed"]) == self.fold
-            ]
-        else:
+            trainable = records.column(self.train_column)[known].astype(bool)
+            known, test = known[trainable], known[~trainable]
+            if not len(known):
+                raise BadInput(f"task.features.train_column={self.train_column}: no object may be trained on")
+        elif self.fold is None:
             return super().rows(records)
-        rest = np.setdiff1d(known, test)
-        if not len(rest):
-            raise BadInput(f"{self.train_column}: no object may be trained on")
+        if self.fold is not None:
+            numbers = folds_by_group(groups[known], labels[known], self.n_folds, self.data["split_seed"])
+            known, fold = known[numbers != self.fold], known[numbers == self.fold]
         shares = {"train": 1 - self.val_share, "val": self.val_share}
-        parts = split_by_group(groups[rest], labels[rest], shares, self.data["split_seed"])
-        none = np.empty(0, dtype=np.int64)
-        return {"train": rest[parts["train"]], "val": rest[parts["val"]], "calibration": none, "test": test}
+        parts = split_by_group(groups[known], labels[known], shares, self.data["split_seed"])
+        parts = {part: known[parts[part]] for part in ("train", "val")}
+        return parts | (
+            {"calibration": test, "test": fold} if self.train_column is None else {"calibration": fold, "test": test}
+        )
 
     def loader(self, part: str) -> EpochLoader:
         """Batches of any part; the training part with its moved copies."""
@@ -226,8 +229,10 @@ class FeatureData(RecordsData):
     def _copies(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and features of the moved copies of the training objects: made once, as trees need all at once, and kept."""
         assert self.records is not None
-        # Folds share the copies of all objects, and each takes those of its own training objects.
-        sources = self.splits["train"] if self.fold is None else np.unique(np.concatenate(list(self.splits.values())))
+        # Folds share the copies of all objects that one of them trains on, and each takes those of its own training objects.
+        parts = [part for part in self.splits if part != "test" or self.train_column is None]
+        sources = np.unique(np.concatenate([self.splits[part] for part in parts]))
+        sources = self.splits["train"] if self.fold is None else sources
         rows, info = np.tile(sources, self.settings["copies"]), self.info()
         key = [hashlib.sha256(rows.tobytes()).hexdigest(), self.settings["redshift_shift"], self.seed]
         key += ["end_early"] if self.settings["end_early"] else []

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 
+from astro_lightning.core.metrics import probabilities
 from astro_lightning.data.errors import BadInput
 
 DOUBLE_WEIGHT = frozenset({"15", "64", "99"})
@@ -46,3 +48,24 @@ def weighted_log_loss(probability: np.ndarray, target: np.ndarray, classes: Sequ
     mean_log_p = np.bincount(target, weights=log_p, minlength=len(classes))[present] / count[present]
     weight = np.array([2.0 if str(name) in DOUBLE_WEIGHT else 1.0 for name in classes])[present]
     return float(-(weight * mean_log_p).sum() / weight.sum())
+
+
+def contest_metrics(predictions: pa.Table, classes: Sequence[str]) -> dict[str, float]:
+    """`weighted_log_loss` of the labelled rows where the classes are PLAsTiCC's targets; else nothing.
+
+    With an unknown class in the test (labels that are not among the classes) its objects count as class 99.
+
+    Args:
+        predictions: Columns `label`, `prob_<class>` and, where a calibration gave it, `prob_99`.
+        classes: Names of the known classes.
+    """
+    labels = np.array(predictions["label"].to_pylist(), dtype=object)
+    known, strange = np.isin(labels, list(classes)), ~np.isin(labels, [*classes, None])
+    if not known.any() or not all(name.isdigit() for name in classes):
+        return {}
+    probability, names = probabilities(predictions, classes), list(classes)
+    if strange.any() and "prob_99" in predictions.column_names:
+        probability = np.column_stack([probability, predictions["prob_99"].to_numpy()])
+        names, known = [*names, "99"], known | strange
+    target = np.array([names.index(label) if label in names else len(names) - 1 for label in labels[known]])
+    return {"weighted_log_loss": weighted_log_loss(probability[known], target, names)}

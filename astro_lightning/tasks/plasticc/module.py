@@ -4,25 +4,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from astro_lightning.core.build import build
+from astro_lightning.core.calibration import EMBEDDING, LOGITS
 from astro_lightning.core.checkpoint import read_checkpoint
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
-from astro_lightning.core.metrics import probabilities
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
-from astro_lightning.methods.conformal.attach import EMBEDDING, LOGITS, apply, attach
-from astro_lightning.methods.conformal.attach import KEY as CONFORMAL
-from astro_lightning.methods.conformal.predictor import ConformalPredictor
 from astro_lightning.tasks.plasticc.examples import predict_examples, reconstruct_examples
 from astro_lightning.tasks.plasticc.masking import IGNORED
-from astro_lightning.tasks.plasticc.metric import weighted_log_loss
+from astro_lightning.tasks.plasticc.metric import contest_metrics
 from astro_lightning.tasks.plasticc.network import Classifier, Pretrainer
 from astro_lightning.tasks.plasticc.objectives import ClassificationLoss
 
@@ -113,8 +109,6 @@ class FinetuneModule(TaskModule):
         frozen: Train the head alone.
         layer_decay: Factor of the learning rate from one encoder layer to the one below it.
         balance: `none`, `balanced` or `logit_adjusted` cross-entropy.
-        conformal: `alpha` of the prediction sets and `fdr` of the flag of unknown kinds; needs a calibration split. None
-            predicts probabilities alone.
         **shared: See `TaskModule`.
     """
 
@@ -125,12 +119,10 @@ class FinetuneModule(TaskModule):
         frozen: bool = False,
         layer_decay: float = 0.8,
         balance: str = "logit_adjusted",
-        conformal: dict[str, float] | None = None,
         **shared: Any,
     ) -> None:
         chosen = {"backbone": backbone, "frozen": frozen, "layer_decay": layer_decay, "balance": balance}
-        super().__init__(**chosen, conformal=conformal, **shared)
-        self.predictor: ConformalPredictor | None = None
+        super().__init__(**chosen, **shared)
         self.criterion = ClassificationLoss(self.info["counts"], balance)
 
     def make_network(self) -> nn.Module:
@@ -157,52 +149,23 @@ class FinetuneModule(TaskModule):
         assert self.network is not None
         return self.network.backbone.embed(batch)  # type: ignore[union-attr, operator]
 
-    def columns(self, batch: Batch) -> dict[str, Tensor]:
-        """Probabilities; with conformal inference also what `finish` needs of them."""
-        if self.predictor is None:
-            return super().columns(batch)
-        found = self.logits_and_embedding(batch)
-        probability = found[LOGITS].softmax(-1)
-        return {f"prob_{name}": probability[:, i] for i, name in enumerate(self.info["classes"])} | found
-
-    def logits_and_embedding(self, batch: Batch) -> dict[str, Tensor]:
+    def evidence(self, batch: Batch) -> dict[str, Tensor]:
         """Logits (B, K) and embedding (B, d) from one pass."""
         assert self.network is not None
         embedding = self.embed(batch)
         return {LOGITS: self.network.head(embedding), EMBEDDING: embedding}  # type: ignore[union-attr, operator]
 
-    def on_restore(self, content: dict[str, Any]) -> None:
-        """Bring back the conformal predictor that `hand_over` left in the checkpoint."""
-        if CONFORMAL in content:
-            self.predictor = ConformalPredictor.from_state(content[CONFORMAL])
-
-    def finish(self, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:
-        """With conformal inference: p-values, sets, and the flag of unknown kinds over the whole table."""
-        if self.predictor is None or not predictions.num_rows:
-            return predictions
-        return apply(self.predictor, predictions, **self.hparams["conformal"])
-
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
-        """Conformal inference into the checkpoint; for the report, examples with their classes."""
+        """For the report, examples with their classes."""
         if self.trainer.is_global_zero and best.exists():
             device = self.trainer.strategy.root_device
-            if self.hparams["conformal"]:
-                attach(best, datamodule, device)
             predict_examples(best, datamodule, folder, device)
         return {}
 
     @classmethod
     def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:
         """The usual metrics, and the contest's where the classes are PLAsTiCC's targets."""
-        metrics, classes = super().score(predictions, info), info["classes"]
-        if metrics and all(name.isdigit() for name in classes):
-            labels = np.array(predictions["label"].to_pylist(), dtype=object)
-            known = np.isin(labels, classes)
-            target = np.array([classes.index(label) for label in labels[known]])
-            metrics["weighted_log_loss"] = weighted_log_loss(
-                probabilities(predictions, classes)[known], target, classes
-            )
-        return metrics
+        return super().score(predictions, info) | contest_metrics(predictions, info["classes"])
 
     def groups(self) -> list[dict[str, Any]]:
         """Head at the full rate, encoder layers decayed from the top, everything below them decayed once more."""

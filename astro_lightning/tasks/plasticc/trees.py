@@ -5,11 +5,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from torch import Tensor
 
+from astro_lightning.core.calibration import EMBEDDING, LOGITS
+from astro_lightning.core.loader import Batch
 from astro_lightning.core.metrics import probabilities
 from astro_lightning.core.task import TaskModule
 from astro_lightning.methods.boosted_trees import BoostedTreesModule
 from astro_lightning.methods.conformal.prior_shift import em_prior, reweight
+from astro_lightning.tasks.plasticc.metric import contest_metrics
 
 # Fewer objects say too little of the proportions.
 MIN_OBJECTS = 200
@@ -33,6 +37,20 @@ class LabelShiftModule(TaskModule):
             values = pa.array(after[:, i].astype(np.float32))
             predictions = predictions.set_column(predictions.column_names.index(column), column, values)
         return predictions
+
+    def evidence(self, batch: Batch) -> dict[str, Tensor]:
+        """Logits, and the hand features as embedding."""
+        logits = self(batch)
+        # The one margin of two classes is shared out: as (0, m) the energy of the logits would call one class novel.
+        return {
+            LOGITS: logits - logits.mean(-1, keepdim=True) if logits.shape[1] == 2 else logits,
+            EMBEDDING: batch["features"],
+        }
+
+    @classmethod
+    def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:
+        """The usual metrics, and the contest's where the classes are PLAsTiCC's targets."""
+        return super().score(predictions, info) | contest_metrics(predictions, info["classes"])
 
 
 class TreesModule(LabelShiftModule, BoostedTreesModule):

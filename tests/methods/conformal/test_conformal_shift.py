@@ -9,7 +9,7 @@ from astro_lightning.methods.conformal.prior_shift import em_prior, reweight
 from astro_lightning.methods.conformal.ranks import Ranks
 from astro_lightning.methods.conformal.split import SplitConformal
 from astro_lightning.methods.conformal.temperature import fit_temperature, logits_of, scale
-from astro_lightning.methods.conformal.weighted import density_ratio, effective_size
+from astro_lightning.methods.conformal.weighted import DensityRatio, effective_size
 
 
 def test_unit_weights_change_nothing():
@@ -35,7 +35,9 @@ def test_weights_restore_coverage_under_covariate_shift():
     for _ in range(10):
         x_cal, x_new = rng.normal(0, 1, 1500), rng.normal(1, 1, 1500)
         cal, new = (np.abs(rng.normal(size=1500)) * np.exp(x / 2) for x in (x_cal, x_new))
-        w_cal, w_new = density_ratio(x_cal[:, None], x_new[:, None])
+        ratio = DensityRatio()
+        w_cal = ratio.fit(x_cal[:, None], x_new[:, None])
+        w_new = DensityRatio.from_state(ratio.state()).weights(x_new[:, None])
         plain.append((Ranks(cal).p_values(new) > 0.1).mean())
         weighted.append((Ranks(cal, w_cal).p_values(new, w_new) > 0.1).mean())
         sizes.append(effective_size(w_cal))
@@ -48,12 +50,16 @@ def test_weights_restore_coverage_under_covariate_shift():
 def test_density_ratio_is_clipped_and_near_the_truth():
     rng = np.random.default_rng(1)
     a, b = rng.normal(0, 1, (3000, 1)), rng.normal(0.5, 1, (2000, 1))
-    w, v = density_ratio(a, b, clip=5)
+    ratio = DensityRatio(clip=5)
+    w = ratio.fit(a, b)
+    v = ratio.weights(b)
     assert w.min() >= 0.2 and v.max() <= 5
     truth = norm.pdf(a[:, 0], 0.5) / norm.pdf(a[:, 0])
     assert np.corrcoef(np.log(w), np.log(truth))[0, 1] > 0.9
     with pytest.raises(BadInput):
-        density_ratio(a[:2], b)
+        ratio.fit(a[:2], b)
+    with pytest.raises(BadInput):
+        DensityRatio(clip=0.5)
 
 
 def test_cross_conformal_equals_pooled_ranks_with_one_model():

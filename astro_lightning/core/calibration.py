@@ -1,0 +1,125 @@
+"""What a run learns, after its training, from objects that its networks did not train on; applied to every table it scores."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from astro_lightning.core.build import class_of
+from astro_lightning.data.errors import BadInput
+
+FILE = "calibration.pt"  # beside the checkpoints of a run
+# Names of what `TaskModule.evidence` gives.
+LOGITS, EMBEDDING = "logits", "embedding"
+
+Columns = dict[str, np.ndarray | pa.Array]
+
+
+@dataclass
+class Evidence:
+    """What the models of one fold say of some objects.
+
+    Attributes:
+        probability: (objects, classes), the mean of the fold's models.
+        logits: (objects, classes) of its first model, not normalised.
+        embedding: (objects, dimensions) of its first model, NaN = not known; None where it has none.
+        label: (objects,) class numbers; -1 where not known.
+    """
+
+    probability: np.ndarray
+    logits: np.ndarray
+    embedding: np.ndarray | None
+    label: np.ndarray
+
+
+@dataclass
+class Fold:
+    """Evidence of three disjoint sets of objects of one fold; `stop` is not used where there are several folds."""
+
+    train: Evidence
+    stop: Evidence | None
+    calibration: Evidence
+
+
+class Calibration(ABC):
+    """Columns beside the probabilities, from objects held out of the training. State is plain, as in every checkpoint."""
+
+    @abstractmethod
+    def fit(self, folds: Sequence[Fold], names: Sequence[str], survey: Evidence | None) -> None:
+        """Learn.
+
+        Args:
+            folds: One per split of the run.
+            names: Of the embedding's dimensions; empty where they have none.
+            survey: Unlabelled objects of the population that will be scored, where it differs from the calibration's.
+        """
+
+    @abstractmethod
+    def columns(self, evidence: Mapping[int, Evidence]) -> Columns:
+        """Columns of single objects.
+
+        Args:
+            evidence: Fold -> what its models say; one fold alone means objects that this fold held out, which are compared
+                with the calibration objects of all others.
+        """
+
+    @abstractmethod
+    def finish(self, predictions: pa.Table) -> pa.Table:
+        """Columns that need all objects of a table together."""
+
+    @abstractmethod
+    def score(self, predictions: pa.Table) -> dict[str, float]:
+        """Test metrics of a finished table with `label`."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Plain scalars, lists, dicts and arrays."""
+
+    @classmethod
+    @abstractmethod
+    def from_state(cls, state: dict[str, Any]) -> "Calibration":
+        """Inverse of `state`; arrays may be tensors."""
+
+
+def write_calibration(calibration: Calibration, run_folder: Path) -> None:
+    """Keep it beside the checkpoints of a run."""
+    kind = type(calibration)
+    content = {"target": f"{kind.__module__}.{kind.__qualname__}", "state": _plain(calibration.state())}
+    file = run_folder / "checkpoints" / FILE
+    temporary = file.with_name(f".{FILE}")
+    torch.save(content, temporary)
+    temporary.replace(file)
+
+
+def read_calibration(path: Path) -> Calibration | None:
+    """The calibration of a run folder; None where it has none, or where `path` is a single checkpoint.
+
+    Raises:
+        BadInput: The file is not one of this framework.
+    """
+    file = path / "checkpoints" / FILE
+    if not path.is_dir() or not file.is_file():
+        return None
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+        kind: type[Calibration] = class_of(content["target"], Calibration)
+    except (RuntimeError, KeyError, TypeError, EOFError, OSError) as error:
+        raise BadInput(
+            f"{file} cannot be read ({str(error).splitlines()[0]}): delete it and repeat the run with resume={path}"
+        ) from error
+    return kind.from_state(content["state"])
+
+
+def _plain(state: Any) -> Any:
+    if isinstance(state, dict):
+        return {str(key): _plain(value) for key, value in state.items()}
+    if isinstance(state, np.ndarray) and state.dtype.kind in "biuf":
+        return torch.from_numpy(np.ascontiguousarray(state))
+    if isinstance(state, np.ndarray | list | tuple):
+        return [_plain(value) for value in state]
+    return state.item() if isinstance(state, np.generic) else state

@@ -1,0 +1,62 @@
+"""The last step of a training: what the run's objects outside of it say of its predictions."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from astro_lightning.core.build import build
+from astro_lightning.core.calibration import Calibration, Fold, write_calibration
+from astro_lightning.core.datamodule import RecordsData
+from astro_lightning.core.stages import make_datamodule
+from astro_lightning.predict.score import Scorer
+
+log = logging.getLogger(__name__)
+
+
+def calibrate(cfg: dict[str, Any], run_folder: Path, stages: Sequence[dict[str, Any]], device: str) -> None:
+    """Fit `task.calibrator` and keep it in the run folder, from which every later scoring takes it.
+
+    Objects of the calibration part calibrate; in a cross-validation without one, the tested objects of each fold do: for new
+    files all of them, for the tested objects of one fold those of the others. Without either there is no calibration.
+    """
+    block = cfg["task"].get("calibrator")
+    if not block:
+        return
+    scorer = Scorer(run_folder, device, cfg["batch_size"], cfg["trainer"]["precision"])
+    if len({tuple(member.info["classes"]) for member in scorer.members}) > 1:
+        log.warning("not calibrated: the folds know different classes; give data.classes, or more objects")
+        return
+    datamodules = fold_datamodules(cfg, scorer, stages)
+    parts = [module.splits for module in datamodules]
+    part = "calibration" if all(len(splits["calibration"]) for splits in parts) else "test"
+    if part == "test" and len(parts) == 1:
+        log.info("no objects to calibrate with (data.split.calibration is 0): no p-values, prediction sets and flags")
+        return
+    folds = []
+    for f, module in enumerate(datamodules):
+        assert module.records is not None
+        known = np.isin(module.records.labels.astype(str), module.info()["classes"])
+        rows = module.splits[part]
+        stop = scorer.evidence(module.records, module.splits["val"], f) if len(parts) == 1 else None
+        train = scorer.evidence(module.records, module.splits["train"], f)
+        folds.append(Fold(train, stop, scorer.evidence(module.records, rows[known[rows]], f)))
+    info = scorer.info
+    calibrator: Calibration = build(block, classes=info["classes"])
+    survey = None
+    if block.get("shift"):
+        assert datamodules[0].records is not None
+        survey = scorer.evidence(datamodules[0].records, parts[0]["test"], 0)
+    calibrator.fit(folds, info.get("features", []), survey)
+    write_calibration(calibrator, run_folder)
+
+
+def fold_datamodules(cfg: Mapping[str, Any], scorer: Scorer, stages: Sequence[Mapping[str, Any]]) -> list[RecordsData]:
+    """The data module of each fold's first stage, set up."""
+    by_name = {stage["name"]: stage for stage in stages}
+    modules = [make_datamodule(cfg, by_name[members[0].identity["stage"]]) for members in scorer.folds]
+    for module in modules:
+        module.setup()
+    return modules
