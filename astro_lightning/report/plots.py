@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from astro_lightning.report.conformal import conformal_coverage, coverage_by_class, unknown_kinds
 from astro_lightning.report.confusion import class_distribution, confusion_matrix
 from astro_lightning.report.curves import precision_recall_curves, roc_curves
 from astro_lightning.report.early import early_chart, early_table
@@ -13,7 +14,8 @@ from astro_lightning.report.embedding import embedding_map
 from astro_lightning.report.learning import learning_curves, stages_and_folds
 from astro_lightning.report.light_curves import light_curve, light_curve_grid, light_curves
 from astro_lightning.report.mistakes import confident_mistakes, mistakes_chart
-from astro_lightning.report.reliability import conformal_coverage, reliability_diagram
+from astro_lightning.report.predictions import Predictions
+from astro_lightning.report.reliability import reliability_diagram
 from astro_lightning.report.run_folder import RunFolder
 from astro_lightning.report.scores import top_label
 from astro_lightning.report.style import save_png, themed_svg
@@ -90,13 +92,44 @@ def _of_predictions(run: RunFolder, folder: Path) -> list[Picture]:
         ),
     ]  # fmt: skip
     if kept.p_values is not None:
-        caption = "Share of test objects whose true class is in the conformal set, and how large the sets are."
-        figure = conformal_coverage(kept.p_values, kept.truth)
-        pictures.append(_picture(folder, "coverage", "Conformal coverage", figure, caption))
+        pictures += _of_p_values(run, kept, folder)
+    if run.predictions.ood_p is not None:
+        pictures += _of_unknown(run.predictions, folder)
     if mistakes := confident_mistakes(run.predictions, limit=12):
         caption = "The wrongly classified test objects with the most confident predictions, as true → predicted."
         pictures.append(_picture(folder, "mistakes", "Confident mistakes", mistakes_chart(mistakes), caption))
     return pictures
+
+
+def _of_p_values(run: RunFolder, kept: Predictions, folder: Path) -> list[Picture]:
+    assert kept.p_values is not None
+    alpha = float((run.setting("task", "calibrator") or {}).get("alpha", 0.1))
+    caption = "Share of test objects whose true class is in the conformal set, in all and by class, and how large the sets are."
+    figure = conformal_coverage(kept.p_values, kept.truth, kept.classes)
+    by_class = "Share of each class whose set holds it, with its number of test objects; bars are 95 % intervals."
+    return [
+        _picture(folder, "coverage", "Conformal coverage", figure, caption),
+        _picture(
+            folder, "coverage_by_class", "Coverage by class",
+            coverage_by_class(kept.p_values, kept.truth, kept.classes, alpha), by_class,
+        ),
+    ]  # fmt: skip
+
+
+def _of_unknown(predictions: Predictions, folder: Path) -> list[Picture]:
+    assert predictions.ood_p is not None
+    known, unknown = predictions.truth >= 0, predictions.truth == -2
+    seen = known | unknown
+    if not known.any():
+        return []
+    caption = "The test holds no unknown kinds: a p-value of x or less should meet a share x of the known objects."
+    if unknown.any():
+        caption = (
+            "Objects of classes left out of the training against known ones: how well their p-values tell them apart, "
+        )
+        caption += "and what Benjamini-Hochberg flags at each rate. Bands and brackets: 95 %."
+    figure = unknown_kinds(predictions.ood_p[seen], unknown[seen])
+    return [_picture(folder, "unknown", "Unknown kinds", figure, caption)]
 
 
 def _of_early(run: RunFolder, folder: Path) -> list[Picture]:

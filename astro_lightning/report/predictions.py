@@ -26,6 +26,7 @@ class Predictions:
         ids: (rows,) the input's own identifiers.
         groups: (rows,) what belongs together in a resample, or None.
         p_values: (rows, C) conformal p-values, NaN for a class without one; None where the run made none.
+        ood_p: (rows,) p-values of belonging to a known class; None where the run made none.
     """
 
     classes: tuple[str, ...]
@@ -35,6 +36,7 @@ class Predictions:
     ids: np.ndarray
     groups: np.ndarray | None = None
     p_values: np.ndarray | None = None
+    ood_p: np.ndarray | None = None
 
     @property
     def predicted(self) -> np.ndarray:
@@ -57,6 +59,7 @@ class Predictions:
             self.ids[keep],
             None if self.groups is None else self.groups[keep],
             None if self.p_values is None else self.p_values[keep],
+            None if self.ood_p is None else self.ood_p[keep],
         )
 
 
@@ -88,6 +91,7 @@ def read_predictions(path: Path) -> Predictions:
         ids=_numpy(table["id"]) if "id" in names else np.arange(len(table)),
         groups=_numpy(table["group"]) if "group" in names else None,
         p_values=p_values,
+        ood_p=_numpy(table["ood_p"]) if "ood_p" in names else None,
     )
 
 

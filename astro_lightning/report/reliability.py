@@ -1,4 +1,4 @@
-"""Whether a stated probability is a true one: reliability diagram and conformal coverage."""
+"""Whether a stated probability is a true one: the reliability diagram."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -32,29 +32,6 @@ def reliability_diagram(confidence: np.ndarray, correct: np.ndarray) -> Figure:
     axes.legend(loc="upper left")
     below.bar((np.arange(N_BINS) + 0.5) / N_BINS, count, 0.9 / N_BINS, color=FAINT)
     below.set(xlabel="Probability of the predicted class", ylabel="Objects", xlim=(0, 1))
-    return figure
-
-
-@styled
-def conformal_coverage(p_values: np.ndarray, truth: np.ndarray) -> Figure:
-    """Coverage and mean size of the prediction sets {class: p > alpha} over the level asked for.
-
-    Args:
-        p_values: (rows, C) conformal p-values, NaN for a class without one.
-        truth: (rows,) class numbers.
-    """
-    alpha = np.linspace(0.01, 0.5, 50)
-    own = np.sort(p_values[np.arange(len(truth)), truth])
-    own = own[np.isfinite(own)]
-    every = np.sort(p_values[np.isfinite(p_values)])
-    coverage = 1 - np.searchsorted(own, alpha, side="right") / max(len(own), 1)
-    size = (len(every) - np.searchsorted(every, alpha, side="right")) / len(truth)
-    figure, (left, right) = canvas(4.7, 2.9, columns=2)
-    left.plot([0.5, 1], [0.5, 1], color=MUTED, linewidth=0.8, linestyle=":")
-    left.plot(1 - alpha, coverage, color=ACCENT)
-    left.set(xlabel="Coverage asked for", ylabel="Coverage found", xlim=(0.5, 1), ylim=(min(0.5, coverage.min()), 1.01))
-    right.plot(1 - alpha, size, color=ACCENT)
-    right.set(xlabel="Coverage asked for", ylabel="Classes in a set, mean", xlim=(0.5, 1), ylim=(0, None))
     return figure
 
 

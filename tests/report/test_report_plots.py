@@ -5,11 +5,12 @@ import pytest
 from fake_run import learning
 from matplotlib.colors import to_hex
 
+from astro_lightning.report.conformal import conformal_coverage, coverage_by_class, unknown_kinds
 from astro_lightning.report.confusion import class_distribution, confusion_matrix
 from astro_lightning.report.curves import precision_recall_curves, roc_curves
 from astro_lightning.report.learning import learning_curves, stages_and_folds
 from astro_lightning.report.light_curves import light_curve, light_curve_grid, light_curves
-from astro_lightning.report.reliability import conformal_coverage, reliability_diagram
+from astro_lightning.report.reliability import reliability_diagram
 from astro_lightning.report.style import BAND_COLOURS, short, themed_svg
 
 
@@ -71,10 +72,28 @@ def test_reliability_states_the_calibration_error():
 
 def test_coverage_of_uniform_p_values_is_what_was_asked_for():
     rng = np.random.default_rng(0)
-    left, right = conformal_coverage(rng.random((4000, 3)), rng.integers(0, 3, 4000)).axes
-    x, y = left.lines[1].get_data()
-    np.testing.assert_allclose(y, x, atol=0.03)
-    np.testing.assert_allclose(right.lines[0].get_ydata(), 3 * x, atol=0.1)
+    p, truth = rng.random((4000, 3)), rng.integers(0, 3, 4000)
+    left, right = conformal_coverage(p, truth, ["a", "b", "c"]).axes
+    for line in left.lines[1:]:
+        x, y = line.get_data()
+        np.testing.assert_allclose(y, x, atol=0.05)
+    empty, one, more = (line.get_ydata() for line in right.lines)
+    np.testing.assert_allclose(empty, (1 - x) ** 3, atol=0.03)
+    np.testing.assert_allclose(empty + one + more, 1)
+    axes = coverage_by_class(p, truth, ["a", "b", "never met"], 0.1).axes[0]
+    assert [label.get_text().split()[0] for label in axes.get_yticklabels()] == ["a", "b", "never", "all"]
+    np.testing.assert_allclose(axes.lines[1].get_xdata(), 0.9, atol=0.03)
+
+
+def test_unknown_kinds_are_told_apart_and_the_rate_is_kept():
+    rng = np.random.default_rng(0)
+    p = np.append((rng.integers(0, 2000, 2000) + 1) / 2000, (rng.integers(0, 10, 300) + 1) / 2000)
+    left, right = unknown_kinds(p, np.arange(2300) >= 2000).axes
+    assert "area 0.99" in left.get_legend().get_texts()[0].get_text()
+    asked, false = right.lines[1].get_data()
+    assert (false < asked + 0.06).all() and right.lines[2].get_ydata()[-1] == 1
+    alone = unknown_kinds(p[:2000], np.zeros(2000, bool)).axes[0]
+    np.testing.assert_allclose(*alone.lines[1].get_data(), atol=0.05)
 
 
 def test_distribution_over_many_orders_is_logarithmic_with_plain_numbers():
