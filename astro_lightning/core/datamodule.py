@@ -81,10 +81,34 @@ class RecordsData(pl.LightningDataModule):
         return None
 
     def rows(self, records: Records) -> dict[str, np.ndarray]:
-        """Part -> rows; the default splits by group, stratified by class, from `data.split`."""
-        return split_by_group(self.groups(records), records.labels, self.data["split"], self.data["split_seed"])
+        """Part -> rows; the default is `split` of all rows."""
+        return self.split(records, np.arange(len(records)))
 
     # ---- what all tasks share
+
+    def split(self, records: Records, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Part -> some of these rows: by group, stratified by class, from `data.split`.
+
+        Where some lie outside `data.train_column` they are the test, and the others are shared out among the other parts.
+        """
+        inside = self.trainable(records)[rows]
+        shares, own = dict(self.data["split"]), rows[inside]
+        if not inside.all():
+            total = 1 - shares.pop("test", 0.0)
+            shares = {part: share / total for part, share in shares.items()}
+        parts = split_by_group(self.groups(records)[own], records.labels[own], shares, self.data["split_seed"])
+        parts = {part: own[chosen] for part, chosen in parts.items()}
+        return parts if inside.all() else parts | {"test": rows[~inside]}
+
+    def trainable(self, records: Records) -> np.ndarray:
+        """(n_objects,) bool, false for the objects that `data.train_column` keeps for the test."""
+        name = self.data.get("train_column")
+        if name is None:
+            return np.ones(len(records), bool)
+        inside = records.column(name).astype(bool)
+        if not inside.any():
+            raise BadInput(f"data.train_column={name}: it holds for no object; give data.train_column=null")
+        return inside
 
     def groups(self, records: Records) -> np.ndarray:
         """What the split keeps together: the column `data.split_by`."""

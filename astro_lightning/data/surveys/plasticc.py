@@ -15,9 +15,10 @@ class Plasticc(LongTableSurvey):
     """Light curves of the challenge (`training_set.csv`, `test_set_batch*.csv`) and of its unblinded release.
 
     `label` is the class number as text (`true_target`, which tells the classes of the challenge's 99 apart, else
-    `target`). `galactic` is 1 where the host's photo-z is 0, as the challenge marks objects of our Galaxy. Host `specz`
-    is kept but is no input. Fluxes have zero-point 27.5. Parquet files with the same columns are read too, under the
-    names `*lightcurves.parquet` and `*metadata.parquet`.
+    `target`). `galactic` is 1 where the host's photo-z is 0, as the challenge marks objects of our Galaxy. `training` is
+    false for the objects of a test file, the labelled ones of the unblinded release among them. Host `specz` is kept but
+    is no input. Fluxes have zero-point 27.5. Parquet files with the same columns are read too, under the names
+    `*lightcurves.parquet` and `*metadata.parquet`.
     """
 
     layout = (
@@ -40,6 +41,7 @@ class Plasticc(LongTableSurvey):
                 "mwebv": table.numbers("mwebv"),
                 "ddf": table.numbers("ddf", "ddf_bool"),
                 "specz": table.numbers("hostgal_specz"),
+                "training": np.full(len(photoz), not file.name.startswith(("test", "plasticc_test"))),
                 "galactic": np.where(np.isnan(photoz), np.nan, photoz == 0).astype(np.float32),
             },
         )

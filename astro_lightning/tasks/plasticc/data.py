@@ -173,12 +173,7 @@ class PretrainData(CurvesData):
         none = np.empty(0, dtype=np.int64)
         parts = dict.fromkeys(("train", "val", "calibration", "test"), none)
         if len(known):
-            parts |= {
-                part: known[rows]
-                for part, rows in split_by_group(
-                    groups[known], labels[known], self.data["split"], self.data["split_seed"]
-                ).items()
-            }
+            parts |= self.split(records, known)
         # A sibling of a held-out object must stay out too.
         held_out = np.unique(np.concatenate([groups[parts["test"]], groups[parts["calibration"]]]).astype(str))
         unknown = unknown[~np.isin(groups[unknown].astype(str), held_out)]

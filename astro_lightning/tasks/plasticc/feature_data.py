@@ -15,7 +15,6 @@ from hydra.utils import get_class
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch, EpochLoader, Key
 from astro_lightning.data.bands import wavelengths_nm
-from astro_lightning.data.errors import BadInput
 from astro_lightning.data.fingerprint import object_hashes
 from astro_lightning.data.records import Records
 from astro_lightning.data.splits import folds_by_group, split_by_group
@@ -78,11 +77,10 @@ class FeatureData(RecordsData):
     """Hand features of light curves.
 
     Args:
-        fold: The fold of the objects that is tested; None splits by `data.split`. With `train_column` the fold of the trainable
-            objects that is left for calibration.
+        fold: The fold of the objects that is tested; None splits by `data.split`. With `data.train_column` the fold of the
+            trainable objects that is left for calibration.
         n_folds: Folds of the objects, groups kept whole, classes spread evenly.
         val_share: Share of the remaining groups kept for validation.
-        train_column: Boolean column of the records: where true an object may be trained on, all others are tested.
         deredden: Correct fluxes for Galactic extinction.
         balance: Weight of a class is count^-balance: 0 = none, 1 = all classes alike.
         copies: Copies of each training object, moved to other redshifts; those with too few detections are left out.
@@ -99,7 +97,6 @@ class FeatureData(RecordsData):
         fold: int | None = None,
         n_folds: int = 5,
         val_share: float = 0.05,
-        train_column: str | None = None,
         deredden: bool = True,
         balance: float = 0.0,
         copies: int = 0,
@@ -109,7 +106,7 @@ class FeatureData(RecordsData):
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
-        self.fold, self.n_folds, self.val_share, self.train_column = fold, n_folds, val_share, train_column
+        self.fold, self.n_folds, self.val_share = fold, n_folds, val_share
         self.settings = {
             "deredden": deredden,
             "balance": balance,
@@ -195,26 +192,22 @@ class FeatureData(RecordsData):
         return {**settings, "features": list(type(self).features(records, train[:2], settings))}
 
     def rows(self, records: Records) -> dict[str, np.ndarray]:
-        """The chosen fold is tested, or all outside `train_column`, or the test share of `data.split`."""
+        """The chosen fold is tested, or all outside `data.train_column`, or the test share of `data.split`."""
         labels, groups = records.labels, self.groups(records)
         known = np.flatnonzero(np.array([label is not None for label in labels]))
-        test = fold = np.empty(0, dtype=np.int64)
-        if self.train_column is not None:
-            trainable = records.column(self.train_column)[known].astype(bool)
-            known, test = known[trainable], known[~trainable]
-            if not len(known):
-                raise BadInput(f"task.features.train_column={self.train_column}: no object may be trained on")
-        elif self.fold is None:
+        inside = self.trainable(records)[known]
+        if self.fold is None and inside.all():
             return super().rows(records)
+        known, outside, fold = known[inside], known[~inside], np.empty(0, dtype=np.int64)
         if self.fold is not None:
             numbers = folds_by_group(groups[known], labels[known], self.n_folds, self.data["split_seed"])
             known, fold = known[numbers != self.fold], known[numbers == self.fold]
         shares = {"train": 1 - self.val_share, "val": self.val_share}
         parts = split_by_group(groups[known], labels[known], shares, self.data["split_seed"])
         parts = {part: known[parts[part]] for part in ("train", "val")}
-        return parts | (
-            {"calibration": test, "test": fold} if self.train_column is None else {"calibration": fold, "test": test}
-        )
+        # Where others are the test, a fold is left to calibrate with.
+        held = {"calibration": fold, "test": outside} if len(outside) else {"calibration": outside, "test": fold}
+        return parts | held
 
     def loader(self, part: str) -> EpochLoader:
         """Batches of any part; the training part with its moved copies."""
@@ -230,7 +223,7 @@ class FeatureData(RecordsData):
         """Rows and features of the moved copies of the training objects: made once, as trees need all at once, and kept."""
         assert self.records is not None
         # Folds share the copies of all objects that one of them trains on, and each takes those of its own training objects.
-        parts = [part for part in self.splits if part != "test" or self.train_column is None]
+        parts = [part for part in self.splits if part != "test" or not self.data.get("train_column")]
         sources = np.unique(np.concatenate([self.splits[part] for part in parts]))
         sources = self.splits["train"] if self.fold is None else sources
         rows, info = np.tile(sources, self.settings["copies"]), self.info()

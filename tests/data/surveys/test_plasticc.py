@@ -64,6 +64,7 @@ def test_challenge_folder(challenge):
     table = read(challenge, "labelled")
     assert table["id"].to_pylist() == [40, 10, 30, 20, 50]
     assert table["label"].to_pylist() == ["90", "42", "65", "16", "15"]
+    assert all(read(challenge / "training_set.csv")["training"].to_pylist())
     assert table["photoz"].to_pylist() == [0, 0.125, 0.25, 0.375, 0.5]
     assert table["galactic"].to_pylist() == [1, 0, 0, 0, 0]
     assert table["ddf"].to_pylist() == [0, 1, 0, 1, 0]
@@ -139,7 +140,7 @@ def test_unblinded_release(tmp_path, suffix):
     assert got["label"].to_pylist() == ["991", "994", "90", "42", "42", "42"]
     assert got["ddf"].to_pylist() == [0, 1, 0, 1, 0, 1]
     assert got["detected"][0].as_py() == photometry(ids[:3])["detected"].cast(pa.bool_()).to_pylist()[:20]
-    assert "true_z" not in got.column_names
+    assert "true_z" not in got.column_names and not any(got["training"].to_pylist())
     assert read(tmp_path, classes={"99?": "other", "*": None})["label"].to_pylist() == ["other"] * 2 + [None] * 4
 
 

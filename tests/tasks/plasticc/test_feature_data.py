@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 from command import astro_lightning, run_folder
 
+from astro_lightning.data.errors import BadInput
 from astro_lightning.data.light_curves import METADATA
 from astro_lightning.data.surveys.plasticc_features import COLUMNS
 from astro_lightning.tasks.plasticc.feature_data import FeatureData
@@ -72,6 +73,27 @@ def test_folds_test_every_object_once_and_never_train_on_it(cache):
         tested.append(splits["test"])
         assert not np.intersect1d(splits["test"], np.concatenate([splits["train"], splits["val"]])).size
     assert sorted(np.concatenate(tested)) == list(range(40))
+
+
+def test_what_lies_outside_the_train_column_is_tested_and_a_fold_of_the_rest_calibrates(cache):
+    chosen = {**DATA, "train_column": "photoz"}
+    twin = {"_target_": "astro_lightning.tasks.plasticc.simulate.simulate"}
+
+    def splits(**arguments):
+        module = FeatureData(data=chosen, cache=cache, simulate=twin, batch_size=1000, val_share=0.3, **arguments)
+        module.setup()
+        return module.splits, module.records.column("photoz").astype(bool)
+
+    left = []
+    for fold in range(2):
+        parts, inside = splits(fold=fold, n_folds=2)
+        assert not inside[parts["test"]].any() and len(parts["test"]) == (~inside).sum()
+        left.append(parts["calibration"])
+        assert sorted(np.concatenate(list(parts.values()))) == list(range(40))
+    assert sorted(np.concatenate(left)) == np.flatnonzero(inside).tolist()
+    assert not len(splits()[0]["calibration"])
+    with pytest.raises(BadInput, match="nowhere"):
+        FeatureData(data={**DATA, "train_column": "nowhere"}, cache=cache, simulate=twin, batch_size=1000).setup()
 
 
 def test_moved_copies_join_the_training_batch_alone(cache):
