@@ -55,9 +55,9 @@ class Example:
     decided: str
     probability: float
     z: float
-    flux: np.ndarray
-    mask: np.ndarray
-    saliency: np.ndarray
+    flux: list[float]
+    mask: list[bool]
+    saliency: list[float]
 
 
 def write_pictures(tested: pa.Table, mistakes: list[Example], classes: list[str], folder: Path) -> None:
@@ -181,12 +181,13 @@ def mistake_panels(mistakes: list[Example]) -> Figure:
     figure, panels = canvas(9.5, 2.0 * len(mistakes), rows=len(mistakes))
     wavelength = Rebin().wavelength_a
     for axes, example in zip(panels, mistakes, strict=True):
-        flux = np.where(example.mask, smooth(np.where(example.mask, example.flux, 0)[None], 11, 2)[0], np.nan)
+        mask, raw = np.array(example.mask), np.array(example.flux, np.float32)
+        flux = np.where(mask, smooth(np.where(mask, raw, 0)[None], 11, 2)[0], np.nan)
         low, high = np.nanpercentile(flux, [0.5, 99.7]) if np.isfinite(flux).any() else (0, 1)
         span = max(high - low, 1e-12)
         axes.plot(GRID_A, flux, color=ACCENT, linewidth=0.7)
         axes.set(xlim=(GRID_A[0], GRID_A[-1]), ylim=(low - 0.35 * span, high + 0.35 * span), yticks=[])
-        looked = example.saliency / max(example.saliency.max(), 1e-12)
+        looked = np.array(example.saliency) / max(*example.saliency, 1e-12)
         x = (
             np.interp(GRID_A, wavelength, looked)
             if len(looked) == len(wavelength)

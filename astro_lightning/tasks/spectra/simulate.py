@@ -89,23 +89,25 @@ def simulate(
     templates: Path | None = None,
     min_snr: float = 2.0,
     max_snr: float = 80.0,
+    kinds: Mapping[str, float] | None = None,
 ) -> pa.Table:
     """Records of synthetic spectra.
 
     Args:
         n_objects: Number of records.
         seed: Seed; equal seeds give equal records.
-        fractions: Shares of STAR, GALAXY, QSO and UNKNOWN (sky fibres and junk).
+        fractions: Shares of STAR, GALAXY, QSO and UNKNOWN.
         templates: See ``Twin``.
         min_snr: See ``Twin``.
         max_snr: See ``Twin``.
+        kinds: See ``Twin``.
 
     Returns:
         Columns id, label, z, snr, zwarning, survey, flux and ivar (fixed-size lists of 2600).
     """
     share = np.asarray(fractions) / np.sum(fractions)
     label = np.random.default_rng([seed, 1]).choice(4, n_objects, p=share)
-    flux, ivar, z, snr = Twin(templates, min_snr, max_snr).draw(label, seed)
+    flux, ivar, z, snr = Twin(templates, min_snr, max_snr, kinds).draw(label, seed)
     return pa.table(
         {
             "id": pa.array([f"twin-{seed}-{i}" for i in range(n_objects)]),

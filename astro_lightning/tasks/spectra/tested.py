@@ -17,6 +17,12 @@ from astro_lightning.tasks.spectra.pictures import Example, write_pictures
 from astro_lightning.tasks.spectra.scoring import column, is_clean
 
 MISTAKES = 8
+# `Example` as a file, so that the pictures of a later fold show the mistakes of all.
+MISTAKE = pa.schema(
+    [(name, pa.string()) for name in ("name", "label", "decided")]
+    + [(name, pa.float64()) for name in ("probability", "z")]
+    + [("flux", pa.list_(pa.float32())), ("mask", pa.list_(pa.bool_())), ("saliency", pa.list_(pa.float32()))]
+)
 
 
 def saliency(module: TaskModule, batch: Batch, decided: Tensor) -> Tensor:
@@ -76,9 +82,9 @@ def surest_mistakes(module: TaskModule, datamodule: RecordsData, table: pa.Table
             classes[decided[i]],
             float(probability[i].max()),
             float(table["z"][int(i)].as_py()),
-            flux[k],
-            (ivar[k] > 0) & np.isfinite(flux[k]),
-            looked[k],
+            flux[k].tolist(),
+            ((ivar[k] > 0) & np.isfinite(flux[k])).tolist(),
+            looked[k].tolist(),
         )
         for k, i in enumerate(wrong)
     ]
@@ -106,6 +112,9 @@ def report_stage(best: Path, datamodule: RecordsData, folder: Path) -> dict[str,
     tables = [table, *(pq.read_table(p) for p in sorted(best.parents[1].glob("*/tested.parquet")) if p != out)]
     classes = list(module.info["classes"])
     if is_clean(table, classes).any():
-        mistakes = surest_mistakes(module, datamodule, table)
-        write_pictures(mean_of_members(tables), mistakes, classes, folder)
+        examples = pa.Table.from_pylist([vars(e) for e in surest_mistakes(module, datamodule, table)], MISTAKE)
+        pq.write_table(examples, best.with_name("mistakes.parquet"))
+        found = [pq.read_table(p).to_pylist() for p in sorted(best.parents[1].glob("*/mistakes.parquet"))]
+        surest = sorted((Example(**row) for rows in found for row in rows), key=lambda e: -e.probability)
+        write_pictures(mean_of_members(tables), surest[:MISTAKES], classes, folder)
     return {"tested": out}
