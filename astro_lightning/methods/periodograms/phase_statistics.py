@@ -42,22 +42,22 @@ def conditional_entropy(
     Returns:
         Entropies in nats, shape (curves, frequencies).
     """
-    level = (_scaled(curves) * mag_bins).int().clamp_max(mag_bins - 1)[:, None]
-    padding = ~curves.valid[:, None]
+    level = (_scaled(curves) * mag_bins).int().clamp_max(mag_bins - 1)
+    padding = ~curves.valid
     cells = phase_bins * mag_bins
     # n ln n of every possible count: sum of p_ij ln(p_j / p_ij) = [sum_j n_j ln n_j - sum_ij n_ij ln n_ij] / N.
     counts = torch.arange(curves.mag.shape[1] + 1, device=level.device, dtype=torch.float64)
     table = torch.xlogy(counts, counts)
 
-    def entropy(frequency: Tensor) -> Tensor:
-        cell = _phase_bin(curves, frequency, phase_bins).mul_(mag_bins).add_(level)
+    def entropy(cell: Tensor) -> Tensor:
         # Padding falls into a bin of its own behind the others.
-        count = _binned(cell.masked_fill_(padding, cells), cells + 1, None)[..., :-1]
+        cell = cell.mul_(mag_bins).add_(level).masked_fill_(padding, cells)
+        count = _binned(cell, cells + 1, None)[..., :-1]
         column = count.unflatten(-1, (phase_bins, mag_bins)).sum(-1)
         summed = [table.index_select(0, n.reshape(-1)).view(n.shape).sum(-1) for n in (column, count)]
-        return (summed[0] - summed[1]) / curves.count[:, None]
+        return (summed[0] - summed[1]) / curves.count
 
-    return _in_chunks(entropy, curves, frequency_per_day)
+    return _folded(entropy, curves, frequency_per_day, phase_bins)
 
 
 def analysis_of_variance(curves: LightCurves, frequency_per_day: Tensor, phase_bins: int = PHASE_BINS) -> Tensor:
@@ -72,45 +72,45 @@ def analysis_of_variance(curves: LightCurves, frequency_per_day: Tensor, phase_b
         F statistic, shape (curves, frequencies).
     """
     mag = _scaled(curves) * curves.valid
-    points = curves.count[:, None]
+    points = curves.count
     # Counts and sums share one accumulator: n points add n x shift, and the sum of n values up to 1 stays below shift.
     shift = 2.0 ** (mag.shape[1] + 1).bit_length()
-    value = (mag + shift) * curves.valid
     # Sum of n_k (mean_k - mean)^2 = sum of S_k^2 / n_k - S^2 / n.
-    of_mean = mag.sum(1)[:, None].square() / points
-    spread = mag.square().sum(1)[:, None] - of_mean
+    of_mean = mag.sum(1).square() / points
+    spread = mag.square().sum(1) - of_mean
+    at_once = min(_at_once(curves), frequency_per_day.shape[1])
+    value = ((mag + shift) * curves.valid).repeat(at_once, 1).view(-1)
 
-    def statistic(frequency: Tensor) -> Tensor:
-        total = _binned(_phase_bin(curves, frequency, phase_bins), phase_bins, value)
+    def statistic(cell: Tensor) -> Tensor:
+        total = _binned(cell, phase_bins, value[: cell.numel()])
         count = (total / shift).floor()
         total = total - count * shift
         between = (total.square() / count.clamp_min(1)).sum(-1) - of_mean
         within = (spread - between).clamp_min(1e-12)
         return (between / (phase_bins - 1)) / (within / (points - phase_bins).clamp_min(1))
 
-    return _in_chunks(statistic, curves, frequency_per_day)
+    return _folded(statistic, curves, frequency_per_day, phase_bins)
 
 
-def _in_chunks(statistic: Callable[[Tensor], Tensor], curves: LightCurves, frequency_per_day: Tensor) -> Tensor:
-    """Apply to some frequencies at a time: on a processor what is folded stays in its cache."""
-    most = FOLDED_ON_GPU if curves.mag.is_cuda else FOLDED_AT_ONCE
-    at_once = max(1, most // curves.mag.numel())
-    return torch.cat([statistic(part) for part in frequency_per_day.split(at_once, 1)], 1)
+def _at_once(curves: LightCurves) -> int:
+    """Frequencies to fold at a time: on a processor what is folded stays in its cache."""
+    return max(1, (FOLDED_ON_GPU if curves.mag.is_cuda else FOLDED_AT_ONCE) // curves.mag.numel())
 
 
-def _phase_bin(curves: LightCurves, frequency_per_day: Tensor, bins: int) -> Tensor:
-    """Phase bin of every point, int32, shape (curves, frequencies, points)."""
-    turns = curves.time_d[:, None] * frequency_per_day[..., None]
-    return turns.frac_().mul_(bins).int().clamp_max_(bins - 1)
+def _folded(statistic: Callable[[Tensor], Tensor], curves: LightCurves, frequency_per_day: Tensor, bins: int) -> Tensor:
+    """A statistic of the phase bins (int32, shape (frequencies, curves, points)), shape (curves, frequencies)."""
+    parts = []
+    for frequency in frequency_per_day.T.contiguous().split(_at_once(curves)):
+        turns = curves.time_d * frequency[..., None]
+        parts.append(statistic(turns.frac_().mul_(bins).int().clamp_max_(bins - 1)))
+    return torch.cat(parts).T
 
 
 def _binned(cell: Tensor, cells: int, value: Tensor | None) -> Tensor:
-    """Sum of `value` (shape (curves, points); 1 where None) by cell, shape (curves, frequencies, cells)."""
-    curves, frequencies, _ = cell.shape
-    row = torch.arange(curves * frequencies, device=cell.device, dtype=cell.dtype).view(curves, frequencies, 1) * cells
-    weight = None if value is None else value[:, None].expand(cell.shape).reshape(-1)
-    total = torch.bincount((cell + row).view(-1), weight, minlength=curves * frequencies * cells)
-    return total.view(curves, frequencies, cells)
+    """Sum of `value` (one for each cell number; 1 where None) by cell, shape (frequencies, curves, cells)."""
+    row = torch.arange(0, cell[..., 0].numel() * cells, cells, device=cell.device, dtype=cell.dtype)
+    flat = cell.add_(row.view(*cell.shape[:2], 1)).view(-1)
+    return torch.bincount(flat, value, minlength=len(row) * cells).view(*cell.shape[:2], cells)
 
 
 def fold_statistics(curves: LightCurves, frequency_per_day: Tensor) -> Tensor:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from astro_lightning.data.errors import BadInput
+from astro_lightning.methods.imputation import Imputer
 
 SCALINGS = ("min_max", "median_std", "asinh", "quantile")
-IMPUTATIONS = ("zero", "median", "mean")
 QUANTILES = 101
 
 
@@ -19,17 +21,15 @@ class Preparation(nn.Module):
         n_features: Columns.
         scaling: `min_max` to [0, 1]; `median_std`; `asinh` of (x - median) / interquartile range, which keeps heavy
             tails apart; `quantile` to [0, 1] by rank among the training rows.
-        imputation: `zero`, `median` or `mean` of the training rows.
+        imputation: Of `Imputer`: one strategy, or one for each column.
     """
 
-    def __init__(self, n_features: int, scaling: str = "quantile", imputation: str = "median") -> None:
+    def __init__(self, n_features: int, scaling: str = "quantile", imputation: str | Sequence[str] = "median") -> None:
         super().__init__()
         if scaling not in SCALINGS:
             raise BadInput(f"scaling={scaling} is unknown; choose {', '.join(SCALINGS)}")
-        if imputation not in IMPUTATIONS:
-            raise BadInput(f"imputation={imputation} is unknown; choose {', '.join(IMPUTATIONS)}")
-        self.scaling, self.imputation = scaling, imputation
-        self.register_buffer("filling", torch.zeros(n_features))
+        self.scaling = scaling
+        self.imputer = Imputer(n_features, imputation)
         self.register_buffer("centre", torch.zeros(n_features))
         self.register_buffer("width", torch.ones(n_features))
         self.register_buffer("knots", torch.zeros(n_features, QUANTILES))
@@ -39,10 +39,9 @@ class Preparation(nn.Module):
         known = torch.where(features.isfinite(), features, torch.nan).double()
         fractions = torch.linspace(0, 1, QUANTILES, dtype=torch.float64)
         quantiles = torch.nanquantile(known[_spread(len(known))], fractions, dim=0).nan_to_num(0.0).T
-        median, mean = quantiles[:, QUANTILES // 2], known.nanmean(0).nan_to_num(0.0)
-        fillings = {"zero": torch.zeros_like(median), "median": median, "mean": mean}
-        self.filling.copy_(fillings[self.imputation])
-        filled = torch.where(known.isnan(), self.filling.double(), known)
+        median = quantiles[:, QUANTILES // 2]
+        self.imputer.fit(features)
+        filled = self.imputer(features).double()
         low, high = filled.amin(0), filled.amax(0)
         centre, width = {
             "min_max": (low, high - low),
@@ -56,7 +55,7 @@ class Preparation(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Filled and scaled columns, shape (rows, n_features)."""
-        filled = torch.where(features.isfinite(), features, self.filling)
+        filled = self.imputer(features)
         if self.scaling == "quantile":
             knots = self.knots.contiguous()
             rank = torch.searchsorted(knots, filled.T.contiguous(), right=True) + torch.searchsorted(
