@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +37,21 @@ class ScopeModule(TaskModule):
     Args:
         chooser: Checkpoint of the stage that learned to choose periods; null = analysis of variance decides.
         chooser_folds: Folds of that stage.
+        weight_per_class: Whether the objects that have a tag weigh together as much as those that have it not.
         arguments: Of `TaskModule`.
     """
 
-    def __init__(self, *, chooser: str | None = None, chooser_folds: int = 4, **arguments: Any) -> None:
-        super().__init__(chooser=chooser, chooser_folds=chooser_folds, **arguments)
+    def __init__(
+        self, *, chooser: str | None = None, chooser_folds: int = 4, weight_per_class: bool = False, **arguments: Any
+    ) -> None:
+        super().__init__(
+            chooser=chooser, chooser_folds=chooser_folds, weight_per_class=weight_per_class, **arguments
+        )
         tags = self.info["tags"]
         share = torch.from_numpy(tags_of_types(self.info).astype(np.float32))
         self.register_buffer("share", share)
         self.register_buffer("threshold", torch.full((len(tags),), 0.5))
+        self.register_buffer("positive_weight", torch.ones(len(tags)))
         self._validated: list[tuple[Tensor, Tensor]] = []
 
     # ---- what a classifier overrides
@@ -67,13 +73,17 @@ class ScopeModule(TaskModule):
         )
 
     def on_fit_start(self) -> None:
-        """Take over the chooser."""
+        """Take over the chooser; weigh the tags."""
         path = self.hparams["chooser"]
         if path is not None:
             state = read_checkpoint(Path(path))["state_dict"]
             self.network["chooser"].load_state_dict(
                 {k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")}
             )
+        if self.hparams["weight_per_class"]:
+            batches = self.trainer.datamodule.loader("train")  # type: ignore[attr-defined]
+            tags = torch.cat([batch["tags"] for batch in batches])
+            self.positive_weight.copy_((tags == 0).sum(0) / (tags == 1).sum(0).clamp_min(1))
 
     @torch.no_grad()
     def features(self, batch: Batch) -> Tensor:
@@ -103,7 +113,9 @@ class ScopeModule(TaskModule):
         """Scalar; unknown types and tags do not count."""
         types = len(self.info["classes"])
         tags = batch["tags"].nan_to_num(0.0)
-        loss = nn.functional.binary_cross_entropy_with_logits(logits[:, types:], tags, reduction="none")
+        loss = nn.functional.binary_cross_entropy_with_logits(
+            logits[:, types:], tags, reduction="none", pos_weight=self.positive_weight
+        )
         loss = (loss * ~batch["tags"].isnan()).mean()
         known = batch["target"] >= 0
         if known.any():
@@ -127,21 +139,26 @@ class ScopeModule(TaskModule):
         """Accuracy of the types, macro-F1 of the tags, and the tags' thresholds."""
         logits, truth = (torch.cat(parts) for parts in zip(*self._validated))
         self._validated.clear()
-        known = (truth[:, 0] >= 0) & ~truth[:, 1:].isnan().any(1)
-        if not known.any():
-            return
-        types, tags = self.probabilities(logits[known])
-        accuracy = multiclass_accuracy(types, truth[known, 0].long(), types.shape[1], average="micro")
+        target, held = truth[:, 0].long(), truth[:, 1:]
+        types, tags = self.probabilities(logits)
         self.threshold.copy_(expected_f1_threshold(tags))
-        decided = zip(self.centred(tags).T, truth[known, 1:].long().T)
-        f1 = torch.stack([binary_f1_score(probability, held) for probability, held in decided]).mean()
-        self.log_dict({"val/accuracy": accuracy, "val/macro_f1": f1}, prog_bar=True)
+        known = ~held.isnan()
+        scores = [
+            binary_f1_score(probability[of_tag], value[of_tag].long())
+            for probability, value, of_tag in zip(self.centred(tags).T, held.T, known.T)
+            if of_tag.any()
+        ]
+        if scores:
+            self.log("val/macro_f1", torch.stack(scores).mean(), prog_bar=True)
+        if (target >= 0).any():
+            found = multiclass_accuracy(types[target >= 0], target[target >= 0], types.shape[1], average="micro")
+            self.log("val/accuracy", found, prog_bar=True)
 
     def probabilities(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Types (batch, n_types) and tags (batch, n_tags)."""
         types = len(self.info["classes"])
-        of_type = logits[:, :types].softmax(1)
-        return of_type, (logits[:, types:].sigmoid() + of_type @ self.share) / 2
+        of_type, of_tag = logits[:, :types].softmax(1), logits[:, types:].sigmoid()
+        return of_type, (of_tag + of_type @ self.share) / 2 if types else of_tag
 
     def centred(self, tags: Tensor) -> Tensor:
         """Probabilities with every tag's threshold moved to 0.5 (odds divided by the threshold's odds)."""
@@ -155,12 +172,16 @@ class ScopeModule(TaskModule):
         tags = self.centred(tags)
         columns = {f"prob_{name}": types[:, i] for i, name in enumerate(self.info["classes"])}
         columns |= {f"prob_{name}": tags[:, i] for i, name in enumerate(self.info["tags"])}
+        if "period_d" not in batch:
+            return columns
         start = len(FEATURES) - len(PERIODIC)
         return columns | {"period": 10 ** features[:, start].double(), "period_reference": batch["period_d"]}
 
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
         """Pictures of the validation objects: periods found, and a folded curve of each type."""
         self.load_state_dict(read_checkpoint(best)["state_dict"])
+        if "columns" in self.info:
+            return {}
         batches = list(datamodule.loader("val"))
         period = [self.columns(batch)["period"].numpy() for batch in batches]
         reference = np.concatenate([batch["period_d"].numpy() for batch in batches])
@@ -178,6 +199,8 @@ class ScopeModule(TaskModule):
     @classmethod
     def finish(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:
         """Add `type`, the most probable one; drop `period_reference` where no object has one."""
+        if not info["classes"]:
+            return predictions
         probability = np.column_stack([predictions[f"prob_{name}"].to_numpy() for name in info["classes"]])
         predictions = predictions.append_column(
             "type", pa.array([info["classes"][i] for i in probability.argmax(1)], pa.string())
@@ -188,10 +211,9 @@ class ScopeModule(TaskModule):
     @classmethod
     def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:
         """Type metrics, F1 of every tag at 0.5 and their mean, periods within 1% (also with harmonics 1/2, 2)."""
-        metrics = classification_metrics(predictions, info["classes"])
+        metrics = classification_metrics(predictions, info["classes"]) if info["classes"] else {}
         labels = predictions["label"].to_pylist()
-        held = dict(zip(info["classes"], tags_of_types(info)))
-        truths = np.array([held.get(label, np.zeros(len(info["tags"]))) for label in labels])
+        truths = tags_of_labels(labels, info)
         for tag, truth in zip(info["tags"], truths.T == 1):
             decided = predictions[f"prob_{tag}"].to_numpy() > 0.5
             metrics[f"tag_f1_{tag}"] = float(f1_score(truth, decided, zero_division=0))
@@ -211,11 +233,19 @@ class ScopeModule(TaskModule):
         return metrics
 
 
+def tags_of_labels(labels: Sequence[str | None], info: Mapping[str, Any]) -> np.ndarray:
+    """1 where a tag holds for an object's label: its type or, in a table of tags, the tags themselves; (objects, tags)."""
+    held = dict(zip(info["classes"], tags_of_types(info)))
+    if info["classes"]:
+        return np.array([held.get(label, np.zeros(len(info["tags"]))) for label in labels])
+    return np.array([[tag in (label or "").split() for tag in info["tags"]] for label in labels], dtype=float)
+
+
 def tags_of_types(info: Mapping[str, Any]) -> np.ndarray:
     """1 where a tag holds for a type, shape (types, tags); a type that the taxonomy does not know has none."""
     taxonomy = Taxonomy.from_config(info["taxonomy"])
     known = [name if name in taxonomy.types else None for name in info["classes"]]
-    return np.nan_to_num(taxonomy.targets(known, info["tags"]))
+    return np.nan_to_num(taxonomy.targets(known, info["tags"])).reshape(len(known), len(info["tags"]))
 
 
 def expected_f1_threshold(probability: Tensor) -> Tensor:

@@ -41,7 +41,13 @@ class ScopeNetModule(ScopeModule):
         if features not in FEATURE_SETS:
             raise BadInput(f"features={features} is unknown; choose {', '.join(FEATURE_SETS)}")
         super().__init__(features=features, scaling=scaling, imputation=imputation, types=types, **arguments)
+        self.hparams["types"] = types and bool(self.info["classes"])
+        # A published table says itself which columns are inputs and how their gaps are filled.
+        columns = self.info.get("columns")
         self.columns_used = [FEATURES.index(name) for name in FEATURE_SETS[features]]
+        if columns is not None:
+            self.columns_used = list(range(len(columns)))
+            self.hparams["imputation"] = self.info["imputation"]
 
     def make_classifier(self) -> nn.Module:
         """Preparation of the features, then the network."""

@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.core.task import class_weights
+from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.boosted_trees import BoostedTrees
 from astro_lightning.tasks.scope import pictures
 from astro_lightning.tasks.scope.boosting import BoostingModule
 from astro_lightning.tasks.scope.features import FEATURES
 from astro_lightning.tasks.scope.module import ScopeModule
+from astro_lightning.tasks.scope.search import staged_search
 
 
 class ScopeTreesModule(BoostingModule, ScopeModule):
@@ -25,15 +27,18 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
 
     Args:
         balance: A type weighs as its count to the power of minus this; 0 = every object weighs the same.
+        search: `staged` looks for each booster's parameters by five folds of the training objects (`search.py`).
         arguments: Of `BoostingModule` and `ScopeModule`.
     """
 
-    def __init__(self, *, balance: float = 0.25, **arguments: Any) -> None:
-        super().__init__(balance=balance, **arguments)
+    def __init__(self, *, balance: float = 0.25, search: str = "none", **arguments: Any) -> None:
+        if search not in ("none", "staged"):
+            raise BadInput(f"search={search} is unknown; choose none or staged")
+        super().__init__(balance=balance, search=search, **arguments)
 
     def make_classifier(self) -> nn.Module:
         """Boosters without trees: the types' first, then one for each tag."""
-        sizes = [len(self.info["classes"]), *([2] * len(self.info["tags"]))]
+        sizes = [len(self.info["classes"])] * bool(self.info["classes"]) + [2] * len(self.info["tags"])
         return nn.ModuleList(BoostedTrees(n, self.parameters_of_trees) for n in sizes)
 
     def boosters(self) -> list[BoostedTrees]:
@@ -42,29 +47,43 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
 
     def classify(self, features: Tensor, batch: Batch) -> Tensor:
         """Logits of the types and log odds of the tags."""
-        types, *tags = self.boosters()
-        return torch.cat([types(features), *(trees(features)[:, 1:] for trees in tags)], 1)
+        of_types = 1 if self.info["classes"] else 0
+        logits = [trees(features)[:, int(i >= of_types) :] for i, trees in enumerate(self.boosters())]
+        return torch.cat(logits, 1)
 
     def on_fit_start(self) -> None:
         """Take over the chooser; gather features, types and tags."""
         super().on_fit_start()
-        batches = list(self.trainer.datamodule.loader("train"))  # type: ignore[attr-defined]
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        batches = list(data.loader("train"))
         features = torch.cat([self.features(batch) for batch in batches]).numpy()
         target = torch.cat([batch["target"] for batch in batches]).numpy()
         tags = torch.cat([batch["tags"] for batch in batches]).numpy()
-        known = target >= 0
-        weight = class_weights(self.info["counts"], self.hparams["balance"]).numpy()[target[known]]
-        self.matrices = [xgb.QuantileDMatrix(features[known], target[known], weight=weight, max_bin=self.bins)]
-        for tag in tags.T:
-            known = ~np.isnan(tag)
-            self.matrices.append(xgb.QuantileDMatrix(features[known], tag[known], max_bin=self.bins))
+        groups = np.asarray(data.records.groups)[torch.cat([batch["row"] for batch in batches]).numpy()]
+        labels, weights = [], []
+        if self.info["classes"]:
+            labels.append(np.where(target >= 0, target, np.nan).astype(np.float32))
+            weights.append(class_weights(self.info["counts"], self.hparams["balance"]).numpy()[target])
+        labels += list(tags.T)
+        weights += [np.where(tag == 1, more, 1.0) for tag, more in zip(tags.T, self.positive_weight.numpy())]
+        self.matrices = []
+        for trees, label, weight in zip(self.boosters(), labels, weights):
+            rows = ~np.isnan(label)
+            if self.hparams["search"] == "staged":
+                plain = xgb.DMatrix(features[rows], label[rows], weight=weight[rows])
+                most = self.hparams["rounds_per_epoch"] * (self.trainer.max_epochs or 1)
+                trees.parameters, _ = staged_search(plain, groups[rows], trees.parameters, most)
+            self.matrices.append(
+                xgb.QuantileDMatrix(features[rows], label[rows], weight=weight[rows], max_bin=self.bins)
+            )
 
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
         """Also the picture and the table of what the trees look at: `importance` is the ranking over labels."""
         handed = super().hand_over(best, datamodule, folder)
-        labels = ["type", *self.info["tags"]]
+        labels = ["type"] * bool(self.info["classes"]) + self.info["tags"]
+        names = self.info.get("columns", FEATURES)
         gain = {
-            label: {FEATURES[i]: value for i, value in trees.gain().items()}
+            label: {names[i]: value for i, value in trees.gain().items()}
             for label, trees in zip(labels, self.boosters())
         }
         pictures.write_picture(

@@ -1,0 +1,71 @@
+"""The training table of the ZTF Source Classification Project: one row per light curve, features and float labels."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.metadata import Metadata
+from astro_lightning.data.survey import Survey
+
+DMDT = 26 * 26
+BYTES_PER_ROW = 8_000
+
+
+class ScopeTable(Survey[Path]):
+    """Every column of numbers as it is, `dmdt` as 676 values, the light curve's source as the group.
+
+    A row's id is `_id`, or `id`, or the row number; sources are named by `obj_id`.
+    """
+
+    layout = "*.parquet or *.csv with obj_id, features (median, f1_power_ELS_ECE_EAOV, ...), dmdt and a column per label"
+    default_classes: ClassVar[dict[str, str | None]] = {}
+
+    def find(self, path: Path) -> list[Path]:
+        """The file itself, or the folder's Parquet and CSV files."""
+        return [path] if path.is_file() else sorted([*path.glob("*.parquet"), *path.glob("*.csv")])
+
+    def chunks(self, source: Path) -> Iterator[pa.Table]:
+        """Records of one file."""
+        first = 0
+        try:
+            if source.suffix == ".csv":
+                parts: Iterator[pa.RecordBatch] = iter(pc.read_csv(source).to_batches())
+            else:
+                parts = pq.ParquetFile(source).iter_batches(max(1, int(self.memory_gib * 2**30 / BYTES_PER_ROW)))
+            for part in parts:
+                yield self._records(pa.Table.from_batches([part]), source, first)
+                first += part.num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise BadInput(f"{source} cannot be read as a table: {error}; get the file again") from error
+
+    def _records(self, table: pa.Table, file: Path, first: int) -> pa.Table:
+        metadata = Metadata(table, file)
+        own = {"_id", "id"} & set(table.column_names)
+        columns = {"id": metadata.ids("_id", "id") if own else pa.array(first + np.arange(table.num_rows))}
+        if "obj_id" in table.column_names:
+            columns["group"] = metadata.ids("obj_id")
+        if "dmdt" in table.column_names:
+            columns["dmdt"] = _images(table["dmdt"].combine_chunks(), file)
+        for name in table.column_names:
+            kind = table.schema.field(name).type
+            if name not in ("_id", "id", "obj_id", "dmdt") and (
+                pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+            ):
+                columns[name] = pa.array(metadata.numbers(name))
+        return pa.table(columns)
+
+
+def _images(column: pa.Array, file: Path) -> pa.FixedSizeListArray:
+    """Images of 26 x 26, stored flat or as a list of rows."""
+    values = column
+    while pa.types.is_nested(values.type):
+        values = values.flatten()
+    if len(values) != DMDT * len(column):
+        raise BadInput(f"{file}: dmdt holds {len(values)} values in {len(column)} rows: give {DMDT} in each row")
+    return pa.FixedSizeListArray.from_arrays(values.cast(pa.float32()), DMDT)
