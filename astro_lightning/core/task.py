@@ -119,6 +119,11 @@ class TaskModule(pl.LightningModule):
         return predictions
 
     @classmethod
+    def with_truth(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:
+        """Add `truth_<label>` (1, 0 or null) for labels of the test split that do not exclude each other."""
+        return predictions
+
+    @classmethod
     def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:
         """Test metrics of a table with `label` and `prob_<class>` columns."""
         return classification_metrics(predictions, info["classes"])

@@ -152,7 +152,7 @@ def test_run(
         module = type(scorer.members[0].module), scorer.info
     if not parts or module is None:
         return {}, info
-    table = merge(parts)
+    table = module[0].with_truth(merge(parts), module[1])
     if not any(name.startswith("prob_") for name in table.column_names):
         return {}, info  # a pretrained network predicts no class
     write_parquet(lambda: iter([table]), folder / "predictions.parquet")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
 from astro_lightning.report.conformal import conformal_coverage, coverage_by_class, unknown_kinds
@@ -11,6 +12,7 @@ from astro_lightning.report.confusion import class_distribution, confusion_matri
 from astro_lightning.report.curves import precision_recall_curves, roc_curves
 from astro_lightning.report.early import early_chart, early_table
 from astro_lightning.report.embedding import embedding_map
+from astro_lightning.report.labels import label_counts, label_curves, labels_of, write_label_table
 from astro_lightning.report.learning import learning_curves, stages_and_folds
 from astro_lightning.report.light_curves import light_curve, light_curve_grid, light_curves
 from astro_lightning.report.mistakes import confident_mistakes, mistakes_chart
@@ -49,7 +51,7 @@ def write_plots(run: RunFolder) -> list[Picture]:
     """
     folder = run.path / "plots"
     folder.mkdir(exist_ok=True)
-    drawn = (_of_predictions, _of_early, _of_embedding, _of_examples, _of_learning)
+    drawn = (_of_predictions, _of_labels, _of_early, _of_embedding, _of_examples, _of_learning)
     pictures = [picture for draw in drawn for picture in draw(run, folder)]
     known = {picture.name for picture in pictures}
     for path in sorted(folder.glob("*.png")):
@@ -140,6 +142,26 @@ def _of_early(run: RunFolder, folder: Path) -> list[Picture]:
     caption += "dashed: whole light curves. "
     caption += "Bands: 95 % bootstrap intervals over the objects."
     return [_picture(folder, "early", "Accuracy against time", early_chart(table), caption)]
+
+
+def _of_labels(run: RunFolder, folder: Path) -> list[Picture]:
+    path = run.path / "predictions.parquet"
+    if not path.exists() or not labels_of(pq.read_schema(path).names):
+        return []
+    table = pq.read_table(path)
+    write_label_table(table, run.path / "labels.csv")
+    return [
+        _picture(
+            folder, "labels", "Labels", label_counts(table),
+            "Confusion of each label at 0.5: what part of its objects was found, and how many others were given it, "
+            "in units of them (cut at 1). Above: their number. All numbers are in labels.csv.", wide=True,
+        ),
+        _picture(
+            folder, "label_curves", "Label by label", label_curves(table),
+            "Blue: precision over recall; grey: true over false positives (ROC); the dot is the threshold 0.5.",
+            wide=True,
+        ),
+    ]  # fmt: skip
 
 
 def _of_embedding(run: RunFolder, folder: Path) -> list[Picture]:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from astro_lightning.data.errors import BadInput
 
-_PROB, _P_VALUE = "prob_", "p_"
+_PROB, _P_VALUE, _TRUTH = "prob_", "p_", "truth_"
 _UNKNOWN = "99"  # beside an `ood_p` the contest's name of all unknown kinds, which no network was trained on
 
 
@@ -63,15 +63,26 @@ class Predictions:
         )
 
 
-def read_predictions(path: Path) -> Predictions:
+def read_predictions(path: Path) -> Predictions | None:
     """Read a table of `id`, `label`, `prob_<class>` columns; rows of other splits than `test` are left out.
+
+    A column `prob_<label>` beside a `truth_<label>` is a label that may hold together with others (`report.labels`).
+
+    Returns:
+        None where there are such labels and no class.
 
     Raises:
         BadInput: The table has no `prob_<class>` column.
     """
     table = pq.read_table(path)
     names = table.column_names
-    classes = tuple(name.removeprefix(_PROB) for name in names if name.startswith(_PROB))
+    classes = tuple(
+        name.removeprefix(_PROB)
+        for name in names
+        if name.startswith(_PROB) and _TRUTH + name.removeprefix(_PROB) not in names
+    )
+    if not classes and any(name.startswith(_TRUTH) for name in names):
+        return None
     if "ood_p" in names:
         classes = tuple(name for name in classes if name != _UNKNOWN)
     if not classes:

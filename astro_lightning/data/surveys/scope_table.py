@@ -23,7 +23,9 @@ class ScopeTable(Survey[Path]):
     A row's id is `_id`, or `id`, or the row number; sources are named by `obj_id`.
     """
 
-    layout = "*.parquet or *.csv with obj_id, features (median, f1_power_ELS_ECE_EAOV, ...), dmdt and a column per label"
+    layout = (
+        "*.parquet or *.csv with obj_id, features (median, f1_power_ELS_ECE_EAOV, ...), dmdt and a column per label"
+    )
     default_classes: ClassVar[dict[str, str | None]] = {}
 
     def find(self, path: Path) -> list[Path]:

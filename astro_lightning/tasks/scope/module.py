@@ -44,9 +44,7 @@ class ScopeModule(TaskModule):
     def __init__(
         self, *, chooser: str | None = None, chooser_folds: int = 4, weight_per_class: bool = False, **arguments: Any
     ) -> None:
-        super().__init__(
-            chooser=chooser, chooser_folds=chooser_folds, weight_per_class=weight_per_class, **arguments
-        )
+        super().__init__(chooser=chooser, chooser_folds=chooser_folds, weight_per_class=weight_per_class, **arguments)
         tags = self.info["tags"]
         share = torch.from_numpy(tags_of_types(self.info).astype(np.float32))
         self.register_buffer("share", share)
@@ -207,6 +205,16 @@ class ScopeModule(TaskModule):
         )
         reference = predictions["period_reference"].to_numpy()
         return predictions if np.isfinite(reference).any() else predictions.drop_columns(["period_reference"])
+
+    @classmethod
+    def with_truth(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:
+        """The tags of every object's label."""
+        if "label" not in predictions.column_names:
+            return predictions
+        truth = tags_of_labels(predictions["label"].to_pylist(), info)
+        for tag, held in zip(info["tags"], truth.T):
+            predictions = predictions.append_column(f"truth_{tag}", pa.array(held.astype(np.int8)))
+        return predictions
 
     @classmethod
     def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:

@@ -23,7 +23,12 @@ STAGES: tuple[dict[str, tuple[float, ...]], ...] = (
     {"eta": (0.3, 0.2, 0.1, 0.05)},
 )
 # Steps of the refinement around the best values of the stages, and the bounds they stay in.
-STEPS = {"max_depth": (1, 2, 12), "min_child_weight": (1, 0, 20), "subsample": (0.1, 0.3, 1.0), "colsample_bytree": (0.1, 0.2, 1.0)}
+STEPS = {
+    "max_depth": (1, 2, 12),
+    "min_child_weight": (1, 0, 20),
+    "subsample": (0.1, 0.3, 1.0),
+    "colsample_bytree": (0.1, 0.2, 1.0),
+}
 
 
 def staged_search(

@@ -31,7 +31,10 @@ def simulate(n_objects: int, seed: int, features: Mapping[str, Any], algorithm: 
     draw = rng.random((source.max() + 1, 2))[source]
     held = {tag: draw[:, 0] < share for tag, share in SHARES.items() if tag != "i"}
     held["i"] = held["vnv"] & ~held["pnp"] & (draw[:, 1] < 0.5)
-    labels = {tag: np.where(on, rng.choice(LEVELS, n_objects), rng.choice([0.0, 0.25, 0.5], n_objects)) for tag, on in held.items()}
+    labels = {
+        tag: np.where(on, rng.choice(LEVELS, n_objects), rng.choice([0.0, 0.25, 0.5], n_objects))
+        for tag, on in held.items()
+    }
     labels["nonvar"] = np.where(held["vnv"], 0.0, rng.choice([0.5, 1.0], n_objects))
     hidden = np.column_stack(list(held.values())) + rng.normal(0, 0.3, (n_objects, len(held)))
     columns: dict[str, Any] = {"id": np.arange(n_objects), "group": source}

@@ -33,7 +33,9 @@ class TableBatches:
     def __init__(self, records: Records, info: Mapping[str, Any]) -> None:
         missing = [name for name in info["inputs"] if name not in records.flat.column_names]
         if missing:
-            raise BadInput(f"column {missing[0]} is missing: it is an input by features.{info['columns'][0]} and others")
+            raise BadInput(
+                f"column {missing[0]} is missing: it is an input by features.{info['columns'][0]} and others"
+            )
         if "dmdt" not in records.fixed:
             raise BadInput("column dmdt is missing: give 676 values in each row")
         values = [as_type(records.column(name), kind) for name, kind in zip(info["inputs"], info["dtypes"])]
@@ -112,7 +114,11 @@ class TableData(RecordsData):
         for name in needed:
             whole &= np.isfinite(records.column(name))
         if not whole[found["train"]].all():
-            log.warning("%d of %d training rows lack a value: not learned from", (~whole[found["train"]]).sum(), len(found["train"]))
+            log.warning(
+                "%d of %d training rows lack a value: not learned from",
+                (~whole[found["train"]]).sum(),
+                len(found["train"]),
+            )
         found["train"] = found["train"][whole[found["train"]]]
         if self.balance:
             found["train"] = self._balanced(records, found["train"])
@@ -121,7 +127,9 @@ class TableData(RecordsData):
     def _balanced(self, records: Records, rows: np.ndarray) -> np.ndarray:
         tags = self._chosen(records)
         if len(tags) > 1:
-            raise BadInput("balance=true is for one label: choose task.label=TAG, or give task.stages.classify.module.weight_per_class=true")
+            raise BadInput(
+                "balance=true is for one label: choose task.label=TAG, or give task.stages.classify.module.weight_per_class=true"
+            )
         target = tag_targets(records, tags, self.taxonomy, self.threshold)[rows, 0]
         sides = [rows[target == 0], rows[target == 1]]
         rng = np.random.default_rng(self.seed)
