@@ -1,0 +1,36 @@
+"""The classifying stage once for each fold of the sources: every object is tested once, and all folds score new files."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+
+def fold_stages(
+    cfg: Mapping[str, Any], folds: int, classify: dict[str, Any], periods: dict[str, Any] | None = None
+) -> dict[str, dict[str, Any] | None]:
+    """Blocks of stages of a k-fold cross-validation.
+
+    Args:
+        cfg: The composed configuration.
+        folds: How many; each takes its turn as the test.
+        classify: Block of the stage that is repeated.
+        periods: Block of the stage before, repeated as well, so that periods too are learned outside the tested fold.
+
+    Returns:
+        Name -> block, in order.
+    """
+    stages: dict[str, dict[str, Any] | None] = {}
+    for fold in range(folds):
+        for name, block in (("periods", periods), ("classify", classify)):
+            if block is None:
+                continue
+            own = copy.deepcopy(block)
+            own["datamodule"] |= {"fold": fold, "n_folds": folds}
+            own["predicts"] = name == "classify"
+            own["takes"] = {
+                key: what.replace("periods/", f"periods_fold{fold}/") for key, what in (own.get("takes") or {}).items()
+            }
+            stages[f"{name}_fold{fold}"] = own
+    return stages
