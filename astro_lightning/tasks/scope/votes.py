@@ -1,0 +1,97 @@
+"""Between scores and new labels: the sample that people vote on, and their votes merged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import csv
+
+from astro_lightning.core.provenance import write_json
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.survey import Survey
+from astro_lightning.data.tables import write_parquet
+from astro_lightning.methods.labelling.question import QUESTION, read_labels
+from astro_lightning.tasks.scope.consolidate import labelling_sample, merge_votes
+from astro_lightning.tasks.scope.labelling import write_pages
+
+VALUE = {"yes": 1, "no": -1, "unsure": 0}
+
+
+def write_sample(
+    scores: Path, survey: Survey, curves: Path, out: Path, tags: Sequence[str] | None, count: int, least: float,
+    seed: int, known: str | None,
+) -> list[str]:  # fmt: skip
+    """Choose objects of each tag, write them with counts, and a labelling page for each tag.
+
+    Args:
+        scores: Table of `id`, `prob_<tag>` and, where it was found, `period`.
+        survey: Reader of the light curves.
+        curves: File or folder that holds them.
+        out: Folder for `sample.parquet`, `sample.csv`, `counts.json` and a folder for each tag.
+        tags: In the order in which they choose; None = all columns that are no type's.
+        count: Objects of each tag.
+        least: Least probability, where enough objects reach it.
+        seed: Of the choice.
+        known: Table with `id` of objects that have labels already, the training sources.
+
+    Returns:
+        Lines that say what was written.
+    """
+    table = pq.read_table(scores)
+    there = [name.removeprefix("prob_") for name in table.column_names if name.startswith("prob_")]
+    chosen = list(tags) if tags else [name for name in there if name == name.lower() and "_" not in name]
+    absent = [tag for tag in chosen if tag not in there]
+    if absent or not chosen:
+        raise BadInput(f"{scores} has no column prob_{(absent or ['TAG'])[0]}; there are: {', '.join(there) or 'none'}")
+    labelled = pq.read_table(known, columns=["id"])["id"].to_numpy() if known else np.empty(0)
+    sample = labelling_sample(table, chosen, labelled, count, least, seed)
+    if not sample.num_rows:
+        raise BadInput(f"{scores}: every object has a label already")
+    out.mkdir(parents=True, exist_ok=True)
+    write_parquet(lambda: iter([sample]), out / "sample.parquet")
+    csv.write_csv(sample, out / "sample.csv")
+    counted = pc.value_counts(sample["tag"].combine_chunks())
+    counts = {entry["values"].as_py(): entry["counts"].as_py() for entry in counted}
+    write_json(out / "counts.json", counts)
+    periods = table["period"].to_pylist() if "period" in table.column_names else [np.nan] * table.num_rows
+    pages = write_pages(sample, dict(zip(table["id"].to_pylist(), periods)), survey, curves, out)
+    return [f"{counts[page.parent.name]} objects: astro-lightning label {page.parent}" for page in pages]
+
+
+def write_votes(folders: Sequence[Path], out: Path) -> tuple[int, int]:
+    """Labels with more votes for than against, over the samples of one or more people.
+
+    Args:
+        folders: As `write_sample` made them, or a tag's folder among them.
+        out: Parquet file: `id`, `tag`, `net`.
+
+    Returns:
+        Number of labels and of objects that were voted on.
+    """
+    ids, tags, votes = [], [], []
+    for folder in folders:
+        asked = (
+            [folder] if (folder / QUESTION).exists() else sorted(path.parent for path in folder.glob(f"*/{QUESTION}"))
+        )
+        if not asked:
+            raise BadInput(f"{folder} holds no question of astro-lightning sample")
+        for question in asked:
+            choices = json.loads((question / QUESTION).read_text())["choices"]
+            if set(choices) != set(VALUE):
+                raise BadInput(f"{question} asks for {', '.join(choices)}, not for {', '.join(VALUE)}")
+            identifiers = {str(i): i for i in pq.read_table(question / "candidates.parquet")["id"].to_pylist()}
+            for identifier, label in read_labels(question).items():
+                ids.append(identifiers[identifier])
+                tags.append(question.name)
+                votes.append(VALUE[label])
+    if not ids:
+        raise BadInput("nobody has voted yet: astro-lightning label FOLDER/TAG")
+    merged = merge_votes(pa.table({"id": ids, "tag": tags, "vote": votes}))
+    write_parquet(lambda: iter([merged]), out)
+    return merged.num_rows, len(set(ids))

@@ -1,0 +1,33 @@
+"""Choose stars to label next, with a page for each tag."""
+
+from pathlib import Path
+
+from astro_lightning.core.conf import data_block
+from astro_lightning.data.errors import BadInput
+
+OPTIONS = ("tags", "count", "least", "known", "data", "seed")
+
+
+def main(words: list[str]) -> None:
+    """Choose stars to label next: astro-lightning sample SCORES CURVES OUT [tags=e,ea] [count=1000] [least=0.9] [known=TABLE]."""
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    places = [Path(word).expanduser() for word in words if "=" not in word]
+    if len(places) != 3 or set(given) - set(OPTIONS):
+        raise BadInput(
+            "sample takes the scores (Parquet), the light curves, the folder to write, and any of "
+            + ", ".join(f"{name}=" for name in OPTIONS)
+        )
+    from astro_lightning.core.build import build
+
+    data = data_block(given.get("data", "catalina"))
+    survey = build(data["reader"], memory_gib=data["memory_gib"])
+    block = {
+        "_target_": "astro_lightning.tasks.scope.votes.write_sample",
+        "tags": given["tags"].split(",") if "tags" in given else None,
+        "count": int(given.get("count", 1000)),
+        "least": float(given.get("least", 0.9)),
+        "seed": int(given.get("seed", 0)),
+        "known": given.get("known"),
+    }
+    for line in build(block, scores=places[0], survey=survey, curves=places[1], out=places[2]):
+        print(line)
