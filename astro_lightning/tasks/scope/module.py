@@ -37,15 +37,20 @@ class ScopeModule(TaskModule):
     Args:
         chooser: Checkpoint of the stage that learned to choose periods; null = analysis of variance decides.
         chooser_folds: Folds of that stage.
+        types: Whether the types are learned as well; a table of tags has none.
         weight_per_class: Whether the objects that have a tag weigh together as much as those that have it not.
         arguments: Of `TaskModule`.
     """
 
     def __init__(
-        self, *, chooser: str | None = None, chooser_folds: int = 4, weight_per_class: bool = False, **arguments: Any
-    ) -> None:
-        super().__init__(chooser=chooser, chooser_folds=chooser_folds, weight_per_class=weight_per_class, **arguments)
+        self, *, chooser: str | None = None, chooser_folds: int = 4, types: bool = True, weight_per_class: bool = False,
+        **arguments: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            chooser=chooser, chooser_folds=chooser_folds, types=types, weight_per_class=weight_per_class, **arguments
+        )
         tags = self.info["tags"]
+        self.n_types = len(self.info["classes"]) if types else 0
         share = torch.from_numpy(tags_of_types(self.info).astype(np.float32))
         self.register_buffer("share", share)
         self.register_buffer("threshold", torch.full((len(tags),), 0.5))
@@ -109,14 +114,14 @@ class ScopeModule(TaskModule):
 
     def joint_loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Scalar; unknown types and tags do not count."""
-        types = len(self.info["classes"])
+        types = self.n_types
         tags = batch["tags"].nan_to_num(0.0)
         loss = nn.functional.binary_cross_entropy_with_logits(
             logits[:, types:], tags, reduction="none", pos_weight=self.positive_weight
         )
         loss = (loss * ~batch["tags"].isnan()).mean()
         known = batch["target"] >= 0
-        if known.any():
+        if types and known.any():
             loss = loss + nn.functional.cross_entropy(logits[known, :types], batch["target"][known])
         return loss
 
@@ -148,13 +153,13 @@ class ScopeModule(TaskModule):
         ]
         if scores:
             self.log("val/macro_f1", torch.stack(scores).mean(), prog_bar=True)
-        if (target >= 0).any():
+        if self.n_types and (target >= 0).any():
             found = multiclass_accuracy(types[target >= 0], target[target >= 0], types.shape[1], average="micro")
             self.log("val/accuracy", found, prog_bar=True)
 
     def probabilities(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Types (batch, n_types) and tags (batch, n_tags)."""
-        types = len(self.info["classes"])
+        types = self.n_types
         of_type, of_tag = logits[:, :types].softmax(1), logits[:, types:].sigmoid()
         return of_type, (of_tag + of_type @ self.share) / 2 if types else of_tag
 
@@ -168,7 +173,7 @@ class ScopeModule(TaskModule):
         features = self.features(batch)
         types, tags = self.probabilities(self.classify(features, batch))
         tags = self.centred(tags)
-        columns = {f"prob_{name}": types[:, i] for i, name in enumerate(self.info["classes"])}
+        columns = {f"prob_{name}": types[:, i] for i, name in enumerate(self.info["classes"][: self.n_types])}
         columns |= {f"prob_{name}": tags[:, i] for i, name in enumerate(self.info["tags"])}
         if "period_d" not in batch:
             return columns
@@ -197,12 +202,12 @@ class ScopeModule(TaskModule):
     @classmethod
     def finish(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:
         """Add `type`, the most probable one; drop `period_reference` where no object has one."""
-        if not info["classes"]:
+        if types := types_scored(predictions, info):
+            probability = np.column_stack([predictions[f"prob_{name}"].to_numpy() for name in types])
+            found = pa.array([types[i] for i in probability.argmax(1)], pa.string())
+            predictions = predictions.append_column("type", found)
+        if "period_reference" not in predictions.column_names:
             return predictions
-        probability = np.column_stack([predictions[f"prob_{name}"].to_numpy() for name in info["classes"]])
-        predictions = predictions.append_column(
-            "type", pa.array([info["classes"][i] for i in probability.argmax(1)], pa.string())
-        )
         reference = predictions["period_reference"].to_numpy()
         return predictions if np.isfinite(reference).any() else predictions.drop_columns(["period_reference"])
 
@@ -219,7 +224,8 @@ class ScopeModule(TaskModule):
     @classmethod
     def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:
         """Type metrics, F1 of every tag at 0.5 and their mean, periods within 1% (also with harmonics 1/2, 2)."""
-        metrics = classification_metrics(predictions, info["classes"]) if info["classes"] else {}
+        types = types_scored(predictions, info)
+        metrics = classification_metrics(predictions, types) if types else {}
         labels = predictions["label"].to_pylist()
         truths = tags_of_labels(labels, info)
         for tag, truth in zip(info["tags"], truths.T == 1):
@@ -239,6 +245,11 @@ class ScopeModule(TaskModule):
                         f"period_harmonic_{name}": float(harmonic[rows].mean()),
                     }
         return metrics
+
+
+def types_scored(predictions: pa.Table, info: Mapping[str, Any]) -> list[str]:
+    """The types that a table of predictions has probabilities of."""
+    return [name for name in info["classes"] if f"prob_{name}" in predictions.column_names]
 
 
 def tags_of_labels(labels: Sequence[str | None], info: Mapping[str, Any]) -> np.ndarray:

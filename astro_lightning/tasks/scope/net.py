@@ -25,23 +25,21 @@ FEATURE_SETS = {
 class ScopeNetModule(ScopeModule):
     """Dense and convolutional branches over scaled, imputed features and the dm-dt image.
 
+    Without types and with one label it is the published network.
+
     Args:
         features: `phenomenological` (the 35 published inputs) or `all`.
         scaling: See `scaling.Preparation`.
         imputation: See `scaling.Preparation`.
-        types: Whether the network also learns the types; without them it is the published one-label network where
-            there is one label.
         arguments: Of `ScopeModule`.
     """
 
     def __init__(
-        self, *, features: str = "all", scaling: str = "quantile", imputation: str = "median", types: bool = True,
-        **arguments: Any,
-    ) -> None:  # fmt: skip
+        self, *, features: str = "all", scaling: str = "quantile", imputation: str = "median", **arguments: Any
+    ) -> None:
         if features not in FEATURE_SETS:
             raise BadInput(f"features={features} is unknown; choose {', '.join(FEATURE_SETS)}")
-        super().__init__(features=features, scaling=scaling, imputation=imputation, types=types, **arguments)
-        self.hparams["types"] = types and bool(self.info["classes"])
+        super().__init__(features=features, scaling=scaling, imputation=imputation, **arguments)
         # A published table says itself which columns are inputs and how their gaps are filled.
         columns = self.info.get("columns")
         self.columns_used = [FEATURES.index(name) for name in FEATURE_SETS[features]]
@@ -53,23 +51,15 @@ class ScopeNetModule(ScopeModule):
         """Preparation of the features, then the network."""
         inputs, tags = len(self.columns_used), len(self.info["tags"])
         preparation = Preparation(inputs, self.hparams["scaling"], self.hparams["imputation"])
-        outputs = tags + (len(self.info["classes"]) if self.hparams["types"] else 0)
+        outputs = self.n_types + tags
         model = {k: v for k, v in self.hparams["model"].items() if k != "_target_"}
         return nn.ModuleDict({"preparation": preparation, "network": ScopeNetwork(inputs, outputs, **model)})
 
     def classify(self, features: Tensor, batch: Batch) -> Tensor:
-        """Logits of types (0 where not learned) and tags."""
+        """Logits of types, where they are learned, and tags."""
         parts = self.network["classifier"]
         inputs = parts["preparation"](features[:, self.columns_used].float())
-        logits = parts["network"]({"features": inputs, "dmdt": batch["dmdt"]})
-        if self.hparams["types"]:
-            return logits
-        return torch.cat([logits.new_zeros(len(logits), len(self.info["classes"])), logits], 1)
-
-    def probabilities(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Types and tags; tags alone count where the types are not learned."""
-        types, tags = super().probabilities(logits)
-        return (types, tags) if self.hparams["types"] else (types, logits[:, len(self.info["classes"]) :].sigmoid())
+        return parts["network"]({"features": inputs, "dmdt": batch["dmdt"]})
 
     def on_fit_start(self) -> None:
         """Take over the chooser; fit the preparation on the training rows."""

@@ -38,7 +38,7 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
 
     def make_classifier(self) -> nn.Module:
         """Boosters without trees: the types' first, then one for each tag."""
-        sizes = [len(self.info["classes"])] * bool(self.info["classes"]) + [2] * len(self.info["tags"])
+        sizes = [self.n_types] * bool(self.n_types) + [2] * len(self.info["tags"])
         return nn.ModuleList(BoostedTrees(n, self.parameters_of_trees) for n in sizes)
 
     def boosters(self) -> list[BoostedTrees]:
@@ -47,7 +47,7 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
 
     def classify(self, features: Tensor, batch: Batch) -> Tensor:
         """Logits of the types and log odds of the tags."""
-        of_types = 1 if self.info["classes"] else 0
+        of_types = 1 if self.n_types else 0
         logits = [trees(features)[:, int(i >= of_types) :] for i, trees in enumerate(self.boosters())]
         return torch.cat(logits, 1)
 
@@ -61,7 +61,7 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
         tags = torch.cat([batch["tags"] for batch in batches]).numpy()
         groups = np.asarray(data.records.groups)[torch.cat([batch["row"] for batch in batches]).numpy()]
         labels, weights = [], []
-        if self.info["classes"]:
+        if self.n_types:
             labels.append(np.where(target >= 0, target, np.nan).astype(np.float32))
             weights.append(class_weights(self.info["counts"], self.hparams["balance"]).numpy()[target])
         labels += list(tags.T)
@@ -72,7 +72,7 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
             if self.hparams["search"] == "staged":
                 plain = xgb.DMatrix(features[rows], label[rows], weight=weight[rows])
                 most = self.hparams["rounds_per_epoch"] * (self.trainer.max_epochs or 1)
-                trees.parameters, _ = staged_search(plain, groups[rows], trees.parameters, most)
+                trees.xgboost_parameters, _ = staged_search(plain, groups[rows], trees.xgboost_parameters, most)
             self.matrices.append(
                 xgb.QuantileDMatrix(features[rows], label[rows], weight=weight[rows], max_bin=self.bins)
             )
@@ -80,7 +80,7 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
         """Also the picture and the table of what the trees look at: `importance` is the ranking over labels."""
         handed = super().hand_over(best, datamodule, folder)
-        labels = ["type"] * bool(self.info["classes"]) + self.info["tags"]
+        labels = ["type"] * bool(self.n_types) + self.info["tags"]
         names = self.info.get("columns", FEATURES)
         gain = {
             label: {names[i]: value for i, value in trees.gain().items()}

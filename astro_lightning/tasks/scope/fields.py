@@ -1,0 +1,89 @@
+"""A partitioned catalogue scored by several algorithms: one Parquet file a field, one row a source at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from astro_lightning.core.build import build
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.records import Records
+from astro_lightning.data.tables import write_parquet
+from astro_lightning.predict.score import Scorer
+from astro_lightning.tasks.scope.consolidate import RULES, consolidate, labels_above, merge
+from astro_lightning.tasks.scope.taxonomy import Taxonomy
+
+
+def write_fields(
+    source: Path, out: Path, runs: Mapping[str, Path], rule: str = "mean", correct: bool = False, threshold: float = 0.5
+) -> tuple[int, int]:
+    """Score every file of a folder; files that are there are kept, so that a stopped call goes on.
+
+    A row holds `id`, `source` where the survey names one, `prob_<tag>_<algorithm>`, the algorithms merged as
+    `prob_<tag>`, `period`, `type`, `tags` above the threshold, and `conflicts` with the hierarchy in words.
+
+    Args:
+        source: Folder with a file for each field, or one file.
+        out: Folder: a file for each field; `sources.parquet` with a row for each source where there are sources.
+        runs: Algorithm's name -> run folder or checkpoint; all of the same tags.
+        rule: `mean`, `median` or `max`, of the algorithms and of the curves of a source.
+        correct: Raise a parent to its most probable child.
+        threshold: Of `tags` and of exclusive tags that are both on.
+
+    Returns:
+        Number of fields and of rows.
+    """
+    if rule not in RULES:
+        raise BadInput(f"rule={rule} is unknown; choose {', '.join(RULES)}")
+    scorers = {name: Scorer(path) for name, path in runs.items()}
+    first = next(iter(scorers.values()))
+    reader = build(first.info["data"]["reader"], memory_gib=1)
+    files = [source] if source.is_file() else sorted(source.glob("*.parquet"))
+    if not files:
+        raise BadInput(f"{source} holds no Parquet file: give a folder with a file for each field")
+    rows = 0
+    for file in files:
+        path = out / file.name
+        if not path.exists():
+            write_parquet(lambda: _scored(reader.read(file), scorers, rule, correct, threshold), path)  # noqa: B023
+        rows += pq.read_metadata(path).num_rows
+    if "source" in pq.read_schema(out / files[0].name).names:
+        every = pa.concat_tables([pq.read_table(out / file.name) for file in files])
+        kept = [n for n in every.column_names if n.startswith(("prob_", "source", "period"))]
+        write_parquet(lambda: iter([consolidate(every.select(kept), "source", rule)]), out / "sources.parquet")
+    return len(files), rows
+
+
+def _scored(
+    tables: Iterator[pa.Table], scorers: Mapping[str, Scorer], rule: str, correct: bool, threshold: float
+) -> Iterator[pa.Table]:
+    info = next(iter(scorers.values())).info
+    tags, taxonomy = info["tags"], Taxonomy.from_config(info["taxonomy"])
+    for table in tables:
+        records = Records.from_table(table)
+        found = {name: scorer.predict(records) for name, scorer in scorers.items()}
+        merged = merge(list(found.values()), rule)
+        probability = {tag: merged[f"prob_{tag}"].to_numpy() for tag in tags}
+        if correct:
+            probability = taxonomy.corrected(probability)
+        columns = {"id": table["id"].combine_chunks()}
+        if "group" in table.column_names:
+            columns["source"] = table["group"].combine_chunks()
+        for name, scores in found.items():
+            columns |= {f"prob_{tag}_{name}": scores[f"prob_{tag}"].combine_chunks() for tag in tags}
+            for extra in ("period", "type"):
+                if extra in scores.column_names and extra not in columns:
+                    columns[extra] = scores[extra].combine_chunks()
+        columns |= {f"prob_{tag}": pa.array(values.astype(np.float32)) for tag, values in probability.items()}
+        scored = pa.table(columns)
+        flags: list[list[str]] = [[] for _ in range(len(records))]
+        for conflict in taxonomy.conflicts(probability, threshold=threshold):
+            for row in conflict.rows:
+                flags[row].append(f"{conflict.kind}: {', '.join(conflict.tags)}")
+        words = pa.list_(pa.string())
+        scored = scored.append_column("tags", pa.array(labels_above(scored, tags, threshold), words))
+        yield scored.append_column("conflicts", pa.array(flags, words))

@@ -1,0 +1,105 @@
+"""One run a label: several at once, each resumed where it stopped, one table and one file of predictions at the end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hydra import compose, initialize_config_dir
+
+from astro_lightning.core.build import plain
+from astro_lightning.core.conf import conf_folder
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.tables import write_parquet
+from astro_lightning.report.labels import label_scores, write_label_table
+from astro_lightning.tasks.scope.taxonomy import Taxonomy
+
+
+def run_labels(folder: str, words: Sequence[str], jobs: int = 2, labels: Sequence[str] | None = None) -> str:
+    """Train a classifier for each label; called again, go on with those that are not finished.
+
+    Where the task chooses periods first, the first label's run does so and the others take its choice.
+
+    Args:
+        folder: A run folder for each label goes below it, then `labels.csv` and `predictions.parquet`.
+        words: What else a run is given: `task=`, `data=`, ...
+        jobs: Runs at once.
+        labels: Tags; None = all that the types of the taxonomy decide.
+
+    Returns:
+        What was done, in a line.
+
+    Raises:
+        BadInput: The words do not compose, or a run failed.
+    """
+    out = Path(folder).expanduser().resolve()
+    cfg = composed([*words, *([f"task.label={labels[0]}"] if labels else [])])
+    stages, block = cfg["task"]["stages"], cfg["taxonomy"]
+    taxonomy = Taxonomy.from_config(block)
+    decided = {t for held in taxonomy.types.values() for tag in held for t in (tag, *taxonomy.ancestors(tag))}
+    chosen = list(labels) if labels else [tag for tag in taxonomy.tags if tag in decided]
+    if not chosen:
+        raise BadInput(f"taxonomy {taxonomy.name} maps no type: give labels=TAG,TAG")
+    first, *others = chosen
+    own = ["task.stages.classify.module.types=false"] if "types" in stages["classify"]["module"] else []
+    taken = []
+    if stages.get("periods"):
+        at = out / first / "checkpoints" / "periods"
+        taken = [
+            "task.stages.periods=null", "task.stages.classify.takes=null",
+            f"task.stages.classify.module.chooser={at / 'best.ckpt'}",
+            f"+task.features.score={at / 'score.npy'}",
+        ]  # fmt: skip
+    failed = [run_label(out, first, [*words, *own])]
+    if not failed[0]:
+        with ThreadPoolExecutor(max(1, jobs)) as pool:
+            failed += pool.map(lambda label: run_label(out, label, [*words, *own, *taken]), others)
+    if any(failed):
+        raise BadInput(next(filter(None, failed)))
+    table = joined([out / label for label in chosen])
+    write_parquet(lambda: iter([table]), out / "predictions.parquet")
+    write_label_table(table, out / "labels.csv")
+    mean = sum(float(row["f1"]) for row in label_scores(table)) / len(chosen)
+    return f"{len(chosen)} labels, mean F1 {mean:.4f} on {table.num_rows} test objects: {out / 'labels.csv'}"
+
+
+def composed(words: Sequence[str]) -> dict[str, Any]:
+    """The configuration of these words, in plain containers."""
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return plain(compose("config", [word for word in words if not word.startswith("hydra.")]))
+
+
+def run_label(out: Path, label: str, words: Sequence[str]) -> str:
+    """One label's run in a process of its own; what went wrong, or an empty text."""
+    folder = out / label
+    job = folder / "job.json"
+    if job.exists() and json.loads(job.read_text()).get("finished"):
+        return ""
+    started = (folder / "config.yaml").exists()
+    given = [f"resume={folder}"] if started else [*words, f"task.label={label}", f"hydra.run.dir={folder}"]
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "out.log").open("a") as log:
+        done = subprocess.run([sys.executable, "-m", "astro_lightning", *given], stdout=log, stderr=subprocess.STDOUT)
+    return (
+        "" if done.returncode == 0 else f"the run of {label} failed (exit {done.returncode}): see {folder / 'out.log'}"
+    )
+
+
+def joined(folders: Sequence[Path]) -> pa.Table:
+    """Predictions of runs on the same test objects side by side: what one has and those before have not."""
+    table = pq.read_table(folders[0] / "predictions.parquet")
+    for folder in folders[1:]:
+        other = pq.read_table(folder / "predictions.parquet")
+        if other["id"] != table["id"]:
+            raise BadInput(f"{folder} tested other objects than {folders[0]}: give all runs one data.split_seed")
+        for name in other.column_names:
+            if name not in table.column_names:
+                table = table.append_column(name, other[name])
+    return table
