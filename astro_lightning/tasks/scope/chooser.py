@@ -12,6 +12,9 @@ from astro_lightning.methods.boosted_trees import BoostedTrees
 from astro_lightning.methods.periodograms.candidates import CANDIDATES
 from astro_lightning.methods.periodograms.descriptors import DESCRIPTORS
 
+# Of the logarithm of the analysis of variance; chosen on Catalina's periods.
+PRICE_PER_DEX = 0.5
+
 
 class Chooser(nn.Module):
     """One booster for each fold of the training objects, so that each object can be scored by trees that never saw it.
@@ -39,9 +42,12 @@ class Chooser(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Log odds that a candidate is the period, mean over the folds, shape (batch, candidates).
 
-        Without trees it is the analysis of variance at each candidate: the published nested rule.
+        Without trees it is the analysis of variance, the published nested rule, less a price for every factor that lies
+        between a candidate and the best sinusoid: multiples of a period fold as well as the period itself.
         """
         if all(trees.booster is None for trees in self.folds):
-            return batch["candidates"].unflatten(1, (CANDIDATES, -1))[..., DESCRIPTORS.index("log_aov")]
+            each = batch["candidates"].unflatten(1, (CANDIDATES, -1))
+            away = (each[..., DESCRIPTORS.index("log_period")] + batch["best_sine"][:, :1].log10()).abs()
+            return each[..., DESCRIPTORS.index("log_aov")] - PRICE_PER_DEX * away.float()
         inputs = self.inputs(batch)
         return torch.stack([self.scores(inputs, fold) for fold in range(len(self.folds))]).mean(0)

@@ -85,21 +85,23 @@ class ScopeData(RecordsData):
         min_gap_d: Thin the curves to one observation in this many days (0 = keep all).
         processes: Worker processes for the features; 0 = one for each core.
         fold: Number of the fold that is tested.
-        n_folds: 0 = split as `data.split` says; k = k folds by source, a tenth of the others for validation.
+        n_folds: 0 = split as `data.split` says; k = k folds by source.
+        val_share: Of the sources outside the tested fold.
         score: `.npy` file with the scores of all candidate periods, handed over by the stage that chose periods.
         arguments: Of `RecordsData`.
     """
 
     def __init__(
         self, *, taxonomy: dict, tags: list[str] | str = "all", max_per_day: float = 20.0, min_gap_d: float = 0.0,
-        processes: int = 0, score: str | None = None, fold: int = 0, n_folds: int = 0, **arguments: Any,
+        processes: int = 0, score: str | None = None, fold: int = 0, n_folds: int = 0, val_share: float = 0.1,
+        **arguments: Any,
     ) -> None:  # fmt: skip
         super().__init__(**arguments)
         self.taxonomy = Taxonomy.from_config(taxonomy)
         self.taxonomy_block = taxonomy
         self.tags = self._chosen(tags)
         self.features = {"max_per_day": max_per_day, "min_gap_d": min_gap_d, "processes": processes}
-        self.score, self.fold, self.n_folds = score, fold, n_folds
+        self.score, self.fold, self.n_folds, self.val_share = score, fold, n_folds, val_share
 
     def rows(self, records: Records) -> dict[str, np.ndarray]:
         """The split of `data.split`, or one of k folds."""
@@ -108,7 +110,7 @@ class ScopeData(RecordsData):
         groups, seed = self.groups(records), self.data["split_seed"]
         tested = folds_by_group(groups, records.labels, self.n_folds, seed) == self.fold
         rest = np.flatnonzero(~tested)
-        parts = {"train": 0.9, "val": 0.1}
+        parts = {"train": 1 - self.val_share, "val": self.val_share}
         inner = split_by_group(groups[rest], records.labels[rest], parts, seed)
         return {part: rest[rows] for part, rows in inner.items()} | {"test": np.flatnonzero(tested)}
 

@@ -6,29 +6,32 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+Block = dict[str, Any]
+
 
 def fold_stages(
-    cfg: Mapping[str, Any], folds: int, classify: dict[str, Any], periods: dict[str, Any] | None = None
-) -> dict[str, dict[str, Any] | None]:
+    cfg: Mapping[str, Any], folds: int, classify: Block, periods: Block | None = None, forest: Block | None = None
+) -> dict[str, dict[str, Any]]:
     """Blocks of stages of a k-fold cross-validation.
 
     Args:
         cfg: The composed configuration.
         folds: How many; each takes its turn as the test.
         classify: Block of the stage that is repeated.
-        periods: Block of the stage before, repeated as well, so that periods too are learned outside the tested fold.
+        periods: Block of a stage before, repeated as well, so that periods too are learned outside the tested fold.
+        forest: Block of another classifier, averaged with the first.
 
     Returns:
         Name -> block, in order.
     """
-    stages: dict[str, dict[str, Any] | None] = {}
+    stages: dict[str, dict[str, Any]] = {}
     for fold in range(folds):
-        for name, block in (("periods", periods), ("classify", classify)):
+        for name, block in (("periods", periods), ("classify", classify), ("forest", forest)):
             if block is None:
                 continue
             own = copy.deepcopy(block)
             own["datamodule"] |= {"fold": fold, "n_folds": folds}
-            own["predicts"] = name == "classify"
+            own["predicts"] = name != "periods"
             own["takes"] = {
                 key: what.replace("periods/", f"periods_fold{fold}/") for key, what in (own.get("takes") or {}).items()
             }

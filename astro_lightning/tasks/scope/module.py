@@ -35,7 +35,7 @@ class ScopeModule(TaskModule):
     threshold that serves the F1 score best on the validation objects.
 
     Args:
-        chooser: Checkpoint of the stage that learned to choose periods; null = analysis of variance decides.
+        chooser: Checkpoint of the stage that learned to choose periods; null = the rule of `Chooser` without trees decides.
         chooser_folds: Folds of that stage.
         types: Whether the types are learned as well; a table of tags has none.
         weight_per_class: Whether the objects that have a tag weigh together as much as those that have it not.

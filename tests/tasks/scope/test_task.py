@@ -186,10 +186,13 @@ def test_fluxes_become_magnitudes():
     assert offsets.tolist() == [0, 2]
 
 
-def test_an_untrained_chooser_falls_back_on_the_analysis_of_variance():
-    candidates = torch.randn(2, 50 * len(DESCRIPTORS))
-    score = Chooser(2, {})({"candidates": candidates})
-    torch.testing.assert_close(score, candidates.view(2, 50, -1)[..., DESCRIPTORS.index("log_aov")])
+def test_an_untrained_chooser_prefers_order_near_the_best_sinusoid():
+    candidates = torch.zeros(1, 50, len(DESCRIPTORS))
+    candidates[0, :, DESCRIPTORS.index("log_period")] = torch.linspace(-1, 1, 50)
+    batch = {"candidates": candidates.flatten(1), "best_sine": torch.tensor([[10.0, 0.5, 9.0]])}
+    assert Chooser(2, {})(batch).argmax() == 0
+    candidates[0, 49, DESCRIPTORS.index("log_aov")] = 2.0
+    assert Chooser(2, {})(batch).argmax() == 49
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)

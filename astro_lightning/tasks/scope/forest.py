@@ -1,0 +1,67 @@
+"""Extremely randomised trees over the types; a tag is its share of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from astro_lightning.core.loader import Batch
+from astro_lightning.core.task import class_weights
+from astro_lightning.data.errors import BadInput
+from astro_lightning.methods.extra_trees import ExtraTrees
+from astro_lightning.tasks.scope.module import ScopeModule
+
+SMALLEST = 1e-4
+
+
+class ScopeForestModule(ScopeModule):
+    """A forest grown once at the start of training; its epoch only validates. `model` has the arguments of `ExtraTrees`.
+
+    Args:
+        balance: A type weighs as its count to the power of minus this.
+        arguments: Of `ScopeModule`.
+    """
+
+    def __init__(self, *, balance: float = 0.25, **arguments: Any) -> None:
+        super().__init__(balance=balance, **arguments)
+        if not self.n_types:
+            raise BadInput("a forest learns types: give data that has them, or choose another module")
+        self.automatic_optimization = False
+        # The Trainer counts optimizer steps; without one it would never save a checkpoint.
+        self.step_counter = nn.Parameter(torch.zeros(1))
+
+    def make_classifier(self) -> nn.Module:
+        """The forest without trees."""
+        return ExtraTrees(self.n_types, **{k: v for k, v in self.hparams["model"].items() if k != "_target_"})
+
+    def classify(self, features: Tensor, batch: Batch) -> Tensor:
+        """Logarithms of the types' shares, and log odds of the tags."""
+        types = self.network["classifier"](features)
+        tags = (types @ self.share).clamp(SMALLEST, 1 - SMALLEST)
+        return torch.cat([types.clamp_min(SMALLEST).log(), tags.logit()], 1)
+
+    def on_fit_start(self) -> None:
+        """Take over the chooser; grow the forest."""
+        super().on_fit_start()
+        batches = list(self.trainer.datamodule.loader("train"))  # type: ignore[attr-defined]
+        features = torch.cat([self.features(batch) for batch in batches]).numpy()
+        target = torch.cat([batch["target"] for batch in batches]).numpy()
+        known = target >= 0
+        weight = class_weights(self.info["counts"], self.hparams["balance"]).numpy()[target[known]]
+        self.network["classifier"].fit(np.ascontiguousarray(features[known]), target[known], weight)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """Nothing is left to learn."""
+        optimizer = self.optimizers()
+        optimizer.step()  # type: ignore[union-attr]
+        optimizer.zero_grad()  # type: ignore[union-attr]
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """An optimizer of one parameter that no gradient ever reaches."""
+        return {"optimizer": torch.optim.SGD([self.step_counter], lr=0.0)}
+
+    def on_train_epoch_end(self) -> None:
+        """No learning rate to lower."""
