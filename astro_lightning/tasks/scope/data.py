@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,18 @@ from astro_lightning.tasks.scope.taxonomy import Taxonomy
 
 # A period counts as found within this relative distance of the catalogue's.
 PERIOD_TOLERANCE = 0.01
+
+
+# What was measured of records that are being scored: several networks of one run see the same curves.
+_kept: WeakKeyDictionary[Records, dict[str, dict[str, np.ndarray]]] = WeakKeyDictionary()
+
+
+def _measured(records: Records, rows: np.ndarray, settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    kept = _kept.setdefault(records, {})
+    key = f"{sorted(settings.items())} {np.asarray(rows).tobytes().hex()}"
+    if key not in kept:
+        kept[key] = measure(records, rows, **settings)
+    return dict(kept[key])
 
 
 class ScopeBatches:
@@ -58,7 +71,7 @@ class ScopeBatches:
         if all(name in self.records.fixed for name in WIDTHS):
             found = {name: self.records.fixed[name][rows] for name in WIDTHS}
         else:
-            found = measure(self.records, rows, **self.settings)
+            found = _measured(self.records, rows, self.settings)
         batch = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in found.items()}
         batch |= {"time_d": curves.time_d, "mag": curves.mag, "mag_err": curves.mag_err, "valid": curves.valid}
         distance = np.abs(1 / (found["frequency"] * self.period_d[rows, None]) - 1)
