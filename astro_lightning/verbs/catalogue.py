@@ -1,6 +1,7 @@
 """Score a partitioned catalogue with several runs."""
 
 from pathlib import Path
+from typing import Any
 
 from astro_lightning.data.errors import BadInput
 
@@ -15,8 +16,19 @@ def main(words: list[str]) -> None:
     if len(places) != 2 or not runs:
         raise BadInput("catalogue takes a folder of fields, the folder to write, and NAME=RUN for each algorithm")
     from astro_lightning.core.build import build
+    from astro_lightning.predict.score import Scorer
 
-    write = {"_target_": "astro_lightning.tasks.scope.fields.write_fields", "rule": given.get("rule", "mean")}
-    correct = given.get("correct", "false") == "true"
-    fields, rows = build(write, source=places[0], out=places[1], runs=runs, correct=correct)
+    scorers = {name: Scorer(path) for name, path in runs.items()}
+    first = next(iter(scorers.values()))
+    write = {
+        "_target_": "astro_lightning.tasks.scope.fields.write_fields",
+        "rule": given.get("rule", "mean"),
+        "correct": given.get("correct", "false") == "true",
+        "info": {name: first.info[name] for name in ("data", "tags", "taxonomy")},
+    }
+
+    def score(records: Any) -> dict[str, Any]:
+        return {name: scorer.predict(records) for name, scorer in scorers.items()}
+
+    fields, rows = build(write, source=places[0], out=places[1], score=score)
     print(f"{fields} fields, {rows} objects: {places[1]}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,14 +14,17 @@ from astro_lightning.core.build import build
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.data.tables import write_parquet
-from astro_lightning.predict.score import Scorer
 from astro_lightning.tasks.scope.consolidate import RULES, consolidate, labels_above, merge
 from astro_lightning.tasks.scope.taxonomy import Taxonomy
 
 
+Score = Callable[[Records], Mapping[str, pa.Table]]
+
+
 def write_fields(
-    source: Path, out: Path, runs: Mapping[str, Path], rule: str = "mean", correct: bool = False, threshold: float = 0.5
-) -> tuple[int, int]:
+    source: Path, out: Path, score: Score, info: Mapping[str, Any], rule: str = "mean", correct: bool = False,
+    threshold: float = 0.5,
+) -> tuple[int, int]:  # fmt: skip
     """Score every file of a folder; files that are there are kept, so that a stopped call goes on.
 
     A row holds `id`, `source` where the survey names one, `prob_<tag>_<algorithm>`, the algorithms merged as
@@ -29,7 +33,8 @@ def write_fields(
     Args:
         source: Folder with a file for each field, or one file.
         out: Folder: a file for each field; `sources.parquet` with a row for each source where there are sources.
-        runs: Algorithm's name -> run folder or checkpoint; all of the same tags.
+        score: From records to the predictions of each algorithm, by its name.
+        info: What the first algorithm learned of its data: `data`, `taxonomy` and the `tags` that all have.
         rule: `mean`, `median` or `max`, of the algorithms and of the curves of a source.
         correct: Raise a parent to its most probable child.
         threshold: Of `tags` and of exclusive tags that are both on.
@@ -39,9 +44,7 @@ def write_fields(
     """
     if rule not in RULES:
         raise BadInput(f"rule={rule} is unknown; choose {', '.join(RULES)}")
-    scorers = {name: Scorer(path) for name, path in runs.items()}
-    first = next(iter(scorers.values()))
-    reader = build(first.info["data"]["reader"], memory_gib=1)
+    reader = build(info["data"]["reader"], memory_gib=info["data"]["memory_gib"])
     files = [source] if source.is_file() else sorted(source.glob("*.parquet"))
     if not files:
         raise BadInput(f"{source} holds no Parquet file: give a folder with a file for each field")
@@ -49,7 +52,7 @@ def write_fields(
     for file in files:
         path = out / file.name
         if not path.exists():
-            write_parquet(lambda: _scored(reader.read(file), scorers, rule, correct, threshold), path)  # noqa: B023
+            write_parquet(lambda: _scored(reader.read(file), score, info, rule, correct, threshold), path)  # noqa: B023
         rows += pq.read_metadata(path).num_rows
     if "source" in pq.read_schema(out / files[0].name).names:
         every = pa.concat_tables([pq.read_table(out / file.name) for file in files])
@@ -59,13 +62,12 @@ def write_fields(
 
 
 def _scored(
-    tables: Iterator[pa.Table], scorers: Mapping[str, Scorer], rule: str, correct: bool, threshold: float
+    tables: Iterator[pa.Table], score: Score, info: Mapping[str, Any], rule: str, correct: bool, threshold: float
 ) -> Iterator[pa.Table]:
-    info = next(iter(scorers.values())).info
     tags, taxonomy = info["tags"], Taxonomy.from_config(info["taxonomy"])
     for table in tables:
         records = Records.from_table(table)
-        found = {name: scorer.predict(records) for name, scorer in scorers.items()}
+        found = score(records)
         merged = merge(list(found.values()), rule)
         probability = {tag: merged[f"prob_{tag}"].to_numpy() for tag in tags}
         if correct:
