@@ -17,7 +17,6 @@ from astro_lightning.data.tables import write_parquet
 from astro_lightning.tasks.scope.consolidate import RULES, consolidate, labels_above, merge
 from astro_lightning.tasks.scope.taxonomy import Taxonomy
 
-
 Score = Callable[[Records], Mapping[str, pa.Table]]
 
 
