@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from astro_lightning.core.checkpoint import read_checkpoint
+from astro_lightning.core.checkpoint import read_checkpoint, restore
 from astro_lightning.core.loader import Batch
 from astro_lightning.data.errors import BadInput
+from astro_lightning.tasks.rb_vae_rnn.deciding import draw_deciding_frames
 from astro_lightning.tasks.rb_vae_rnn.module import SequenceModule
 from astro_lightning.tasks.rb_vae_rnn.sequences import frame_inputs
 from astro_lightning.tasks.rb_vae_rnn.vae import Vae
@@ -49,6 +50,12 @@ class EncodedModule(SequenceModule):
     def on_train_epoch_start(self) -> None:
         """A frozen encoder keeps its running statistics too."""
         self.network["vae"].eval()  # type: ignore[index]
+
+    def hand_over(self, best: Path, datamodule: Any, folder: Path) -> dict[str, Path]:
+        """A picture of the frames that decided, once a run."""
+        if self.trainer.is_global_zero and not (folder / "plots" / "deciding_frames.png").exists():
+            draw_deciding_frames(restore(best).module.to(self.device), datamodule, folder)
+        return {}
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (batch, n_classes) of embeddings, or of raw frames."""

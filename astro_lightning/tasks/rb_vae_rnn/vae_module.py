@@ -17,6 +17,8 @@ from astro_lightning.data.tables import write_parquet
 from astro_lightning.tasks.rb_vae_rnn.vae import Vae, kl_per_dim, vae_loss
 
 LIVE_NATS = 0.05
+# Embedded: some thousand frames, which bounds the memory.
+OBJECTS_AT_A_TIME = 16
 
 
 class VaeModule(TaskModule):
@@ -84,8 +86,8 @@ class VaeModule(TaskModule):
         path = best.parent / "embeddings.parquet"
         records = datamodule.records
         data = datamodule.dataset(records, self.info)
-        loader = make_loader(data, BatchSampler(np.arange(len(records)), 16))
-        write_parquet(lambda: _embedded(module, loader, records), path)
+        loader = make_loader(data, BatchSampler(np.arange(len(records)), OBJECTS_AT_A_TIME))
+        write_parquet(lambda: embedded(module, loader, records), path)
         return {"embeddings": path}
 
     @classmethod
@@ -95,7 +97,8 @@ class VaeModule(TaskModule):
 
 
 @torch.inference_mode()
-def _embedded(module: TaskModule, loader: Any, records: Any) -> Iterator[pa.Table]:
+def embedded(module: TaskModule, loader: Any, records: Any) -> Iterator[pa.Table]:
+    """Tables of `oid`, `label` (1 artefact, 0 other, null unknown), `mu` and `logvar`, as `SnadEmbeddings` reads them."""
     label = {"artefact": 1, "other": 0}
     for batch in loader:
         mu, logvar = (x.cpu().numpy() for x in module.network.encode(batch["pixels"].to(module.device)))  # type: ignore[union-attr, operator]
