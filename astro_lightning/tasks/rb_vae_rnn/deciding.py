@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.data.records import Records
@@ -16,7 +17,7 @@ from astro_lightning.tasks.rb_vae_rnn.sequences import frame_inputs
 N_OBJECTS, MOST_FRAMES = 6, 100
 CAPTION = (
     "Validation objects called artefacts, those first where one frame counts most. Bars: how far the log-odds of an artefact fall"
-    " without the frame, its neighbours' steps and the object's median made anew. Line: the head's attention, mean over its heads."
+    " without the frame. Line: the head's attention, mean over its heads."
     " Right: the frame that made the decision, and the frame that counts least."
 )
 
@@ -92,6 +93,7 @@ def _figure(found: list[tuple[str, np.ndarray, np.ndarray, np.ndarray | None, np
         time.bar(number, fall, 0.8 * np.diff(number, append=number[-1] + 1), color=colours)
         time.set_title(title)
         time.set_ylabel("fall of log-odds")
+        time.xaxis.set_major_locator(MaxNLocator(integer=True))
         if attention is not None:
             weights = time.twinx()
             weights.plot(number, attention, ".-", color=ACCENT, linewidth=1, markersize=3)
