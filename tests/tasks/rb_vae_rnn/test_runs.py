@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from astro_lightning.data.records import Records
+from astro_lightning.tasks.rb_vae_rnn.deciding import evidence
 from astro_lightning.tasks.rb_vae_rnn.encoded import EncodedModule
 from astro_lightning.tasks.rb_vae_rnn.frames import normalise, take_frames
 from astro_lightning.tasks.rb_vae_rnn.sequences import SequenceBatches, frame_inputs
@@ -19,8 +20,8 @@ from command import astro_lightning, run_folder
 HEAD = {"_target_": "astro_lightning.tasks.rb_vae_rnn.heads.AttentionPooling"}
 
 
-def test_frames_and_their_embeddings_get_the_same_score():
-    records = Records.from_table(simulate(5, 0, n_frames=6))
+@pytest.fixture
+def module() -> EncodedModule:
     info = {
         "classes": ["artefact", "other"],
         "latent_dims": 4,
@@ -32,15 +33,34 @@ def test_frames_and_their_embeddings_get_the_same_score():
     torch.manual_seed(0)
     module = EncodedModule(model=HEAD, optimizer={}, info=info)
     module.configure_model()
-    module.eval()
-    batch = SequenceBatches(records, info)[(np.array([3, 0, 4]), 0)]
+    return module.eval()
+
+
+def test_frames_and_their_embeddings_get_the_same_score(module):
+    records = Records.from_table(simulate(5, 0, n_frames=6))
+    batch = SequenceBatches(records, module.info)[(np.array([3, 0, 4]), 0)]
     frames, offsets = take_frames(records, np.array([3, 0, 4]))
     with torch.no_grad():
         mu, logvar = (x.numpy() for x in module.network["vae"].encode(torch.from_numpy(normalise(frames)[0])))
-        inputs = torch.from_numpy(frame_inputs(mu, logvar, offsets, info))
+        inputs = torch.from_numpy(frame_inputs(mu, logvar, offsets, module.info))
         embedded = module.network["head"]({"frames": inputs, "offsets": torch.from_numpy(offsets)})
         torch.testing.assert_close(module(batch), embedded)
     assert not any(p.requires_grad for p in module.network["vae"].parameters())
+
+
+def test_a_frames_evidence_is_what_the_log_odds_lose_without_it(module):
+    mu, logvar = np.random.default_rng(0).normal(size=(2, 5, 4)).astype(np.float32)
+
+    def odds(kept: np.ndarray) -> float:
+        offsets = np.array([0, len(kept)])
+        frames = torch.from_numpy(frame_inputs(mu[kept], logvar[kept], offsets, module.info))
+        with torch.no_grad():
+            logits = module({"frames": frames, "offsets": torch.from_numpy(offsets)})[0]
+        return float(logits[0] - logits[1])
+
+    fall, attention = evidence(module, mu, logvar)
+    assert fall[2] == pytest.approx(odds(np.arange(5)) - odds(np.array([0, 1, 3, 4])), abs=1e-5)
+    assert attention.shape == (5,) and attention.sum() == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.slow
