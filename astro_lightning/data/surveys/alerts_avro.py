@@ -49,7 +49,8 @@ def read_packets(path: Path, schema: Path | None = None, skipped: list[str] | No
 
     Args:
         path: A file (one packet or many, any codec, or one Confluent message) or a folder.
-        schema: `.avsc` file of Confluent messages, which do not carry their own.
+        schema: `.avsc` file of Confluent messages, which do not carry their own; or a folder of Rubin's files of all versions
+            (github.com/lsst/alert_packet), of which each message's own is taken.
         skipped: Filled with `name: reason`.
 
     Raises:
@@ -96,8 +97,10 @@ def read_message(raw: bytes, schema_of: Callable[[int], Any]) -> list[Packet]:
 def _from_file(schema: Path | None) -> Callable[[int], Any]:
     def schema_of(number: int) -> Any:
         if schema is None:
-            raise BadInput(f"a Confluent message of schema {number}: give its .avsc file as data.reader.schema")
-        return _load_schema(str(schema))
+            raise BadInput(
+                f"a Confluent message of schema {number}, which it does not hold: add data=ztf_stamps data.reader.schema=FILE.avsc"
+            )
+        return _load_schema(schema, number)
 
     return schema_of
 
@@ -113,8 +116,15 @@ def _decode(raw: bytes, schema_of: Callable[[int], Any]) -> Iterator[dict[str, A
 
 
 @lru_cache
-def _load_schema(path: str) -> Any:
-    return load_schema(path)
+def _load_schema(path: Path, number: int) -> Any:
+    if path.is_dir():
+        # Rubin numbers its schemas 100 major + minor.
+        name = f"lsst.v{number // 100}_{number % 100}.alert.avsc"
+        found = next(path.rglob(name), None)
+        if found is None:
+            raise BadInput(f"a Confluent message of schema {number}, and no {name} in {path}")
+        path = found
+    return load_schema(str(path))
 
 
 def _packet(content: dict[str, Any]) -> Packet:

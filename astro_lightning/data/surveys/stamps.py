@@ -31,7 +31,7 @@ class Stamps(Survey[Path]):
         label_column: Column of the table beside an archive that says 1 = real, 0 = bogus.
         score_column: Column with the probability of being real that another classifier gave, to learn from; never an input.
         band: Which of the ZTF-NEW tables (`zg`, `zr`, `fuse`), or None for all that are there.
-        schema: `.avsc` file of Confluent messages.
+        schema: `.avsc` file of Confluent messages, or a folder of them, see `read_packets`.
         **arguments: Of `Survey`.
     """
 

@@ -7,6 +7,7 @@ import numpy as np
 
 RINGS_PX = (0, 1, 2, 3, 4.5, 6, 8, 11, 15, 21, 31)
 CLIP_SIGMA = 1e4
+LARGEST_COUNT = 1e30
 BATCH = 512
 N_STAMP_FEATURES = 133
 
@@ -48,8 +49,10 @@ def _features(stamps: np.ndarray) -> np.ndarray:
     columns += [
         _correlation(log_sigma[:, i, near], log_sigma[:, j, near])[:, None] for i, j in ((0, 2), (1, 2), (0, 1))
     ]
-    light = np.abs(np.nan_to_num(flat - middle))[:, :, near].sum(2)
-    columns.append((np.abs(np.nan_to_num(flat[:, 2]))[:, near].sum(1) / (light[:, 0] + 1e-6)).clip(0, 10)[:, None])
+    # A few pixels of 1e38 already overflow a sum.
+    light = np.clip(np.abs(np.nan_to_num(flat - middle)), 0, LARGEST_COUNT)[:, :, near].sum(2)
+    left = np.clip(np.abs(np.nan_to_num(flat[:, 2])), 0, LARGEST_COUNT)[:, near].sum(1)
+    columns.append((left / (light[:, 0] + 1e-6)).clip(0, 10)[:, None])
     return np.concatenate(columns, axis=1)
 
 

@@ -74,6 +74,11 @@ def test_confluent_message_needs_and_uses_its_schema(tmp_path):
         list(read_packets(tmp_path / "m.avro"))
     (tmp_path / "s.avsc").write_text(json.dumps(SCHEMA))
     assert [p.id for p in read_packets(tmp_path / "m.avro", tmp_path / "s.avsc")] == [77]
+    with pytest.raises(BadInput, match=r"no lsst\.v9_0\.alert\.avsc"):
+        list(read_packets(tmp_path / "m.avro", tmp_path))
+    (tmp_path / "9").mkdir()
+    (tmp_path / "s.avsc").rename(tmp_path / "9" / "lsst.v9_0.alert.avsc")
+    assert [p.id for p in read_packets(tmp_path / "m.avro", tmp_path)] == [77]
 
 
 def test_corrupt_packets_are_skipped_counted_and_named(tmp_path, caplog):
