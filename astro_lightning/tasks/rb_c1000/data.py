@@ -38,6 +38,9 @@ class RealBogusBatches:
         self.targets = np.array([classes.get(label, -1) for label in records.labels])
         self.soft = np.where(self.targets < 0, 0.5, self.targets).astype(np.float32)
         self.weight = np.ones(len(records), dtype=np.float32)
+        if info["stamp_features"]:
+            self.kept = np.empty((len(records), N_STAMP_FEATURES), dtype=np.float32)
+            self.measured = np.zeros(len(records), dtype=bool)
         if train and info.get("learn_score"):
             score = records.column("score", np.nan)
             self.soft = np.where(np.isfinite(score), score, self.soft).astype(np.float32)
@@ -78,7 +81,7 @@ class RealBogusBatches:
     def features(self, rows: np.ndarray) -> np.ndarray:
         """Features as they are (`quantiles` is None), or on the unit normal scale of the training objects, missing ones flagged."""
         if self.info["stamp_features"]:
-            values = stamp_features(pixels(self.records, rows))
+            values = self._stamp_features(rows)
         else:
             values = np.array(self.records.fixed["features"][rows], dtype=np.float32)
         if self.info.get("quantiles") is None:
@@ -89,6 +92,14 @@ class RealBogusBatches:
         missing = ~np.isfinite(values)
         scaled[missing] = 0
         return np.concatenate([scaled, missing[:, self.info["may_miss"]]], axis=1).astype(np.float32)
+
+    def _stamp_features(self, rows: np.ndarray) -> np.ndarray:
+        """Features of stamps, each measured once: trees see their objects again in every epoch."""
+        new = rows[~self.measured[rows]]
+        if len(new):
+            self.kept[new] = stamp_features(pixels(self.records, new))
+            self.measured[new] = True
+        return self.kept[rows]
 
 
 class LoopData(RecordsData):
@@ -205,14 +216,14 @@ class LoopData(RecordsData):
         info: dict[str, Any] = {"preprocess": self.preprocess, "side_px": self.side_px, "role": self.role}
         info |= {"stamp_features": self.stamp_features, "selected": self.selected, "pseudo": self.pseudo}
         info["earlier"] = json.loads(Path(self.earlier).read_text()) if self.earlier else {}
-        if "features" in records.fixed or self.stamp_features:
-            values = stamp_features(pixels(records, train)) if self.stamp_features else records.fixed["features"][train]
-            values = np.array(values, dtype=np.float64)
-            info |= quantile_scale(values) if self.unit_normal else {"quantiles": None}
-            info["n_features"] = values.shape[1] + (len(info["may_miss"]) if self.unit_normal else 0)
-        else:
-            info["stamp_px"] = self.side_px or pixels(records, train[:1]).shape[-1]
-        return info
+        if "features" not in records.fixed and not self.stamp_features:
+            return info | {"stamp_px": self.side_px or pixels(records, train[:1]).shape[-1]}
+        if not self.unit_normal:
+            n = N_STAMP_FEATURES if self.stamp_features else records.fixed["features"].shape[1]
+            return info | {"quantiles": None, "n_features": n}
+        values = stamp_features(pixels(records, train)) if self.stamp_features else records.fixed["features"][train]
+        info |= quantile_scale(np.array(values, dtype=np.float64))
+        return info | {"n_features": values.shape[1] + len(info["may_miss"])}
 
 
 class FoldData(RecordsData):
