@@ -142,7 +142,8 @@ def test_run(
         scorer = Scorer(file, run_device(cfg), cfg["batch_size"], cfg["trainer"]["precision"])
         datamodule = make_datamodule(cfg, stage)
         datamodule.setup()
-        info = _recorded(datamodule)
+        info = _recorded(scorer, datamodule)
+        assert datamodule.records is not None
         rows = datamodule.splits[part]
         if not len(rows):
             continue
@@ -188,7 +189,7 @@ def _test_calibrated(
         for f, (module, own) in enumerate(zip(datamodules[: 1 if shared else None], rows, strict=False))
         if len(own)
     ]
-    info = _recorded(datamodules[-1])
+    info = _recorded(scorer, datamodules[-1])
     if not tables:
         return {}, info
     if part == "test":
@@ -214,10 +215,17 @@ def _held_out(scorer: Scorer, datamodule: RecordsData, rows: np.ndarray, fold: i
     return table
 
 
-def _recorded(datamodule: RecordsData) -> dict[str, Any]:
-    """What the provenance keeps of the data."""
+def _recorded(scorer: Scorer, datamodule: RecordsData) -> dict[str, Any]:
+    """What the provenance keeps of the data.
+
+    On the data it was trained on the checkpoint knows best: a stage that took labels from an earlier one trained on more than
+    its blocks alone say.
+    """
+    info = datamodule.info()
+    last = scorer.members[-1].info
+    known = last if last.get("content_sha256") == info["content_sha256"] else info
     kept = ("content_sha256", "split_sha256", "splits", "classes", "counts")
-    return {name: value for name, value in datamodule.info().items() if name in kept}
+    return {name: value for name, value in known.items() if name in kept}
 
 
 def merge(parts: list[pa.Table]) -> pa.Table:

@@ -93,6 +93,8 @@ def test_the_whole_loop_waits_for_a_person_goes_on_and_scores_a_table(tmp_path):
     )
     n = {name: metrics[f"test/{name}_n_train"] for name in ("its", "als", "random", "full")}
     assert n["full"] > n["random"] == n["its"] + 20 and n["als"] == n["its"] + 19
+    data = json.loads((folder / "provenance.json").read_text())["data"]
+    assert sum(data["counts"]) == data["splits"]["train"] >= n["als"]
     selected = pq.read_table(folder / "checkpoints" / "its" / "selected.parquet")
     pseudo = pq.read_table(folder / "checkpoints" / "als" / "pseudo.parquet")
     assert {"label_efficiency.png", "hardest_cutouts.png", "mistaken_cutouts.png"} <= {
