@@ -17,7 +17,7 @@ demo: $(STAMP)  ## pretrain, fine-tune and test on the synthetic twin; ends with
 	$(RUN) -m astro_lightning experiment=plasticc_demo trainer=cpu
 
 test: $(STAMP)  ## all tests, two at a time
-	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses 2 --durations 10
+	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses 2 --durations 10 --junitxml outputs/tests.xml
 
 lint: $(STAMP)  ## style, annotations, docstrings, types
 	$(RUN) -m ruff check .

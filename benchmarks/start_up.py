@@ -45,7 +45,10 @@ def main(tasks: list[str]) -> None:
             "A process of its own each, the best of three.",
             "python -m benchmarks.start_up",
         )
-    measured = [row for name in tasks or SHORT for row in of_task(name)]
+    measured = []
+    for name in tasks or SHORT:
+        measured += of_task(name)
+        print(*measured, sep="\n", flush=True)
     if not tasks:
         write_table(
             "tasks",
@@ -62,8 +65,6 @@ def main(tasks: list[str]) -> None:
             "python -m benchmarks.start_up",
             [0],
         )
-    for row in measured:
-        print(*row)
 
 
 def of_task(name: str) -> list[list[object]]:

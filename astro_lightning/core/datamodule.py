@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytorch_lightning as pl
 from filelock import FileLock
+from torch.utils.data import DataLoader
 
 from astro_lightning.core.build import build
-from astro_lightning.core.loader import BatchDataset, BatchSampler, EpochLoader, make_loader
+from astro_lightning.core.loader import Batch, BatchDataset, BatchSampler, EpochLoader, make_loader
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.fingerprint import fingerprint, object_hashes
 from astro_lightning.data.locate import locate
@@ -58,6 +59,7 @@ class RecordsData(pl.LightningDataModule):
         self.splits: dict[str, np.ndarray] = {}
         self._info: dict[str, Any] | None = None
         self._datasets: dict[bool, BatchDataset] = {}
+        self._repeated: list[Batch] = []
 
     # ---- what a task overrides
 
@@ -178,8 +180,14 @@ class RecordsData(pl.LightningDataModule):
         assert self.records is not None
         return object_hashes(self.records, self.splits["train"])
 
-    def train_dataloader(self) -> EpochLoader:
+    def repeat_batches(self, batches: list[Batch]) -> None:
+        """What every further epoch gets: for a module that gathered the training set once, such as boosted trees."""
+        self._repeated = batches
+
+    def train_dataloader(self) -> DataLoader:
         """Shuffled batches of the training rows."""
+        if self._repeated:
+            return DataLoader(self._repeated, batch_size=None)  # type: ignore[arg-type]
         return self._loader("train", train=True)
 
     def val_dataloader(self) -> EpochLoader:

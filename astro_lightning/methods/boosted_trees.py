@@ -101,8 +101,7 @@ class BoostedTreesModule(TaskModule):
 
     With two classes `soft` (batch,), probabilities of the second, may stand for the class numbers.
 
-    The training set is gathered once; batches after the first of an epoch cost nothing but the loader's time, so give
-    `batch_size` the size of the training set or more. `rounds_per_epoch` trees (times classes) are added in each epoch.
+    The training set is gathered once, and an epoch is one batch of it, kept: `rounds_per_epoch` trees (times classes).
     """
 
     def __init__(self, *, rounds_per_epoch: int = 20, **arguments: Any) -> None:
@@ -139,14 +138,13 @@ class BoostedTreesModule(TaskModule):
         weight = torch.cat([batch["weight"] for batch in batches]).numpy() if "weight" in batches[0] else None
         bins = int(self.hparams["model"].get("max_bin", 256))
         self.matrix = xgb.QuantileDMatrix(features, target, weight=weight, max_bin=bins)
+        data.repeat_batches(batches[:1])
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Boosting rounds at the first batch of an epoch, nothing at the others."""
+        """Boosting rounds, at the only batch of an epoch."""
         assert isinstance(self.network, BoostedTrees) and self.matrix is not None
-        if batch_idx == 0:
-            self.network.grow(self.matrix, self.hparams["rounds_per_epoch"])
-            logits = self(batch)
-            self.log("train/loss", self.loss(logits, batch["target"]), batch_size=len(batch["row"]))
+        self.network.grow(self.matrix, self.hparams["rounds_per_epoch"])
+        self.log("train/loss", self.loss(self(batch), batch["target"]), batch_size=len(batch["row"]))
         optimizer = self.optimizers()
         optimizer.step()  # type: ignore[union-attr]
         optimizer.zero_grad()  # type: ignore[union-attr]

@@ -44,10 +44,9 @@ class BoostingModule(TaskModule):
         return int(self.hparams["model"].get("max_bin", 256))
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Boosting rounds at the first batch of an epoch, nothing at the others."""
-        if batch_idx == 0:
-            for trees, matrix in zip(self.boosters(), self.matrices):
-                trees.grow(matrix, self.hparams["rounds_per_epoch"])
+        """Boosting rounds, at the only batch of an epoch."""
+        for trees, matrix in zip(self.boosters(), self.matrices):
+            trees.grow(matrix, self.hparams["rounds_per_epoch"])
         optimizer = self.optimizers()
         optimizer.step()  # type: ignore[union-attr]
         optimizer.zero_grad()  # type: ignore[union-attr]

@@ -65,6 +65,7 @@ class PeriodModule(BoostingModule):
             raise BadInput(
                 "no training object has a period: give records with the column period, or leave this stage out"
             )
+        data.repeat_batches([batch])
         for part in parts:
             inputs, target = (np.concatenate(arrays) for arrays in zip(*part))
             self.matrices.append(xgb.QuantileDMatrix(inputs, target, max_bin=self.bins))

@@ -56,6 +56,7 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
         super().on_fit_start()
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         batches = list(data.loader("train"))
+        data.repeat_batches(batches[:1])
         features = torch.cat([self.features(batch) for batch in batches]).numpy()
         target = torch.cat([batch["target"] for batch in batches]).numpy()
         tags = torch.cat([batch["tags"] for batch in batches]).numpy()

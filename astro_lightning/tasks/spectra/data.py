@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch.utils.data import DataLoader
 
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import BatchSampler, EpochLoader
@@ -109,12 +110,12 @@ class SpectraData(RecordsData):
         values = batches.summary(flux, np.asarray(records.fixed["ivar"][train[:5000]]) > 0)
         return settings | {"feature_scale": [values.mean(0).tolist(), (values.std(0) + 1e-6).tolist()]}
 
-    def train_dataloader(self) -> EpochLoader:
+    def train_dataloader(self) -> DataLoader:
         """Training batches, drawn so that neither a class nor a survey rules."""
         loader = super().train_dataloader()
         assert self.records is not None
-        assert isinstance(loader.sampler, BatchSampler)
-        if self.survey_power > 0:
+        if self.survey_power > 0 and isinstance(loader, EpochLoader):
+            assert isinstance(loader.sampler, BatchSampler)
             rows = loader.sampler.rows
             cell = [
                 f"{a}|{b}" for a, b in zip(self.records.labels[rows], self._surveys(self.records)[rows], strict=True)

@@ -66,12 +66,14 @@ class SpectraTreesModule(BoostedTreesModule):
     def on_fit_start(self) -> None:
         """Fit the components and quantise the training set once."""
         assert isinstance(self.network, PcaTrees)
-        batches = list(self.trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        batches = list(data.train_dataloader())
         flat = torch.cat([flat_inputs(batch) for batch in batches])
         if self.network.booster is None:
             self.network.fit_components(flat)
         target = torch.cat([batch["target"] for batch in batches])
         self.matrix = xgb.QuantileDMatrix(self.network.project(flat).numpy(), target.numpy())
+        data.repeat_batches(batches[:1])
 
     def columns(self, batch: Batch) -> dict[str, Any]:
         """Class probabilities and the facts that reports need."""
