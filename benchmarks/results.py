@@ -22,7 +22,7 @@ HEAD = """\
 Made by `python -m benchmarks.results` from `benchmarks/published.yaml` and the files in `benchmarks/results`, of which each is
 written by `python -m benchmarks.record` from run folders, or by the script that its command names. In brackets 95% intervals: over
 seeds (Student's t) where there are several, and over the test objects (bootstrap, first seed). A number that reached its
-target is set in bold, one that missed it in italics.
+target is set in bold, one that missed it in italics. In the small tables – is what was not measured, or cannot be.
 """
 
 
@@ -125,7 +125,7 @@ def small_table(name: str, table: dict[str, Any]) -> str:
     ]
     if table["seeds"]:
         about.append(f"seeds {', '.join(map(str, table['seeds']))}")
-    rows = [[number(cell) for cell in row] for row in table["rows"]]
+    rows = [["–" if cell is None else number(cell) for cell in row] for row in table["rows"]]
     note = f"{table['note']}\n\n" if table["note"] else ""
     return f"### {table['title']}\n\n{note}`{table['command']}` ({'; '.join(about)}; {table['made']})\n\n" + markdown(
         table["columns"], rows
