@@ -39,10 +39,10 @@ class Evidence:
 
 @dataclass
 class Fold:
-    """Evidence of three disjoint sets of objects of one fold; `stop` is not used where there are several folds."""
+    """Evidence of three disjoint sets of objects of one fold: trained on, validated on, in no part of the training."""
 
     train: Evidence
-    stop: Evidence | None
+    stop: Evidence
     calibration: Evidence
 
 

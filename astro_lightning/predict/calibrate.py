@@ -39,10 +39,8 @@ def calibrate(cfg: dict[str, Any], run_folder: Path, stages: Sequence[dict[str, 
     for f, module in enumerate(datamodules):
         assert module.records is not None
         known = np.isin(module.records.labels.astype(str), module.info()["classes"])
-        rows = module.splits[part]
-        stop = scorer.evidence(module.records, module.splits["val"], f) if len(parts) == 1 else None
-        train = scorer.evidence(module.records, module.splits["train"], f)
-        folds.append(Fold(train, stop, scorer.evidence(module.records, rows[known[rows]], f)))
+        rows = [module.splits["train"], module.splits["val"], module.splits[part][known[module.splits[part]]]]
+        folds.append(Fold(*(scorer.evidence(module.records, chosen, f) for chosen in rows)))
     info = scorer.info
     calibrator: Calibration = build(block, classes=info["classes"])
     survey = None

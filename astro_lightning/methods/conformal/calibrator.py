@@ -30,8 +30,8 @@ MIN_OBJECTS = 100  # fewer do not show how many of them are unknown: none is the
 class Calibrator(Calibration):
     """Cross-conformal over the folds of a run; with one split and a calibration part, plain split conformal.
 
-    Temperature and the ranks that join the novelty scores come from the calibration objects of the other folds, or from the
-    validation objects where there is one split: never from the objects whose p-values they shape.
+    The temperature comes from the validation objects, the ranks that join the novelty scores from the calibration objects of the
+    other folds, or from validation objects where there is one split: never from the objects whose p-values they shape.
 
     Args:
         classes: Class names, in the order of the logits.
@@ -40,7 +40,7 @@ class Calibrator(Calibration):
         score: `lac`, `aps` or `raps`.
         conditional: `class` (coverage in each class), `marginal`, or `cluster` (as class, rare classes borrow).
         min_count: With `cluster`, calibration objects below which a class borrows.
-        temperature: Scale the probabilities by a temperature, too.
+        temperature: Scale the probabilities by a temperature, too; one for all folds.
         n_component: Principal components of the embedding in which distances to neighbours are taken.
         shift: Names of the embedding's dimensions (`*` allowed) by which calibration objects are weighted to resemble the
             survey (the test objects of the run, without their labels); None = no covariate shift.
@@ -68,7 +68,7 @@ class Calibrator(Calibration):
         self.models: list[NoveltyModel] = []
         self.combinations: list[RankCombination] = []
         self.ranks: list[Ranks] = []
-        self.temperatures: list[float] = []
+        self.scale = 1.0
         self.ratio: DensityRatio | None = None
         self.covariates: list[int] = []
 
@@ -76,28 +76,23 @@ class Calibrator(Calibration):
         """See `Calibration.fit`.
 
         Raises:
-            BadInput: One fold without validation objects, or `shift` that names no dimension.
+            BadInput: `shift` names no dimension.
         """
         held = [fold.calibration for fold in folds]
         weights = self._weigh(held, names, survey) if self.shift else None
+        if self.temperature:
+            # One for all folds: where few objects are wrong each would find another, and scores of two folds could not be compared.
+            p, y = (np.concatenate([getattr(fold.stop, n) for fold in folds]) for n in ("probability", "label"))
+            self.scale = fit_temperature(logits_of(p), y)
         self.models = [NoveltyModel(self.n_component).fit(fold.train) for fold in folds]
         found = [model.scores(objects) for model, objects in zip(self.models, held, strict=True)]
         for f, fold in enumerate(folds):
-            others = [g for g in range(len(folds)) if g != f]
-            if others:
-                stop_p, stop_y = (
-                    np.concatenate([getattr(held[g], n) for g in others]) for n in ("probability", "label")
-                )
-                stop = {n: np.concatenate([found[g][n] for g in others]) for n in found[f]}
-            elif fold.stop is not None:
-                stop_p, stop_y, stop = fold.stop.probability, fold.stop.label, self.models[f].scores(fold.stop)
-            else:
-                raise BadInput("conformal inference of one split needs validation objects: data.split.val above 0")
-            self.temperatures.append(fit_temperature(logits_of(stop_p), stop_y) if self.temperature else 1.0)
+            others = [found[g] for g in range(len(folds)) if g != f] or [self.models[f].scores(fold.stop)]
+            stop = {name: np.concatenate([scores[name] for scores in others]) for name in found[f]}
             self.combinations.append(RankCombination().fit(stop))
             weight = None if weights is None else weights[f]
             self.ranks.append(Ranks(self.combinations[f].score(found[f]), weight))
-        probs = [self._probability(f, objects) for f, objects in enumerate(held)]
+        probs = [self._probability(objects) for objects in held]
         self.conformal.fit(probs, [objects.label for objects in held], weights)
         self._said(lambda: self.conformal.check_alpha(self.alpha))
 
@@ -108,7 +103,7 @@ class Calibrator(Calibration):
         pairs = [(f, f) for f in own]
         if len(own) < len(self.models):
             pairs = [(own[0], g) for g in range(len(self.models)) if g != own[0]]
-        probability = {f: self._probability(f, objects) for f, objects in evidence.items()}
+        probability = {f: self._probability(objects) for f, objects in evidence.items()}
         novelty = {f: self.combinations[f].score(self.models[f].scores(e)) for f, e in evidence.items()}
         weight = None
         if self.ratio is not None:
@@ -156,7 +151,7 @@ class Calibrator(Calibration):
 
     def state(self) -> dict[str, Any]:
         """Plain scalars, lists and arrays, for a checkpoint."""
-        names = ("classes", "alpha", "fdr", "temperature", "n_component", "shift", "clip", "temperatures", "covariates")
+        names = ("classes", "alpha", "fdr", "temperature", "n_component", "shift", "clip", "scale", "covariates")
         parts = {n: [part.state() for part in getattr(self, n)] for n in ("models", "combinations", "ranks")}
         ratio = self.ratio.state() if self.ratio else None
         return {n: getattr(self, n) for n in names} | parts | {"conformal": self.conformal.state(), "ratio": ratio}
@@ -166,7 +161,7 @@ class Calibrator(Calibration):
         """Inverse of `state`."""
         names = ("classes", "alpha", "fdr", "temperature", "n_component", "shift", "clip")
         new = cls(**{n: state[n] for n in names})
-        new.temperatures, new.covariates = state["temperatures"], state["covariates"]
+        new.scale, new.covariates = state["scale"], state["covariates"]
         new.models = [NoveltyModel.from_state(s) for s in state["models"]]
         new.combinations = [RankCombination.from_state(s) for s in state["combinations"]]
         new.ranks = [Ranks.from_state(s) for s in state["ranks"]]
@@ -174,8 +169,8 @@ class Calibrator(Calibration):
         new.ratio = DensityRatio.from_state(state["ratio"]) if state["ratio"] else None
         return new
 
-    def _probability(self, fold: int, objects: Evidence) -> NDArray[np.float64]:
-        return scale(logits_of(objects.probability), self.temperatures[fold])
+    def _probability(self, objects: Evidence) -> NDArray[np.float64]:
+        return scale(logits_of(objects.probability), self.scale)
 
     def _covariates(self, objects: Evidence) -> np.ndarray:
         assert objects.embedding is not None
