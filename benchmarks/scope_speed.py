@@ -80,6 +80,8 @@ def main() -> None:
         ["candidate periods to 20/d", BLOCK / seconds(lambda: candidate_periods(few), 2), "curves/s", None],
     ]
     curve = curves[count // 2 : count // 2 + 1]
+    own = slice(0, int(curve.count[0]))  # a curve alone has no padding
+    curve = LightCurves(*(x[:, own] for x in (curve.time_d, curve.mag, curve.mag_err, curve.valid)))
     time_d, mag, err = (x[0][curve.valid[0]].numpy() for x in (curve.time_d, curve.mag, curve.mag_err))
     scaled = ((mag - mag.min()) / np.ptp(mag)).clip(0, 1 - 1e-12)
     grid = FrequencyGrid.over(float(time_d[-1]), 48, 10)

@@ -14,6 +14,8 @@ MAG_BINS = 10
 # Points times frequencies folded at a time.
 FOLDED_AT_ONCE = 1 << 16
 FOLDED_ON_GPU = 1 << 27
+# Scales a phase so that the last one of a turn, rounded, stays in the last bin, also beside the number of its row.
+BELOW_ONE = 1 - 2.0**-30
 
 
 def _scaled(curves: LightCurves) -> Tensor:
@@ -49,15 +51,17 @@ def conditional_entropy(
     counts = torch.arange(curves.mag.shape[1] + 1, device=level.device, dtype=torch.float64)
     table = torch.xlogy(counts, counts)
 
-    def entropy(cell: Tensor) -> Tensor:
+    def entropy(phase: Tensor) -> Tensor:
         # Padding falls into a bin of its own behind the others.
-        cell = cell.mul_(mag_bins).add_(level).masked_fill_(padding, cells)
-        count = _binned(cell, cells + 1, None)[..., :-1]
+        cell = phase.mul_(phase_bins * BELOW_ONE).int().mul_(mag_bins).add_(level).masked_fill_(padding, cells)
+        row = _rows(cell, cells + 1)
+        count = torch.bincount(cell.add_(row).view(-1), minlength=row.numel() * (cells + 1))
+        count = count.view(*cell.shape[:2], cells + 1)[..., :-1]
         column = count.unflatten(-1, (phase_bins, mag_bins)).sum(-1)
         summed = [table.index_select(0, n.reshape(-1)).view(n.shape).sum(-1) for n in (column, count)]
         return (summed[0] - summed[1]) / curves.count
 
-    return _folded(entropy, curves, frequency_per_day, phase_bins)
+    return _folded(entropy, curves, frequency_per_day)
 
 
 def analysis_of_variance(curves: LightCurves, frequency_per_day: Tensor, phase_bins: int = PHASE_BINS) -> Tensor:
@@ -81,15 +85,18 @@ def analysis_of_variance(curves: LightCurves, frequency_per_day: Tensor, phase_b
     at_once = min(_at_once(curves), frequency_per_day.shape[1])
     value = ((mag + shift) * curves.valid).repeat(at_once, 1).view(-1)
 
-    def statistic(cell: Tensor) -> Tensor:
-        total = _binned(cell, phase_bins, value[: cell.numel()])
+    def statistic(phase: Tensor) -> Tensor:
+        row = _rows(phase, phase_bins)
+        cell = torch.add(row, phase, alpha=phase_bins * BELOW_ONE).int().view(-1)
+        total = torch.bincount(cell, value[: cell.numel()], minlength=row.numel() * phase_bins)
+        total = total.view(*phase.shape[:2], phase_bins)
         count = (total / shift).floor()
         total = total - count * shift
         between = (total.square() / count.clamp_min(1)).sum(-1) - of_mean
         within = (spread - between).clamp_min(1e-12)
         return (between / (phase_bins - 1)) / (within / (points - phase_bins).clamp_min(1))
 
-    return _folded(statistic, curves, frequency_per_day, phase_bins)
+    return _folded(statistic, curves, frequency_per_day)
 
 
 def _at_once(curves: LightCurves) -> int:
@@ -97,20 +104,20 @@ def _at_once(curves: LightCurves) -> int:
     return max(1, (FOLDED_ON_GPU if curves.mag.is_cuda else FOLDED_AT_ONCE) // curves.mag.numel())
 
 
-def _folded(statistic: Callable[[Tensor], Tensor], curves: LightCurves, frequency_per_day: Tensor, bins: int) -> Tensor:
-    """A statistic of the phase bins (int32, shape (frequencies, curves, points)), shape (curves, frequencies)."""
+def _folded(statistic: Callable[[Tensor], Tensor], curves: LightCurves, frequency_per_day: Tensor) -> Tensor:
+    """A statistic of the phases (shape (frequencies, curves, points), in [0, 1)), shape (curves, frequencies)."""
     parts = []
     for frequency in frequency_per_day.T.contiguous().split(_at_once(curves)):
         turns = curves.time_d * frequency[..., None]
-        parts.append(statistic(turns.frac_().mul_(bins).int().clamp_max_(bins - 1)))
+        parts.append(statistic(turns.frac_()))
     return torch.cat(parts).T
 
 
-def _binned(cell: Tensor, cells: int, value: Tensor | None) -> Tensor:
-    """Sum of `value` (one for each cell number; 1 where None) by cell, shape (frequencies, curves, cells)."""
-    row = torch.arange(0, cell[..., 0].numel() * cells, cells, device=cell.device, dtype=cell.dtype)
-    flat = cell.add_(row.view(*cell.shape[:2], 1)).view(-1)
-    return torch.bincount(flat, value, minlength=len(row) * cells).view(*cell.shape[:2], cells)
+def _rows(phase: Tensor, cells: int) -> Tensor:
+    """Number of the first cell of every fold, of the phase's type, shape (frequencies, curves, 1)."""
+    folds = phase.shape[0] * phase.shape[1]
+    first = torch.arange(0, folds * cells, cells, device=phase.device, dtype=phase.dtype)
+    return first.view(*phase.shape[:2], 1)
 
 
 def fold_statistics(curves: LightCurves, frequency_per_day: Tensor) -> Tensor:
