@@ -15,6 +15,7 @@ from astro_lightning.methods.periodograms.descriptors import DESCRIPTORS
 from astro_lightning.predict.score import Scorer
 from astro_lightning.tasks.scope.chooser import Chooser
 from astro_lightning.tasks.scope.feature_cache import feature_file, measure_chunk
+from astro_lightning.tasks.scope.folds import fold_stages
 from astro_lightning.tasks.scope.measure import magnitudes, measure, thinned
 from astro_lightning.tasks.scope.module import expected_f1_threshold
 from astro_lightning.tasks.scope.scaling import SCALINGS, Preparation
@@ -98,10 +99,11 @@ def test_chosen_periods_are_right_and_not_seen_before(periods):
 CLASSIFIERS = [
     ({"_target_": "astro_lightning.tasks.scope.trees.ScopeTreesModule", "rounds_per_epoch": 20}, TREES, 1),
     ({"_target_": "astro_lightning.tasks.scope.net.ScopeNetModule"}, {"width": 32}, 2),
+    ({"_target_": "astro_lightning.tasks.scope.forest.ScopeForestModule"}, {"n_trees": 30}, 1),
 ]
 
 
-@pytest.mark.parametrize(("module", "model", "epochs"), CLASSIFIERS, ids=["trees", "network"])
+@pytest.mark.parametrize(("module", "model", "epochs"), CLASSIFIERS, ids=["trees", "network", "forest"])
 def test_a_checkpoint_scores_raw_curves_alone(cfg, periods, table, tmp_path, module, model, epochs):
     chooser, score, _ = periods
     module = {**module, "chooser": str(chooser), "chooser_folds": 2}
@@ -124,9 +126,25 @@ def test_a_checkpoint_scores_raw_curves_alone(cfg, periods, table, tmp_path, mod
     hashes = scorer.members[0].train_hashes
     assert len(hashes) == len(data.splits["train"])
     assert scorer.seen_in_training(hashes[:3]) == 3
-    if "trees" in module["_target_"]:
+    if "net" not in module["_target_"]:
         right = np.array(predictions["type"].to_pylist()) == np.array(table["label"].to_pylist()[:12])
         assert right.mean() > 0.6
+
+
+def test_folds_test_every_object_once_and_learn_from_no_tested_source(cfg):
+    classify = stage(cfg, {"_target_": CLASSIFIERS[0][0]["_target_"]}, TREES) | {
+        "takes": {"module.chooser": "periods/x"}
+    }
+    stages = fold_stages(cfg, 3, classify, periods=stage(cfg, {}, {}))
+    assert list(stages)[:2] == ["periods_fold0", "classify_fold0"]
+    assert stages["classify_fold2"]["takes"] == {"module.chooser": "periods_fold2/x"}
+    tested = []
+    for fold in range(3):
+        data = make_datamodule(cfg, stages[f"classify_fold{fold}"])
+        data.setup()
+        assert not set(data.splits["train"]) & set(data.splits["test"])
+        tested += data.splits["test"].tolist()
+    assert sorted(tested) == list(range(len(data.records)))
 
 
 def test_growing_in_epochs_equals_training_at_once(cfg, periods, tmp_path):
