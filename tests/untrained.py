@@ -10,13 +10,17 @@ from hydra import compose, initialize_config_dir
 from astro_lightning.compose import plain
 from astro_lightning.core.conf import conf_folder
 from astro_lightning.core.stages import make_datamodule, make_module, stages_of
+from astro_lightning.predict.calibrate import calibrate
 
 # Small networks of every task, on twins of some dozen objects.
 TASKS = {
     "plasticc": (
         "task=plasticc_finetune", "data.simulation.n_objects=60", "model.d_model=16", "model.n_heads=2", "model.n_layers=1",
     ),
-    "trees": ("task=plasticc_trees", "data.simulation.n_objects=60", "task.stages.models=[trees]"),
+    "trees": (
+        "task=plasticc_trees", "data.simulation.n_objects=60", "task.stages.models=[trees]",
+        "data.split={train: 0.5, val: 0.1, calibration: 0.3, test: 0.1}",
+    ),
     "spectra": ("task=spectra", "model.width=4", "data.simulation.n_objects=60"),
     "stamps": (
         "task=rb_c1000", "data.simulation.n_objects=60", "+data.simulation.side_px=21", "task.sets.n_labelled=20",
@@ -49,4 +53,5 @@ def untrained(folder: Path, *words: str) -> Path:
     torch.save(content, file)
     (folder / "checkpoints" / "predicting.json").write_text(json.dumps([str(file.relative_to(folder))]))
     (folder / "config.yaml").write_text(yaml.safe_dump(cfg))
+    calibrate(cfg, folder, [stage], "cpu")
     return folder

@@ -36,6 +36,12 @@ class Evidence:
     embedding: np.ndarray | None
     label: np.ndarray
 
+    def only(self, i: int) -> "Evidence":
+        """Of one object."""
+        own = slice(i, i + 1)
+        embedding = None if self.embedding is None else self.embedding[own]
+        return Evidence(self.probability[own], self.logits[own], embedding, self.label[own])
+
 
 @dataclass
 class Fold:

@@ -24,11 +24,8 @@ def own_rank() -> int:
     return int(next((os.environ[key] for key in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if key in os.environ), 0))
 
 
-def processes_wanted(trainer: dict[str, Any]) -> int:
-    """How many ranks this process must start; 1 where it is a rank itself (torchrun, srun) or one device is used.
-
-    Several devices without a strategy get one here: the Trainer's own choice would start the ranks behind our back.
-    """
+def devices_wanted(trainer: dict[str, Any]) -> int:
+    """How many devices of this machine a run uses; `auto` and -1 are all GPUs there are."""
     import torch
 
     devices = trainer["devices"]
@@ -37,9 +34,28 @@ def processes_wanted(trainer: dict[str, Any]) -> int:
     n = len(devices) if isinstance(devices, list) else devices
     if n in ("auto", -1, "-1"):
         n = max(1, torch.cuda.device_count()) if trainer["accelerator"] != "cpu" else 1
-    if int(n) > 1 and trainer["strategy"] == "auto":
+    return int(n)
+
+
+def processes_wanted(trainer: dict[str, Any]) -> int:
+    """How many ranks this process must start; 1 where it is a rank itself (torchrun, srun) or one device is used.
+
+    Several devices without a strategy get one here: the Trainer's own choice would start the ranks behind our back.
+
+    Raises:
+        BadInput: srun started another number of tasks than the configuration has nodes times devices.
+    """
+    n = devices_wanted(trainer)
+    if n > 1 and trainer["strategy"] == "auto":
         trainer["strategy"] = "ddp_find_unused_parameters_true"
-    return 1 if "LOCAL_RANK" in os.environ or "SLURM_PROCID" in os.environ else int(n)
+    nodes = int(trainer.get("num_nodes", 1))
+    tasks = int(os.environ.get("SLURM_NTASKS", n * nodes))
+    if "SLURM_PROCID" in os.environ and tasks != n * nodes:
+        raise BadInput(
+            f"SLURM started {tasks} tasks, trainer.num_nodes={nodes} times trainer.devices={n} are {n * nodes}: "
+            "give sbatch --nodes and --ntasks-per-node the same numbers"
+        )
+    return 1 if "LOCAL_RANK" in os.environ or "SLURM_PROCID" in os.environ else n
 
 
 def start_ranks(folder: Path, n: int) -> None:

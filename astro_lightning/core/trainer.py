@@ -27,6 +27,8 @@ from astro_lightning.core.provenance import write_text
 from astro_lightning.core.watch import DeviceMemory, EpochSeed, Throughput
 from astro_lightning.data.errors import BadInput
 
+log = logging.getLogger(__name__)
+
 # What a stage may give under `trainer` beside the Trainer's own settings: defaults for the callbacks.
 CALLBACK_KEYS = ("patience", "ema_decay")
 
@@ -65,6 +67,11 @@ def make_trainer(
     settings = {"num_sanity_val_steps": 0, "log_every_n_steps": 10, **own, **chosen, **debug}
     if settings.get("precision") == "auto":
         settings["precision"] = fast_precision(settings["accelerator"])
+    if settings["strategy"] == "fsdp":
+        from astro_lightning.core.ranks import devices_wanted
+        from astro_lightning.core.sharded import Sharded
+
+        settings["strategy"] = Sharded(devices_wanted(settings) * settings["num_nodes"])
     return pl.Trainer(
         **settings,
         default_root_dir=str(folder),
@@ -123,7 +130,9 @@ def make_callbacks(cfg: Mapping[str, Any], stage: Mapping[str, Any], checkpoints
     if patience:
         callbacks.append(EarlyStopping(monitor=monitor, mode=mode, patience=patience))
     decay = _first(chosen["ema"]["decay"], own.get("ema_decay"))
-    if decay:
+    if decay and cfg["trainer"]["strategy"] == "fsdp":
+        log.warning("trainer=fsdp keeps no running mean of the weights (ema): a rank holds a part of them only")
+    elif decay:
         callbacks.append(EMAWeightAveraging(decay=decay))
     if chosen["progress"] == "rich":
         callbacks.append(RichProgressBar())

@@ -103,7 +103,7 @@ def export(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
     """Write the network as ONNX (`out=*.onnx`) or torch.export (`out=*.pt2`), checked against the network on real input."""
     scorer = make_scorer(cfg)
     out = Path(str(cfg["out"] or folder / "network.onnx")).expanduser()
-    difference = export_network(scorer, next(iter(_some_input(cfg, scorer))), out)
+    difference = export_network(scorer, _some_input(cfg, scorer), out)
     print(f"exported: {out} (largest difference from the network on real input: {difference:.2g})")
     return {"export/max_difference": difference}
 
@@ -271,5 +271,6 @@ def _some_input(cfg: dict[str, Any], scorer: Scorer) -> list[dict[str, torch.Ten
         records = Records.from_table(next(iter(read_input(cfg["data"], scorer))))
     else:
         records = _records_of(cfg, scorer.members[0].identity["stage"])
-    rows = np.arange(min(8, len(records)))
-    return list(scorer.batches(scorer.members[0], records, rows))
+    # Of several sizes, so that an exported file that holds for one alone is found out.
+    sizes = dict.fromkeys(min(n, len(records)) for n in (8, 3, 1))
+    return [next(iter(scorer.batches(scorer.members[0], records, np.arange(n)))) for n in sizes]

@@ -10,7 +10,7 @@ import torch
 from scipy.special import softmax
 from torch import Tensor
 
-from astro_lightning.core.calibration import EMBEDDING, FILE, LOGITS, Evidence, read_calibration
+from astro_lightning.core.calibration import EMBEDDING, FILE, LOGITS, Columns, Evidence, read_calibration
 from astro_lightning.core.checkpoint import Restored, predicting_checkpoints, restore
 from astro_lightning.core.loader import Batch, BatchSampler, EpochLoader, make_loader
 from astro_lightning.core.task import TaskModule
@@ -110,7 +110,7 @@ class Scorer:
         rows = np.arange(len(records)) if rows is None else rows
         chosen = range(len(self.folds)) if fold is None else [fold]
         if self.calibration is not None and len(rows):
-            merged = self.calibration.columns({f: self.evidence(records, rows, f) for f in chosen})
+            merged = self._calibrated({f: self.evidence(records, rows, f) for f in chosen})
         else:
             members = [self._columns(member, records, rows) for f in chosen for member in self.folds[f]]
             merged = {
@@ -119,6 +119,14 @@ class Scorer:
             }
         columns = {name: _arrow(values) for name, values in merged.items()}
         return pa.table({"id": records.flat["id"].take(pa.array(rows)), **columns})
+
+    def _calibrated(self, evidence: dict[int, Evidence]) -> Columns:
+        assert self.calibration is not None
+        if not self.exact:
+            return self.calibration.columns(evidence)
+        n = len(next(iter(evidence.values())).label)
+        singles = [self.calibration.columns({f: said.only(i) for f, said in evidence.items()}) for i in range(n)]
+        return {name: pa.concat_arrays([_arrow(columns[name]) for columns in singles]) for name in singles[0]}
 
     def finish(self, predictions: pa.Table) -> pa.Table:
         """Add the columns that need all objects of a table together (flags at a false-discovery rate, class proportions)."""

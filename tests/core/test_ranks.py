@@ -33,9 +33,15 @@ def test_both_ranks_of_both_jobs_of_a_sweep_have_the_jobs_own_learning_rate(tmp_
 
 
 @pytest.mark.slow
-def test_torchrun_makes_one_run_folder(tmp_path):
+@pytest.mark.parametrize(
+    "trainer", [("trainer=ddp_cpu",), ("trainer=fsdp", "trainer.accelerator=cpu", "trainer.devices=2")]
+)
+def test_torchrun_makes_one_run_folder_whose_checkpoint_loads_on_one_rank(tmp_path, trainer):
     launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
-    finished = astro_lightning(*WORDS, "trainer=ddp_cpu", folder=tmp_path, launcher=launcher)
+    finished = astro_lightning(*WORDS, *trainer, folder=tmp_path, launcher=launcher)
+    sharded = re.findall(r"rank (\d) keeps (\d+) of (\d+) parameters", finished.stdout + finished.stderr)
+    assert len(sharded) == (2 if "fsdp" in trainer[0] else 0)
+    assert all(int(own) < 0.6 * int(whole) for _, own, whole in sharded)
     assert {"0", "1"} == set(re.findall(r"rank (\d) of 2", finished.stdout + finished.stderr))
     run = run_folder(tmp_path, "plasticc_finetune")
     assert (run / "metrics.json").exists()

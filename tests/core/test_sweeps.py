@@ -23,10 +23,8 @@ def test_a_tpe_search_goes_on_with_its_study(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "launcher", [("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"), ("hydra/launcher=submitit_local",)]
-)
-def test_jobs_in_parallel_processes_and_one_that_cannot_run(tmp_path, launcher):
+def test_jobs_in_parallel_processes_and_one_that_cannot_run(tmp_path):
+    launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     astro_lightning(
         "-m",
         *WORDS,

@@ -22,6 +22,7 @@ def scored(request, tmp_path_factory):
     cfg = yaml.safe_load((run / "config.yaml").read_text())
     table = build(cfg["task"]["simulate"], **cfg["data"]["simulation"] | {"n_objects": N, "seed": 9})
     scorer = Scorer(run, exact=True)
+    assert (scorer.calibration is not None) == (request.param == "trees")
     return scorer, table, scorer.predict_table(table)
 
 

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -156,6 +157,19 @@ def test_bad_words_and_bad_input_are_one_line_and_leave_nothing(run, spectra, tm
     with pytest.raises(BadInput, match=r"in\.parquet"):
         score(spectra, run, out)
     assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
+
+
+def test_a_missing_extra_is_named(run, tmp_path, monkeypatch):
+    catalogue = tmp_path / "catalogue"
+    catalogue.mkdir()
+    (catalogue / "hats.properties").touch()
+    for package, source, extra in (
+        ("lsdb", str(catalogue), "catalogue"),
+        ("confluent_kafka", "kafka://127.0.0.1:1/alerts", "stream"),
+    ):
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(BadInput, match=rf"astro-lightning\[{extra}\]"):
+            main([source, "--ckpt", str(run), "--out", str(tmp_path / "out")])
 
 
 def test_a_base_task_needs_no_whole_table(run):

@@ -120,7 +120,7 @@ class AttentionPooling(SequenceHead):
         pooled = _segment_sum(weights[:, :, None] * encoded[:, None, :], offsets).flatten(1)
         count = offsets.diff()[:, None].to(encoded.dtype)
         mean = _segment_sum(encoded, offsets) / count
-        variance = _segment_sum((encoded - mean.repeat_interleave(offsets.diff(), 0)) ** 2, offsets) / count
+        variance = _segment_sum((encoded - mean[_owners(offsets, encoded.shape[0])]) ** 2, offsets) / count
         return torch.cat([pooled, mean, (variance + 1e-5).sqrt()], 1)
 
 
@@ -235,18 +235,20 @@ def _padded(frames: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     return x, torch.arange(x.shape[1], device=x.device) < offsets.diff()[:, None]
 
 
-def _owners(offsets: Tensor) -> Tensor:
-    return torch.arange(len(offsets) - 1, device=offsets.device).repeat_interleave(offsets.diff())
+def _owners(offsets: Tensor, n: int) -> Tensor:
+    if torch.compiler.is_exporting():  # sizes by len() or from values would fix the batch in the exported file
+        return (torch.arange(n, device=offsets.device)[:, None] >= offsets[1:]).sum(1)
+    return torch.arange(offsets.shape[0] - 1, device=offsets.device).repeat_interleave(offsets.diff())
 
 
 def _segment_sum(values: Tensor, offsets: Tensor) -> Tensor:
-    out = values.new_zeros(len(offsets) - 1, *values.shape[1:])
-    return out.index_add(0, _owners(offsets), values)
+    out = values.new_zeros(offsets.shape[0] - 1, *values.shape[1:])
+    return out.index_add(0, _owners(offsets, values.shape[0]), values)
 
 
 def _segment_softmax(scores: Tensor, offsets: Tensor) -> Tensor:
-    owner = _owners(offsets)
-    top = scores.new_full((len(offsets) - 1, scores.shape[1]), float("-inf"))
+    owner = _owners(offsets, scores.shape[0])
+    top = scores.new_full((offsets.shape[0] - 1, scores.shape[1]), float("-inf"))
     top = top.scatter_reduce(0, owner[:, None].expand_as(scores), scores.detach(), "amax")
     weights = (scores - top[owner]).exp()
     return weights / _segment_sum(weights, offsets)[owner]
@@ -257,7 +259,7 @@ def _thinned(frames: Tensor, offsets: Tensor, limit: int) -> tuple[Tensor, Tenso
     lengths = offsets.diff()
     kept = lengths.clamp(max=limit)
     new = torch.cat([offsets.new_zeros(1), kept.cumsum(0)])
-    owner = _owners(new)
+    owner = _owners(new, int(new[-1]))
     position = torch.arange(int(new[-1]), device=frames.device) - new[owner]
     phase = position / (kept[owner] - 1).clamp(min=1)
     index = offsets[owner] + (phase * (lengths[owner] - 1)).round().long()

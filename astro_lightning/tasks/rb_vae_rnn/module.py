@@ -78,7 +78,8 @@ class ArtefactScores(TaskModule):
     def columns(self, batch: Batch) -> dict[str, Tensor]:
         """`prob_<class>`, and the threshold that validation objects gave."""
         columns = super().columns(batch)
-        return {**columns, "threshold": self.threshold.expand(len(batch["row"])).clone()}
+        any_class = columns[f"prob_{self.info['classes'][0]}"]
+        return {**columns, "threshold": self.threshold.expand_as(any_class).clone()}
 
     @classmethod
     def finish(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:
