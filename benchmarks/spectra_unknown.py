@@ -1,4 +1,4 @@
-"""Which unknown kinds a finished spectra run rejects, the four among them that no network was taught.
+"""Which unknown kinds a finished spectra run rejects, five of which no network was taught.
 
 Run: python -m benchmarks.spectra_unknown RUN_FOLDER
 """

@@ -6,8 +6,6 @@ import scipy.fft
 from astro_lightning.tasks.spectra import lines
 from astro_lightning.tasks.spectra.library import Floats
 
-BAD_JOIN = 0.06  # share of spectra whose two arms do not fit
-
 
 def smooth_rows(flux: Floats, sigma_pixels: Floats) -> Floats:
     """Convolve each row with its own Gaussian: (n, L), (n,) -> (n, L); ends are mirrored."""
@@ -26,10 +24,7 @@ def redden(flux: Floats, wavelength_a: Floats, rng: np.random.Generator) -> Floa
 
 
 def miscalibrate(flux: Floats, wavelength_a: Floats, rng: np.random.Generator) -> Floats:
-    """Smooth errors of the flux calibration, large ones in some spectra, and a step where two arms are joined.
-
-    In a few the join is bad, as in some plates of LAMOST: a large step and a bump of scattered light on its blue side.
-    """
+    """Smooth errors of the flux calibration, large ones in some spectra, and a step where two arms are joined."""
     n = len(flux)
     x = np.linspace(-1, 1, len(wavelength_a), dtype=np.float32)
     legendre = np.stack([x, 1.5 * x**2 - 0.5, 2.5 * x**3 - 1.5 * x, *(np.sin(k * np.pi * x + k) for k in range(2, 7))])
@@ -38,12 +33,7 @@ def miscalibrate(flux: Floats, wavelength_a: Floats, rng: np.random.Generator) -
         (scale * rng.standard_normal((n, 8))).astype(np.float32).clip(-1.2, 1.2) @ legendre.astype(np.float32)
     )
     join = rng.uniform(5700, 6100, (n, 1)).astype(np.float32)
-    bad = rng.random((n, 1)) < BAD_JOIN
-    height = np.exp(np.where(bad, rng.normal(0.2, 0.35, (n, 1)), rng.normal(0, 0.04, (n, 1))))
-    step = np.where(wavelength_a[None] > join, height, 1).astype(np.float32)
-    row = np.flatnonzero(bad)
-    centre, sigma = join[row] - rng.uniform(150, 450, (len(row), 1)), rng.uniform(80, 180, (len(row), 1))
-    step[row] += rng.uniform(0, 0.7, (len(row), 1)) * np.exp(-0.5 * ((wavelength_a[None] - centre) / sigma) ** 2)
+    step = np.where(wavelength_a[None] > join, 1 + rng.normal(0, 0.04, (n, 1)), 1).astype(np.float32)
     return flux * tilt * step
 
 
