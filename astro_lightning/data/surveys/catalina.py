@@ -19,6 +19,9 @@ LISTS: dict[str, dict[str, float]] = {
     "mag": {"mag_1e4": 1e4, "mag": 1.0},
     "mag_err": {"magerr_1e4": 1e4, "magerr": 1.0, "mag_err": 1.0},
 }
+IDS = ("id", "obj_id", "oid", "objectid")
+# Of ZTF's data releases: an observation with any of them set is not used.
+FLAGS = "catflags"
 # Bytes that an observation takes while it is read, sorted and handed on.
 BYTES_PER_OBSERVATION = 400
 OBSERVATIONS_PER_OBJECT = 400
@@ -28,7 +31,8 @@ class Catalina(Survey[Path]):
     """Light curves in one band: a Parquet row per object with lists of times, magnitudes and errors.
 
     `type_name` and `period` (days) are read where the file has them. Records hold `mjd` (float64), `mag` and `mag_err`
-    (float32), sorted by time; observations that are not finite or have no positive error are left out, objects never.
+    (float32), sorted by time; observations that are not finite, have no positive error or are flagged (`catflags` of ZTF's
+    data releases) are left out, objects never.
     """
 
     layout = "*.parquet with lists mjd_1e6, mag_1e4, magerr_1e4 (or mjd, mag, magerr in days and magnitudes)"
@@ -77,11 +81,17 @@ class Catalina(Survey[Path]):
             & (value["mag_err"] > 0)
             & np.isfinite(value["mag_err"])
         )
+        if FLAGS in table.column_names:
+            flags = Ragged.from_arrow(table[FLAGS])
+            if (flags.lengths != lengths).any():
+                row = first_row + int(np.argmax(flags.lengths != lengths))
+                raise BadInput(f"{file}, row {row}: {FLAGS} and mjd differ in length: give one value for each time")
+            good &= _flat(flags) == 0
         order = np.lexsort((value["mjd"], owner))
         order = order[good[order]]
         offsets = np.concatenate([[0], np.cumsum(np.bincount(owner[order], minlength=len(lengths)))])
         metadata = Metadata(table, file)
-        ids = metadata.ids("id", "obj_id", "oid") if {"id", "obj_id", "oid"} & set(table.column_names) else None
+        ids = metadata.ids(*IDS) if set(IDS) & set(table.column_names) else None
         columns = {"id": pa.array(first_row + np.arange(len(lengths))) if ids is None else ids}
         if "type_name" in table.column_names:
             columns["label"] = self.class_names(metadata.labels("type_name"), str(file))

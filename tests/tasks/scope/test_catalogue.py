@@ -53,3 +53,12 @@ def test_the_labelling_sample_takes_each_object_once_and_none_that_is_known():
 def test_votes_count_net():
     votes = pa.table({"id": [1, 1, 1, 2, 2], "tag": ["e"] * 5, "vote": [1, 1, -1, 1, -1]})
     assert merge_votes(votes).to_pylist() == [{"id": 1, "tag": "e", "net": 1}]
+
+
+def test_a_ztf_data_release_is_read_without_its_flagged_observations(tmp_path):
+    release = {"objectid": [202, 101], "filterid": [1, 1], "hmjd": [[3.0, 1.0, 2.0], [5.0]], "mag": [[15.0, 15.1, 15.2], [16.0]],
+               "magerr": [[0.1] * 3, [0.1]], "catflags": [[0, 32768, 0], [0]]}  # fmt: skip
+    pq.write_table(pa.table(release), tmp_path / "field.parquet")
+    read = next(iter(Catalina().read(tmp_path)))
+    assert read["id"].to_pylist() == [202, 101]
+    assert read["mjd"].to_pylist() == [[2.0, 3.0], [5.0]]
