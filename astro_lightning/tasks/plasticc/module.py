@@ -20,7 +20,7 @@ from astro_lightning.tasks.plasticc.examples import predict_examples, reconstruc
 from astro_lightning.tasks.plasticc.masking import IGNORED
 from astro_lightning.tasks.plasticc.metric import contest_metrics
 from astro_lightning.tasks.plasticc.network import Classifier, Pretrainer
-from astro_lightning.tasks.plasticc.objectives import ClassificationLoss
+from astro_lightning.tasks.plasticc.objectives import ClassificationLoss, flux_nll_each
 
 BACKBONE = "network.backbone."
 
@@ -72,8 +72,26 @@ class PretrainModule(TaskModule):
         self._step(batch, "val")
 
     def columns(self, batch: Batch) -> dict[str, Tensor]:
-        """A pretrained network has no classes to predict: its columns are the embedding."""
-        return {"embedding": self.embed(batch)}
+        """A pretrained network has no classes to predict: its columns are the embedding and, of real-valued tokens, `novelty`."""
+        columns = {"embedding": self.embed(batch)}
+        return columns if "labels" in batch else columns | {"novelty": self.novelty(batch)}
+
+    def novelty(self, batch: Batch) -> Tensor:
+        """How badly the network foretells the object (B,): negative log-likelihood of a flux given every other observation.
+
+        Each half of the observations, every second one, is told from the other; the mean is over both. Nothing is random, and
+        an object's value does not depend on the batch. An object without observations has none (NaN).
+        """
+        assert self.network is not None
+        backbone = self.network.backbone
+        mask, total = batch["mask"], torch.zeros(len(batch["mask"]), device=batch["mask"].device)
+        for parity in (0, 1):
+            hidden = mask & (torch.arange(mask.shape[1], device=mask.device) % 2 == parity)
+            states, _ = backbone.encode({**batch, "masked": hidden})  # type: ignore[union-attr, operator]
+            prediction = backbone.reconstruct(states).float()  # type: ignore[union-attr, operator]
+            each = flux_nll_each(prediction, batch["features"], self.hparams["flux_loss"])
+            total = total + torch.where(hidden, each, 0.0).sum(1)
+        return total / mask.sum(1)
 
     def embed(self, batch: Batch) -> Tensor:
         """One vector (B, d) for each object, from the whole light curve: what a batch hides is shown again."""

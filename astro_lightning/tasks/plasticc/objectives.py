@@ -27,14 +27,21 @@ def masked_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 def flux_nll(
     prediction: Tensor, features: Tensor, masked: Tensor, distribution: str = "student", degrees_of_freedom: float = 4.0
 ) -> Tensor:
-    """Mean negative log-likelihood of the masked fluxes in asinh(f / s); zero if there are none.
+    """Mean negative log-likelihood of the masked fluxes in asinh(f / s), see `flux_nll_each`; zero if there are none."""
+    each = flux_nll_each(prediction[masked], features[masked], distribution, degrees_of_freedom)
+    return each.mean() if len(each) else prediction.sum() * 0.0
+
+
+def flux_nll_each(
+    prediction: Tensor, features: Tensor, distribution: str = "student", degrees_of_freedom: float = 4.0
+) -> Tensor:
+    """Negative log-likelihood (...) of each flux in asinh(f / s).
 
     The flux error, carried over to asinh(f / s), adds to the predicted scale in quadrature: a noisy point pulls less.
 
     Args:
-        prediction: (B, L, 2) mean and log scale.
-        features: (B, L, 4) of `ContinuousTokenizer`, before masking.
-        masked: (B, L) bool.
+        prediction: (..., 2) mean and log scale.
+        features: (..., 4) of `ContinuousTokenizer`, before masking.
         distribution: `gaussian` or `student` (heavier tails).
         degrees_of_freedom: of Student's t.
 
@@ -43,17 +50,15 @@ def flux_nll(
     """
     if distribution not in ("gaussian", "student"):
         raise BadInput(f"distribution: {distribution!r} is unknown; use gaussian or student")
-    target, log_err = features[masked][:, 0], features[masked][:, 2]
-    mean, log_scale = prediction[masked].unbind(dim=-1)
-    if not len(target):
-        return prediction.sum() * 0.0
+    target, log_err = features[..., 0], features[..., 2]
+    mean, log_scale = prediction.unbind(dim=-1)
     variance = (2 * log_scale.clamp(-10, 10)).exp() + (log_err.exp() / target.cosh()).square()
     chi2 = (target - mean).square() / variance
     if distribution == "gaussian":
-        return 0.5 * (chi2 + variance.log() + math.log(2 * math.pi)).mean()
+        return 0.5 * (chi2 + variance.log() + math.log(2 * math.pi))
     nu = degrees_of_freedom
     constant = math.lgamma(nu / 2) - math.lgamma((nu + 1) / 2) + 0.5 * math.log(nu * math.pi)
-    return (constant + 0.5 * variance.log() + (nu + 1) / 2 * torch.log1p(chi2 / nu)).mean()
+    return constant + 0.5 * variance.log() + (nu + 1) / 2 * torch.log1p(chi2 / nu)
 
 
 class PairHead(nn.Module):

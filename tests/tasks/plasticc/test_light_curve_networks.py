@@ -8,6 +8,8 @@ from astro_lightning.tasks.plasticc.batching import all_bands, pair
 from astro_lightning.tasks.plasticc.bert import PlasticcBert
 from astro_lightning.tasks.plasticc.encoder import Encoder, EncoderLayer
 from astro_lightning.tasks.plasticc.masking import mask_blocks, mask_tokens
+from astro_lightning.tasks.plasticc.module import PretrainModule
+from astro_lightning.tasks.plasticc.network import Pretrainer
 from astro_lightning.tasks.plasticc.objectives import ClassificationHead, flux_nll, masked_cross_entropy
 from astro_lightning.tasks.plasticc.tokenizer_continuous import ContinuousTokenizer
 from astro_lightning.tasks.plasticc.tokenizer_seed import MASK, N_OUTPUT_TOKENS, PAD
@@ -254,3 +256,17 @@ def test_without_padding_an_encoder_gives_what_its_layers_give_with_padding(norm
     torch.testing.assert_close(found[mask], expected, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(gradient, wanted, atol=1e-4, rtol=1e-4)
     assert not found[~mask].any()
+
+
+def test_the_novelty_of_an_object_is_its_own_and_grows_with_what_nothing_foretells(make_curves):
+    module = PretrainModule(model={}, optimizer={}, info={"classes": ["a"], "counts": [1]})
+    module.network = Pretrainer(build("transformer").eval(), "infonce", "student")
+    curves = make_curves(LENGTHS)
+    batch = tokenise("transformer", curves)
+    with torch.no_grad():
+        novelty = module.novelty(batch)
+        alone = module.novelty({key: value[2:3] for key, value in batch.items()})
+        wild = module.novelty(tokenise("transformer", curves.with_columns(flux=curves.flux * 1e4)))
+    torch.testing.assert_close(alone, novelty[2:3], atol=1e-4, rtol=1e-4)
+    assert (wild > novelty).all()
+    assert torch.isnan(module.novelty(tokenise("transformer", make_curves((0, 5))))).tolist() == [True, False]
