@@ -193,3 +193,7 @@ def test_folds_of_trees_score_a_file_they_never_saw(tmp_path):
     probabilities = table.filter(like="prob_")
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
     assert probabilities.std().max() > 0
+    # Each fold's own objects calibrated: its tested ones, and the new file, have p-values.
+    expected = {"p_90", "set", "ood_p", "ood_flag", "prob_99"}
+    assert expected <= set(table.columns) and expected <= set(scored.columns)
+    assert table["ood_p"].between(1 / 61, 1).all() and scored["ood_p"].between(1 / 31, 1).all()
