@@ -71,7 +71,7 @@ def test_folds_of_several_heads_make_one_ensemble_that_scores_a_file(tmp_path):
         "callbacks=quiet",
         "report=false",
         "data.simulation.n_objects=150",
-        "task.n_folds=3",
+        "task.n_folds=2",
     )
     short = ("task.heads=[trees,kernel,attention]", "task.val_share=0.1", "task.head.attention.trainer.max_epochs=2")
     astro_lightning(*words, *short, "task.head.trees.trainer.max_epochs=2", folder=tmp_path)
