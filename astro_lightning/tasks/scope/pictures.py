@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from astro_lightning.core.loader import Batch
-from astro_lightning.report.style import ACCENT, BAD, FAINT, RC
+from astro_lightning.report.style import ACCENT, BAD, FAINT, RC, short
 
 PANELS = 12
 
@@ -59,7 +59,7 @@ def folded(batch: Batch, period_d: np.ndarray, types: Sequence[str]) -> Figure:
             phase = (phase - faint) % 1
             axes.plot(np.concatenate([phase, phase + 1]), np.concatenate([mag, mag]), ".", color=ACCENT, markersize=2)
             axes.invert_yaxis()
-            axes.set_title(f"{types[target[row]]}  {period_d[row]:.4g} d", fontsize=7.5)
+            axes.set_title(f"{short(types[target[row]])}  {period_d[row]:.4g} d", fontsize=7.5)
         figure.supxlabel("phase", fontsize=9)
         figure.supylabel("magnitude", fontsize=9)
         return figure

@@ -1,0 +1,27 @@
+"""The measuring verb says what it cannot measure, and why."""
+
+import pytest
+
+from astro_lightning.__main__ import main
+from benchmarks.__main__ import quality, speed
+
+
+def test_an_unknown_word_is_named(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["bench", "galaxies"])
+    assert stopped.value.code == 2
+    assert "'galaxies' is not measured; choose among plasticc, spectra" in capsys.readouterr().err
+
+
+def test_sets_that_are_not_here_are_skipped_by_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ASTRO_LIGHTNING_DATA", str(tmp_path))
+    monkeypatch.setenv("ASTRO_LIGHTNING_CACHE", str(tmp_path))
+    quality("rb_embeddings", [])
+    quality("plasticc", [])
+    speed("rb_speed", "realbogus/avro")
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("rb_embeddings: skipped, error: files of snad_embeddings not found")
+    assert said[1:] == [
+        "plasticc: skipped, there is no experiment of this name",
+        "rb_speed: skipped, needs realbogus/avro below ASTRO_LIGHTNING_DATA",
+    ]
