@@ -26,6 +26,7 @@ from benchmarks.table import RESULTS
 # Script -> the part of the real data that it takes; left out where the data are absent.
 SPEED = {
     "start_up": None,
+    "short_runs": None,
     "plasticc_simulate": None,
     "light_curve_reading": None,
     "plasticc_training": None,
