@@ -48,12 +48,15 @@ def write_page(results: Path) -> None:
     rates = {kind: rate(rows, kind) for kind in NAMES if any(row["kind"] == kind for row in rows)}
     computed = [survey(name, kind, n, *rates[kind]) for name, (kind, n) in SURVEYS.items() if kind in rates]
     linear = [
-        [NAMES[kind], f"{start:.1f}", number(1 / per), f"{1000 * per:.3g}"] for kind, (start, per, _) in rates.items()
+        [NAMES[kind], f"{start:.1f}" if start else "in the rate", number(1 / per), f"{1000 * per:.3g}"]
+        for kind, (start, per, _) in rates.items()
     ]
     PAGE.write_text(
         TEXT.format(
-            machine=content["machine"], made=content["made"], command=content["command"], cost=EUR_PER_CORE_HOUR,
+            machine=content["machine"], note=content["note"], made=content["made"], command=content["command"],
+            cost=EUR_PER_CORE_HOUR,
             measured=markdown(head, measured),
+            efficiency=efficiency(rows, rates),
             linear=markdown(["what is scored", "start-up, processor s", "objects a core and second", "ms an object"], linear),
             computed=markdown(["survey", "core hours", "on 64 cores", "memory of 64 cores", "cost, EUR"], computed),
         )
@@ -65,6 +68,21 @@ def gain(row: dict, one: dict) -> str:
     """How much faster than one process: while scoring, and from the shell to the file."""
     steady = "" if row[STEADY] is None or one[STEADY] is None else f"{row[STEADY] / one[STEADY]:.2f}x while scoring, "
     return f"{steady}{one['wall s'] / row['wall s']:.2f}x in all"
+
+
+def efficiency(rows: list[dict], rates: dict[str, tuple[float, float, float]]) -> str:
+    """What the processor seconds say of several processes, each of which starts up, whatever else ran on the machine."""
+    words = []
+    for row in rows:
+        n = row["processes"]
+        if n > 1:
+            start, per, _ = rates[row["kind"]]
+            spent = row["processor s"] - (n + 1) * start
+            words.append(
+                f"{n} processes spend {spent / row['objects'] * 1000:.3g} ms on one of the {row['kind']} where one spends "
+                f"{per * 1000:.3g} ms: {n * per * row['objects'] / spent:.2f}x while scoring, computed, where {n} cores are free."
+            )
+    return " ".join(words)
 
 
 def rate(rows: list[dict], kind: str) -> tuple[float, float, float]:
@@ -81,7 +99,8 @@ def survey(name: str, kind: str, n: int, start: float, per: float, peak: float) 
     """A row: core hours, wall clock on 64 cores, memory, cost."""
     hours = n * per / 3600
     wall = hours / 64
-    words = f"{wall * 60:.0f} min" if wall < 2 else f"{wall:,.0f} h" if wall < 48 else f"{wall / 24:,.0f} days"
+    short = f"{wall * 3600:.0f} s" if wall < 1 / 30 else f"{wall * 60:.0f} min"
+    words = short if wall < 2 else f"{wall:,.0f} h" if wall < 48 else f"{wall / 24:,.0f} days"
     cost = hours * EUR_PER_CORE_HOUR
     shown = (f"{value:,.0f}" if value >= 10 else f"{value:.2f}" for value in (hours, cost))
     return [name, next(shown), words, f"{64 * peak:.0f} GiB", next(shown)]
@@ -142,7 +161,8 @@ and srun work too:
 ```sh
 # needs several devices
 python -m astro_lightning task=plasticc trainer=fsdp trainer.devices=4
-torchrun --nproc-per-node 2 --standalone -m astro_lightning task=plasticc trainer=fsdp trainer.accelerator=cpu trainer.devices=2
+python -m torch.distributed.run --nproc-per-node 2 --standalone -m astro_lightning task=plasticc trainer=fsdp \\
+    trainer.accelerator=cpu trainer.devices=2
 ```
 
 A checkpoint of any number of ranks is one file and loads on one. On SLURM, sweeps through submitit ask for one task a
@@ -163,12 +183,14 @@ the network) are refused in one line.
 
 ## Measured
 
-{machine}, {made}, by `{command}`. GPUs: not measured.
+{machine}, {made}, by `{command}`. {note} GPUs: not measured.
 
 {measured}
 Processor seconds grow in proportion to the objects; between the smallest and the largest file of each kind:
 
 {linear}
+{efficiency}
+
 ## Computed from it
 
 Not measured: the rates above times the objects of a survey, on cores like this machine's, start-up,
