@@ -13,7 +13,7 @@ PAGES = {
     f"cards/{card.parent.name}.md": card for card in sorted((ROOT / "astro_lightning" / "tasks").glob("*/README.md"))
 }
 PAGES["changes.md"] = ROOT / "CHANGELOG.md"
-LINK = re.compile(r"\]\(([^)#:]+)(#[^)]*)?\)")
+LINK = re.compile(r"\[([^\]]*)\]\(([^)#:]+)(#[^)]*)?\)")
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -30,16 +30,18 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def linked(text: str, file: Path, name: str) -> str:
-    """Links between files of the repository as links between pages of the site."""
+    """Links between files of the repository as links between pages of the site; a file that is no page keeps its name alone."""
     page_of = {path.resolve(): page for page, path in PAGES.items()}
 
     def moved(found: re.Match[str]) -> str:
-        target = (file.parent / found[1]).resolve()
+        target = (file.parent / found[2]).resolve()
         page = page_of.get(target)
         if page is None and target.is_relative_to(ROOT / "docs"):
             page = target.relative_to(ROOT / "docs").as_posix()
+        if page is None and target.is_relative_to(ROOT / "benchmarks" / "results"):
+            page = "results.md"
         if page is None:
-            return found[0]
-        return f"]({posixpath.relpath(page, posixpath.dirname(name) or '.')}{found[2] or ''})"
+            return found[1] if target.exists() else found[0]
+        return f"[{found[1]}]({posixpath.relpath(page, posixpath.dirname(name) or '.')}{found[3] or ''})"
 
     return LINK.sub(moved, text)
