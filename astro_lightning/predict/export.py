@@ -47,7 +47,7 @@ def export_network(scorer: Scorer, batches: Sequence[dict[str, Tensor]], out: Pa
     Args:
         scorer: Holds the checkpoint.
         batches: Real batches of several sizes, as its data set makes them; the first holds two objects or more.
-        out: `*.onnx` (needs the extra `export`) or `*.pt2`.
+        out: `*.onnx` (needs the extra `export`), or `*.pt2`, whose extra file `inputs` names its tensors in order.
 
     Returns:
         The largest absolute difference of a probability.
@@ -99,7 +99,8 @@ def _difference(ask: Ask, tensors: tuple[Tensor, ...], wanted: np.ndarray) -> fl
 
 
 def _pt2(wrapped: nn.Module, tensors: tuple[Tensor, ...], names: list[str], shapes: tuple, path: Path) -> Ask:
-    torch.export.save(torch.export.export(wrapped, tensors, dynamic_shapes=(shapes,)), path)
+    program = torch.export.export(wrapped, tensors, dynamic_shapes=(shapes,))
+    torch.export.save(program, path, extra_files={"inputs": ",".join(names)})
     loaded = torch.export.load(path).module()
     return lambda batch: loaded(*batch).detach().numpy()
 

@@ -241,16 +241,31 @@ def _owners(offsets: Tensor, n: int) -> Tensor:
     return torch.arange(offsets.shape[0] - 1, device=offsets.device).repeat_interleave(offsets.diff())
 
 
+def _members(offsets: Tensor, n: int) -> Tensor:
+    """(n_objects, n) bool: which frames are an object's. For exported files: there, additions by index race between threads."""
+    place = torch.arange(n, device=offsets.device)
+    return (place >= offsets[:-1, None]) & (place < offsets[1:, None])
+
+
 def _segment_sum(values: Tensor, offsets: Tensor) -> Tensor:
+    if torch.compiler.is_exporting():
+        flat = _members(offsets, values.shape[0]).to(values.dtype) @ values.flatten(1)
+        return flat.unflatten(1, values.shape[1:])
     out = values.new_zeros(offsets.shape[0] - 1, *values.shape[1:])
     return out.index_add(0, _owners(offsets, values.shape[0]), values)
 
 
+def _segment_max(values: Tensor, offsets: Tensor) -> Tensor:
+    if torch.compiler.is_exporting():
+        return torch.where(_members(offsets, values.shape[0])[:, :, None], values, float("-inf")).amax(1)
+    owner = _owners(offsets, values.shape[0])
+    top = values.new_full((offsets.shape[0] - 1, values.shape[1]), float("-inf"))
+    return top.scatter_reduce(0, owner[:, None].expand_as(values), values, "amax")
+
+
 def _segment_softmax(scores: Tensor, offsets: Tensor) -> Tensor:
     owner = _owners(offsets, scores.shape[0])
-    top = scores.new_full((offsets.shape[0] - 1, scores.shape[1]), float("-inf"))
-    top = top.scatter_reduce(0, owner[:, None].expand_as(scores), scores.detach(), "amax")
-    weights = (scores - top[owner]).exp()
+    weights = (scores - _segment_max(scores.detach(), offsets)[owner]).exp()
     return weights / _segment_sum(weights, offsets)[owner]
 
 

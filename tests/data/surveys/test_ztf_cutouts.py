@@ -26,6 +26,7 @@ def archive():
             seen["open"] += 1
             seen["most"] = max(seen["most"], seen["open"])
             time.sleep(0.02)
+            seen["open"] -= 1  # before the answer, upon which the client may ask again
             if any(word in self.path for word in seen["broken"]):
                 self.send_error(404)
             else:
@@ -33,7 +34,6 @@ def archive():
                 self.send_header("Content-Length", str(len(stream.getvalue())))
                 self.end_headers()
                 self.wfile.write(stream.getvalue())
-            seen["open"] -= 1
 
         def log_message(self, *arguments):
             pass

@@ -112,6 +112,6 @@ def test_frames_to_decisions(tmp_path):
 
 @pytest.mark.slow
 def test_a_trial_run_hands_encoder_and_embeddings_on_and_keeps_nothing(tmp_path):
-    words = ("data.simulation.n_objects=20", "+data.simulation.n_frames=4", "task.n_folds=2", "task.heads=[bigru]")
+    words = ("data.simulation.n_objects=80", "+data.simulation.n_frames=4", "task.n_folds=2", "task.heads=[bigru]")
     astro_lightning("task=rb_vae_rnn", "trainer=cpu", "callbacks=quiet", "debug=fast_dev_run", *words, folder=tmp_path)
     assert not list(tmp_path.glob("outputs/**/*.ckpt"))
