@@ -34,7 +34,7 @@ def main(words: list[str]) -> None:
         rows,
         note=f"{run.data}, the test objects of a run, cut so many days after their first detection. Intervals: bootstrap over the "
         "objects.",
-        command=f"{command([run], [seed], [run.config['data'].get('split_seed')])}; astro-lightning early RUN",
+        command=f"{command([run], [seed], [run.config['data'].get('split_seed')])} && astro-lightning early RUN",
         seeds=[seed],
     )
 
