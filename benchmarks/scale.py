@@ -33,16 +33,16 @@ ROWS = {
         [(10**3, 1), (10**5, 1), (10**6, 1)],
     ),
     "spectra": (
-        ["task=spectra", *QUICK], "spectra", "spectra/real_spectra.parquet", [(1_000, 1), (12_000, 1), (12_000, 2)],
+        ["task=spectra", *QUICK], "spectra", "spectra/real_spectra.parquet", [(1_000, 1), (40_000, 1), (40_000, 2)],
     ),
     "stamps": (
         ["task=rb_c1000", "+data.simulation.side_px=63", "data.simulation.n_objects=200", "task.sets.n_labelled=60",
          "task.sets.n_pool=60", "task.loop.n_select=10", "task.rounds=[]", "task.baselines=false", *QUICK],
-        "ztf_stamps", "realbogus/ztf_alert_triplets.npz", [(500, 1), (2_000, 1)],
+        "ztf_stamps", "realbogus/ztf_alert_triplets.npz", [(2_000, 1), (12_000, 1), (12_000, 2)],
     ),
     "variables": (
         ["task=scope", "data.simulation.n_objects=200", *QUICK],
-        "catalina", "scope/css_periodic_variables.parquet", [(60, 1), (300, 1)],
+        "catalina", "scope/css_periodic_variables.parquet", [(300, 1), (1_024, 1), (1_024, 2)],
     ),
     "curves": (
         ["task=plasticc_finetune", "data.simulation.n_objects=200", *QUICK],
@@ -54,7 +54,9 @@ ROWS = {
 def main(words: list[str]) -> None:
     """Measure rows, keep them beside those measured before, write the page."""
     file = RESULTS / "scale.json"
-    kept = {row[0]: row for row in json.loads(file.read_text())["rows"]} if file.exists() else {}
+    wanted = {f"{name}, {objects}, {n}" for name, (*_, sizes) in ROWS.items() for objects, n in sizes}
+    known = json.loads(file.read_text())["rows"] if file.exists() else []
+    kept = {row[0]: row for row in known if row[0] in wanted}
     for name in [] if words == ["page"] else words or ROWS:
         train, survey, source, sizes = ROWS[name]
         with tempfile.TemporaryDirectory() as scratch:
