@@ -42,7 +42,7 @@ ROWS = {
     ),
     "variables": (
         ["task=scope", "data.simulation.n_objects=200", *QUICK],
-        "catalina", "scope/css_periodic_variables.parquet", [(300, 1), (1_024, 1), (1_024, 2)],
+        "catalina", "scope/css_periodic_variables.parquet", [(300, 1), (4_096, 1), (4_096, 2)],
     ),
     "curves": (
         ["task=plasticc_finetune", "data.simulation.n_objects=200", *QUICK],
