@@ -79,8 +79,8 @@ def fit(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:
         predicting = [stage for stage in stages if stage["predicts"]]
         index = [str(Path(artefacts[f"{stage['name']}/checkpoint"]).relative_to(folder)) for stage in predicting]
         write_json(folder / "checkpoints" / "predicting.json", index)
-        calibrate(cfg, folder, predicting, run_device(cfg))
-        tested, info = test_run(cfg, folder, folder, predicting)
+        calibrate(cfg, folder, run_device(cfg))
+        tested, info = test_run(cfg, folder, folder)
         metrics |= tested
         if cfg["task"].get("early_days"):
             predict_early(cfg, folder, cfg["task"]["early_days"])

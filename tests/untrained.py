@@ -1,4 +1,4 @@
-"""A run folder that scores, in a second: the predicting network of a task with its first, random weights."""
+"""A run folder that scores, in a second: the predicting networks of a task with their first, random weights."""
 
 import json
 from pathlib import Path
@@ -36,22 +36,28 @@ def untrained(folder: Path, *words: str) -> Path:
     """Write the run folder; `words` as on the command line."""
     with initialize_config_dir(str(conf_folder().resolve()), version_base="1.3"):
         cfg = plain(compose("config", [*words, "trainer=cpu", f"paths.cache={folder / 'cache'}", "+run=x"]))
-    stage = next(stage for stage in stages_of(cfg) if stage["predicts"])
-    datamodule = make_datamodule(cfg, stage)
-    module = make_module(cfg, stage, datamodule.info())
-    module.configure_model()
-    kinds = {
-        name: f"{type(made).__module__}.{type(made).__qualname__}"
-        for name, made in (("module", module), ("datamodule", datamodule))
-    }
-    identity = {"task": cfg["task"]["name"], "stage": stage["name"], "batch_size": datamodule.batch_size, **kinds}
-    identity["train_hashes"] = torch.from_numpy(datamodule.train_hashes().view("int64").copy())
-    file = folder / "checkpoints" / stage["name"] / "best.ckpt"
-    file.parent.mkdir(parents=True)
-    content = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams), "astro_lightning": identity}
-    module.on_save_checkpoint(content)
-    torch.save(content, file)
-    (folder / "checkpoints" / "predicting.json").write_text(json.dumps([str(file.relative_to(folder))]))
+    files = []
+    for stage in (stage for stage in stages_of(cfg) if stage["predicts"]):
+        datamodule = make_datamodule(cfg, stage)
+        module = make_module(cfg, stage, datamodule.info())
+        module.configure_model()
+        kinds = {
+            name: f"{type(made).__module__}.{type(made).__qualname__}"
+            for name, made in (("module", module), ("datamodule", datamodule))
+        }
+        identity = {"task": cfg["task"]["name"], "stage": stage["name"], "batch_size": datamodule.batch_size, **kinds}
+        identity["train_hashes"] = torch.from_numpy(datamodule.train_hashes().view("int64").copy())
+        files.append(folder / "checkpoints" / stage["name"] / "best.ckpt")
+        files[-1].parent.mkdir(parents=True)
+        content = {
+            "state_dict": module.state_dict(),
+            "hyper_parameters": dict(module.hparams),
+            "astro_lightning": identity,
+        }
+        module.on_save_checkpoint(content)
+        torch.save(content, files[-1])
+    index = [str(file.relative_to(folder)) for file in files]
+    (folder / "checkpoints" / "predicting.json").write_text(json.dumps(index))
     (folder / "config.yaml").write_text(yaml.safe_dump(cfg))
-    calibrate(cfg, folder, [stage], "cpu")
+    calibrate(cfg, folder, "cpu")
     return folder

@@ -86,6 +86,22 @@ def make_datamodule(cfg: Mapping[str, Any], stage: Mapping[str, Any]) -> Records
     )
 
 
+def datamodule_of(cfg: Mapping[str, Any], name: str) -> RecordsData:
+    """The data module of the stage of this name, set up.
+
+    Raises:
+        BadInput: The task has no such stage.
+    """
+    stage = next((stage for stage in stages_of(cfg) if stage["name"] == name), None)
+    if stage is None:
+        raise BadInput(
+            f"the checkpoint is of stage {name}, which task={cfg['task']['name']} has not: choose its task, or give data.path"
+        )
+    datamodule = make_datamodule(cfg, stage)
+    datamodule.setup()
+    return datamodule
+
+
 def make_module(cfg: Mapping[str, Any], stage: Mapping[str, Any], info: dict[str, Any]) -> TaskModule:
     """The stage's module; initial weights follow the run's seed."""
     pl.seed_everything(cfg["seed"], verbose=False)

@@ -2,11 +2,12 @@
 
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv
 
@@ -65,6 +66,17 @@ def read_table(file: Path) -> pa.Table:
     """
     with _readable(file):
         return pq.read_table(file) if file.suffix == ".parquet" else csv.read_csv(file)
+
+
+def mean_of_objects(tables: Sequence[pa.Table]) -> pa.Table:
+    """Predictions in one table; numbers of an `id` that several of them hold are averaged, words are the first's."""
+    table = pa.concat_tables(tables, promote_options="default")
+    if len(tables) == 1 or pc.count_distinct(table["id"]).as_py() == len(table):
+        return table
+    frame = table.to_pandas()
+    numbers = {name for name in frame.columns if name.startswith("prob_") or frame[name].dtype.kind == "f"}
+    kinds = {name: "mean" if name in numbers else "first" for name in frame.columns if name != "id"}
+    return pa.Table.from_pandas(frame.groupby("id", sort=False).agg(kinds).reset_index(), preserve_index=False)
 
 
 _CSV_TYPES = {

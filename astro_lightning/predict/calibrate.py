@@ -1,7 +1,7 @@
 """The last step of a training: what the run's objects outside of it say of its predictions."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,13 @@ import numpy as np
 from astro_lightning.core.build import build
 from astro_lightning.core.calibration import Calibration, Fold, write_calibration
 from astro_lightning.core.datamodule import RecordsData
-from astro_lightning.core.stages import make_datamodule
+from astro_lightning.core.stages import datamodule_of
 from astro_lightning.predict.score import Scorer
 
 log = logging.getLogger(__name__)
 
 
-def calibrate(cfg: dict[str, Any], run_folder: Path, stages: Sequence[dict[str, Any]], device: str) -> None:
+def calibrate(cfg: dict[str, Any], run_folder: Path, device: str) -> None:
     """Fit `task.calibrator` and keep it in the run folder, from which every later scoring takes it.
 
     Objects of the calibration part calibrate; in a cross-validation without one, the tested objects of each fold do: for new
@@ -29,7 +29,7 @@ def calibrate(cfg: dict[str, Any], run_folder: Path, stages: Sequence[dict[str, 
     if len({tuple(member.info["classes"]) for member in scorer.members}) > 1:
         log.warning("not calibrated: the folds know different classes; give data.classes, or more objects")
         return
-    datamodules = fold_datamodules(cfg, scorer, stages)
+    datamodules = fold_datamodules(cfg, scorer)
     parts = [module.splits for module in datamodules]
     part = "calibration" if all(len(splits["calibration"]) for splits in parts) else "test"
     if part == "test" and len(parts) == 1:
@@ -51,10 +51,6 @@ def calibrate(cfg: dict[str, Any], run_folder: Path, stages: Sequence[dict[str, 
     write_calibration(calibrator, run_folder)
 
 
-def fold_datamodules(cfg: Mapping[str, Any], scorer: Scorer, stages: Sequence[Mapping[str, Any]]) -> list[RecordsData]:
+def fold_datamodules(cfg: Mapping[str, Any], scorer: Scorer) -> list[RecordsData]:
     """The data module of each fold's first stage, set up."""
-    by_name = {stage["name"]: stage for stage in stages}
-    modules = [make_datamodule(cfg, by_name[members[0].identity["stage"]]) for members in scorer.folds]
-    for module in modules:
-        module.setup()
-    return modules
+    return [datamodule_of(cfg, members[0].identity["stage"]) for members in scorer.folds]

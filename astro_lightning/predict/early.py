@@ -13,8 +13,7 @@ from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.stages import make_datamodule, stages_of
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
-from astro_lightning.predict.files import write_parquet
-from astro_lightning.predict.modes import merge
+from astro_lightning.data.tables import mean_of_objects, write_parquet
 from astro_lightning.predict.score import Scorer
 
 FILE = "examples/early.parquet"
@@ -69,7 +68,7 @@ def _at(days: float, scorers: Sequence[Scorer], data: Sequence[RecordsData]) -> 
         every, records = kept[folder]
         table = scorer.predict(records, np.searchsorted(every, rows))
         parts.append(table.append_column("label", pa.array(records.labels[np.searchsorted(every, rows)], pa.string())))
-    return merge(parts)
+    return mean_of_objects(parts)
 
 
 def cut(records: Records, rows: np.ndarray, days: float) -> Records:

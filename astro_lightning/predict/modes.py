@@ -10,15 +10,13 @@ import pyarrow as pa
 import torch
 import yaml
 
-from astro_lightning.core.calibration import FILE as CALIBRATION
-from astro_lightning.core.checkpoint import predicting_checkpoints
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.provenance import write_json
-from astro_lightning.core.stages import make_datamodule, stages_of
+from astro_lightning.core.stages import datamodule_of
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.fingerprint import object_hashes
 from astro_lightning.data.records import Records
-from astro_lightning.data.tables import write_parquet
+from astro_lightning.data.tables import mean_of_objects, write_parquet
 from astro_lightning.predict.calibrate import fold_datamodules
 from astro_lightning.predict.export import export_network
 from astro_lightning.predict.files import predict_file, read_input
@@ -122,44 +120,40 @@ def make_scorer(cfg: dict[str, Any]) -> Scorer:
 
 
 def test_run(
-    cfg: dict[str, Any], run_folder: Path, folder: Path, stages: Sequence[dict[str, Any]], part: str = "test"
+    cfg: dict[str, Any], run_folder: Path, folder: Path, part: str = "test"
 ) -> tuple[dict[str, float], dict[str, Any]]:
-    """Score one part of the split of the predicting stages and write `predictions.parquet`.
+    """Score one part of the split of the predicting stages as a new file is, and write `predictions.parquet`.
 
-    Stages that share a split form one ensemble; stages with splits of their own (folds) are scored each on its own part,
-    and an object that several of them held out gets their mean.
+    Where stages have splits of their own (folds), those of one split score their own part, and an object that several of them
+    held out gets their mean.
 
     Returns:
         Metrics named `<part>/<metric>`, and the data's fingerprint and splits for the provenance.
     """
-    if (run_folder / "checkpoints" / CALIBRATION).is_file():
-        scorer = Scorer(run_folder, run_device(cfg), cfg["batch_size"], cfg["trainer"]["precision"])
-        return _test_calibrated(cfg, scorer, folder, stages, part)
-    parts: list[pa.Table] = []
-    info: dict[str, Any] = {}
-    module = None
-    for file, stage in zip(predicting_checkpoints(run_folder), stages, strict=True):
-        scorer = Scorer(file, run_device(cfg), cfg["batch_size"], cfg["trainer"]["precision"])
-        datamodule = make_datamodule(cfg, stage)
-        datamodule.setup()
-        info = _recorded(scorer, datamodule)
-        assert datamodule.records is not None
-        rows = datamodule.splits[part]
-        if not len(rows):
-            continue
-        if part == "test" and not parts:
-            _map(scorer, datamodule.records, rows, folder)
-        parts.append(scorer.finish(_held_out(scorer, datamodule, rows)))
-        module = type(scorer.members[0].module), scorer.info
-    if not parts or module is None:
+    scorer = Scorer(run_folder, run_device(cfg), cfg["batch_size"], cfg["trainer"]["precision"])
+    datamodules = fold_datamodules(cfg, scorer)
+    rows = [module.splits[part] for module in datamodules]
+    shared = all(np.array_equal(rows[0], own) for own in rows)
+    tables = [
+        _held_out(scorer, module, own, None if shared else f)
+        for f, (module, own) in enumerate(zip(datamodules[: 1 if shared else None], rows, strict=False))
+        if len(own)
+    ]
+    info = _recorded(scorer, datamodules[-1])
+    if not tables:
         return {}, info
-    table = module[0].with_truth(merge(parts), module[1])
+    if part == "test" and len(rows[0]):
+        _map(scorer, datamodules[0].records, rows[0], folder)
+    kind = type(scorer.members[0].module)
+    table = kind.with_truth(scorer.finish(mean_of_objects(tables)), scorer.info)
     if not any(name.startswith("prob_") for name in table.column_names):
         return {}, info  # a pretrained network predicts no class
     write_parquet(lambda: iter([table]), folder / "predictions.parquet")
     if "label" not in table.column_names:
         return {}, info
-    metrics = module[0].score(table, module[1])
+    metrics = kind.score(table, scorer.info)
+    if scorer.calibration is not None:
+        metrics |= scorer.calibration.score(table)
     return {f"{part}/{name}": value for name, value in metrics.items()}, info
 
 
@@ -174,30 +168,6 @@ def _map(scorer: Scorer, records: Records | None, rows: np.ndarray, folder: Path
 def run_device(cfg: dict[str, Any]) -> str:
     """Where a run's own networks are scored after its training."""
     return "cuda" if torch.cuda.is_available() and cfg["trainer"]["accelerator"] != "cpu" else "cpu"
-
-
-def _test_calibrated(
-    cfg: dict[str, Any], scorer: Scorer, folder: Path, stages: Sequence[dict[str, Any]], part: str
-) -> tuple[dict[str, float], dict[str, Any]]:
-    assert scorer.calibration is not None
-    datamodules = fold_datamodules(cfg, scorer, stages)
-    rows = [module.splits[part] for module in datamodules]
-    # What all folds hold out is scored by all of them, as a new file is.
-    shared = all(np.array_equal(rows[0], own) for own in rows)
-    tables = [
-        _held_out(scorer, module, own, None if shared else f)
-        for f, (module, own) in enumerate(zip(datamodules[: 1 if shared else None], rows, strict=False))
-        if len(own)
-    ]
-    info = _recorded(scorer, datamodules[-1])
-    if not tables:
-        return {}, info
-    if part == "test":
-        _map(scorer, datamodules[0].records, rows[0], folder)
-    table = scorer.finish(pa.concat_tables(tables))
-    write_parquet(lambda: iter([table]), folder / "predictions.parquet")
-    metrics = type(scorer.members[0].module).score(table, scorer.info) | scorer.calibration.score(table)
-    return {f"{part}/{name}": value for name, value in metrics.items()}, info
 
 
 def _held_out(scorer: Scorer, datamodule: RecordsData, rows: np.ndarray, fold: int | None = None) -> pa.Table:
@@ -228,20 +198,9 @@ def _recorded(scorer: Scorer, datamodule: RecordsData) -> dict[str, Any]:
     return {name: value for name, value in known.items() if name in kept}
 
 
-def merge(parts: list[pa.Table]) -> pa.Table:
-    """One row for each object; numbers of an object that several tables hold are averaged."""
-    if len(parts) == 1:
-        return parts[0]
-    frame = pa.concat_tables(parts, promote_options="default").to_pandas()
-    numbers = {name for name in frame.columns if name.startswith("prob_") or frame[name].dtype.kind == "f"}
-    kinds = {name: "mean" if name in numbers else "first" for name in frame.columns if name != "id"}
-    return pa.Table.from_pandas(frame.groupby("id", sort=False).agg(kinds).reset_index(), preserve_index=False)
-
-
 def _scored_split(cfg: dict[str, Any], folder: Path, part: str) -> dict[str, float]:
     run_folder = Path(str(cfg["ckpt"])).expanduser()
-    stages = [stage for stage in stages_of(cfg) if stage["predicts"]]
-    metrics, info = test_run(cfg, run_folder, folder, stages[: len(predicting_checkpoints(run_folder))], part)
+    metrics, info = test_run(cfg, run_folder, folder, part)
     if not metrics:
         raise BadInput(f"nothing to score: the {part} split has no label, or this checkpoint predicts no class")
     write_json(folder / "metrics.json", metrics | {})
@@ -254,14 +213,7 @@ def _scored_split(cfg: dict[str, Any], folder: Path, part: str) -> dict[str, flo
 
 
 def _records_of(cfg: dict[str, Any], name: str) -> Records:
-    stages = [stage for stage in stages_of(cfg) if stage["name"] == name]
-    if not stages:
-        task = cfg["task"]["name"]
-        raise BadInput(
-            f"the checkpoint is of stage {name}, which task={task} has not: choose its task, or give data.path"
-        )
-    datamodule = make_datamodule(cfg, stages[0])
-    datamodule.setup()
+    datamodule = datamodule_of(cfg, name)
     assert datamodule.records is not None
     return datamodule.records
 

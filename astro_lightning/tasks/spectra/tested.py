@@ -13,6 +13,7 @@ from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.core.metrics import probabilities
 from astro_lightning.core.task import TaskModule
+from astro_lightning.data.tables import mean_of_objects
 from astro_lightning.tasks.spectra.pictures import Example, write_pictures
 from astro_lightning.tasks.spectra.scoring import column, is_clean
 
@@ -90,15 +91,6 @@ def surest_mistakes(module: TaskModule, datamodule: RecordsData, table: pa.Table
     ]
 
 
-def mean_of_members(tables: list[pa.Table]) -> pa.Table:
-    """One row per spectrum: members of an ensemble that tested the same one are averaged."""
-    frame = pa.concat_tables(tables, promote_options="permissive").to_pandas()
-    if not frame["id"].duplicated().any():
-        return pa.Table.from_pandas(frame, preserve_index=False)
-    kinds = {name: "mean" if frame[name].dtype.kind == "f" else "first" for name in frame.columns if name != "id"}
-    return pa.Table.from_pandas(frame.groupby("id", sort=False).agg(kinds).reset_index(), preserve_index=False)
-
-
 def report_stage(best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
     """Draw the pictures of a stage's best checkpoint; with folds, tables and curves cover all folds tested so far.
 
@@ -116,5 +108,5 @@ def report_stage(best: Path, datamodule: RecordsData, folder: Path) -> dict[str,
         pq.write_table(examples, best.with_name("mistakes.parquet"))
         found = [pq.read_table(p).to_pylist() for p in sorted(best.parents[1].glob("*/mistakes.parquet"))]
         surest = sorted((Example(**row) for rows in found for row in rows), key=lambda e: -e.probability)
-        write_pictures(mean_of_members(tables), surest[:MISTAKES], classes, folder)
+        write_pictures(mean_of_objects(tables), surest[:MISTAKES], classes, folder)
     return {"tested": out}

@@ -18,7 +18,6 @@ from astro_lightning.tasks.spectra.novelty import Novelty
 from astro_lightning.tasks.spectra.scoring import spectra_metrics
 from astro_lightning.tasks.spectra.simulate import simulate
 from astro_lightning.tasks.spectra.stages import spectra_stages
-from astro_lightning.tasks.spectra.tested import mean_of_members
 from tests.command import astro_lightning
 
 CHANNELS = {
@@ -206,13 +205,6 @@ def test_members_of_an_ensemble_start_from_other_weights_and_draw_other_batches(
     assert torch.equal(weights[1], weights[2])
     assert not torch.equal(weights[0], weights[1])
     assert module_of_data(member=1).seed != module_of_data().seed
-
-
-def test_members_that_tested_one_spectrum_are_averaged():
-    parts = [{"id": ["a", "b"], "label": ["STAR", "QSO"], "prob_STAR": p} for p in ([0.8, 0.2], [0.6, 0.4])]
-    merged = mean_of_members([pa.table(part) for part in parts])
-    assert merged["id"].to_pylist() == ["a", "b"]
-    np.testing.assert_allclose(merged["prob_STAR"].to_numpy(), [0.7, 0.3])
 
 
 # ---- known or not
