@@ -9,7 +9,7 @@ import xgboost as xgb
 from torch import Tensor, nn
 
 from astro_lightning.core.loader import Batch
-from astro_lightning.core.task import TaskModule
+from astro_lightning.methods.gradient_free import GradientFreeModule
 
 # Log-odds of soft labels stay within +-6: beyond, a teacher's differences are no information.
 SMALLEST_ODDS = 0.0025
@@ -96,7 +96,7 @@ class BoostedTrees(nn.Module):
         return {int(name.removeprefix("f")): float(value) for name, value in scores.items()}
 
 
-class BoostedTreesModule(TaskModule):
+class BoostedTreesModule(GradientFreeModule):
     """Trains `BoostedTrees` on batches with `features` (batch, n_features) and, optionally, `weight` (batch,).
 
     With two classes `soft` (batch,), probabilities of the second, may stand for the class numbers.
@@ -106,10 +106,7 @@ class BoostedTreesModule(TaskModule):
 
     def __init__(self, *, rounds_per_epoch: int = 20, **arguments: Any) -> None:
         super().__init__(rounds_per_epoch=rounds_per_epoch, **arguments)
-        self.automatic_optimization = False
         self.matrix: xgb.QuantileDMatrix | None = None
-        # The Trainer counts optimizer steps; without one it would never save a checkpoint.
-        self.step_counter = nn.Parameter(torch.zeros(1))
 
     def make_network(self) -> nn.Module:
         """The empty booster."""
@@ -145,19 +142,10 @@ class BoostedTreesModule(TaskModule):
         assert isinstance(self.network, BoostedTrees) and self.matrix is not None
         self.network.grow(self.matrix, self.hparams["rounds_per_epoch"])
         self.log("train/loss", self.loss(self(batch), batch["target"]), batch_size=len(batch["row"]))
-        optimizer = self.optimizers()
-        optimizer.step()  # type: ignore[union-attr]
-        optimizer.zero_grad()  # type: ignore[union-attr]
+        super().training_step(batch, batch_idx)
 
     def on_validation_epoch_end(self) -> None:
         """Log the number of rounds: as the stage's monitor (mode max) it keeps the last epoch."""
         super().on_validation_epoch_end()
         assert isinstance(self.network, BoostedTrees)
         self.log("val/rounds", float(self.network.booster.num_boosted_rounds() if self.network.booster else 0))
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        """An optimizer of one parameter that no gradient ever reaches."""
-        return {"optimizer": torch.optim.SGD([self.step_counter], lr=0.0)}
-
-    def on_train_epoch_end(self) -> None:
-        """No learning rate to lower."""

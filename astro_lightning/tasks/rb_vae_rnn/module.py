@@ -18,6 +18,7 @@ from astro_lightning.core.metrics import classification_metrics
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.boosted_trees import BoostedTreesModule
+from astro_lightning.methods.gradient_free import GradientFreeModule
 from astro_lightning.methods.kernel_ridge import KernelRidge
 from astro_lightning.tasks.rb_vae_rnn.folds import fold_numbers
 
@@ -152,14 +153,8 @@ class SequenceModule(ArtefactScores):
         return 1 - (hit + 1) / (hit + alpha * false_positive + (1 - alpha) * false_negative + 1)
 
 
-class KernelModule(ArtefactScores):
+class KernelModule(GradientFreeModule, ArtefactScores):
     """A sum of kernels over pooled statistics and light-curve features: one solution, found in the first epoch."""
-
-    def __init__(self, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self.automatic_optimization = False
-        # The Trainer counts optimizer steps; without one it would never save a checkpoint.
-        self.step_counter = nn.Parameter(torch.zeros(1))
 
     def make_network(self) -> nn.Module:
         """Without support yet."""
@@ -179,16 +174,7 @@ class KernelModule(ArtefactScores):
         """Solve for the whole training set, which is the batch."""
         assert isinstance(self.network, KernelRidge)
         self.network.fit(batch["features"], batch["target"])
-        optimizer = self.optimizers()
-        optimizer.step()  # type: ignore[union-attr]
-        optimizer.zero_grad()  # type: ignore[union-attr]
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        """An optimizer of one parameter that no gradient ever reaches."""
-        return {"optimizer": torch.optim.SGD([self.step_counter], lr=0.0)}
-
-    def on_train_epoch_end(self) -> None:
-        """No learning rate to lower."""
+        super().training_step(batch, batch_idx)
 
 
 class TreesModule(ArtefactScores, BoostedTreesModule):

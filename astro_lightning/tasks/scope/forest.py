@@ -12,12 +12,13 @@ from astro_lightning.core.loader import Batch
 from astro_lightning.core.task import class_weights
 from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.extra_trees import ExtraTrees
+from astro_lightning.methods.gradient_free import GradientFreeModule
 from astro_lightning.tasks.scope.module import ScopeModule
 
 SMALLEST = 1e-4
 
 
-class ScopeForestModule(ScopeModule):
+class ScopeForestModule(GradientFreeModule, ScopeModule):
     """A forest grown once at the start of training; its epoch only validates. `model` has the arguments of `ExtraTrees`.
 
     Args:
@@ -29,9 +30,6 @@ class ScopeForestModule(ScopeModule):
         super().__init__(balance=balance, **arguments)
         if not self.n_types:
             raise BadInput("a forest learns types: give data that has them, or choose another module")
-        self.automatic_optimization = False
-        # The Trainer counts optimizer steps; without one it would never save a checkpoint.
-        self.step_counter = nn.Parameter(torch.zeros(1))
 
     def make_classifier(self) -> nn.Module:
         """The forest without trees."""
@@ -52,16 +50,3 @@ class ScopeForestModule(ScopeModule):
         known = target >= 0
         weight = class_weights(self.info["counts"], self.hparams["balance"]).numpy()[target[known]]
         self.network["classifier"].fit(np.ascontiguousarray(features[known]), target[known], weight)
-
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Nothing is left to learn."""
-        optimizer = self.optimizers()
-        optimizer.step()  # type: ignore[union-attr]
-        optimizer.zero_grad()  # type: ignore[union-attr]
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        """An optimizer of one parameter that no gradient ever reaches."""
-        return {"optimizer": torch.optim.SGD([self.step_counter], lr=0.0)}
-
-    def on_train_epoch_end(self) -> None:
-        """No learning rate to lower."""
