@@ -103,7 +103,7 @@ def to_observations(
         if scale != 1:
             flux, flux_err = flux * scale, flux_err * scale
     if "detected" in names:
-        detected = pc.fill_null(_cast(table[names["detected"]], pa.bool_(), names["detected"], where), False)
+        detected = pc.fill_null(cast(table[names["detected"]], pa.bool_(), names["detected"], where), False)
     else:
         detected = np.abs(flux) > DETECTED_SNR * flux_err
     with np.errstate(over="ignore"):
@@ -128,7 +128,7 @@ def identifiers(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     if column.null_count:
         raise BadInput(f"{where}: {column.null_count} rows have no object id: fill or remove them")
     number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
-    return _cast(column, pa.int64() if number else pa.string(), "object id", where)
+    return cast(column, pa.int64() if number else pa.string(), "object id", where)
 
 
 def to_objects(
@@ -252,12 +252,17 @@ def _ascending(band: np.ndarray, mjd: np.ndarray, row: np.ndarray) -> bool:
 
 
 def _floats(column: pa.ChunkedArray, name: str, where: str) -> np.ndarray:
-    kept = column if pa.types.is_floating(column.type) else _cast(column, pa.float64(), name, where)
+    kept = column if pa.types.is_floating(column.type) else cast(column, pa.float64(), name, where)
     return kept.to_numpy().astype(np.float64 if name in COLUMNS["mjd"] else kept.type.to_pandas_dtype(), copy=False)
 
 
-def _cast(column: pa.ChunkedArray, kind: pa.DataType, name: str, where: str) -> pa.ChunkedArray:
+def cast(column: pa.ChunkedArray, kind: pa.DataType, name: str, where: str) -> pa.ChunkedArray:
+    """A column as another type.
+
+    Raises:
+        BadInput: A value cannot be; the message names `where` and the column.
+    """
     try:
         return column.cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise BadInput(f"{where}: column {name} is not {kind}: {str(error).splitlines()[0]}") from error
+        raise BadInput(f"{where}: column {name} is not {kind} ({str(error).splitlines()[0]})") from error

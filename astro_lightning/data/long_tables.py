@@ -21,7 +21,7 @@ from astro_lightning.data.light_curves import (
     to_observations,
     to_records,
 )
-from astro_lightning.data.survey import Survey
+from astro_lightning.data.survey import Survey, visible
 from astro_lightning.data.tables import column_names, read_batches, read_table
 
 # Peak memory per observation while a block of them becomes records, measured by benchmarks/light_curve_reading.py.
@@ -58,13 +58,13 @@ class LongTableSurvey(Survey[LongTables]):
 
         In a folder that `convert` wrote, its parts.
         """
-        parts = tuple(file for file in sorted(path.glob("*.parquet")) if _converted(file)) if path.is_dir() else ()
+        parts = tuple(file for file in visible(path, "*.parquet") if _converted(file)) if path.is_dir() else ()
         if parts:
             return [LongTables(parts, None)]
         files: dict[str, Path] = {}
-        for file in sorted((path if path.is_dir() else path.parent).iterdir(), key=_name_and_numbers):
+        for file in sorted(visible(path if path.is_dir() else path.parent, "*"), key=_name_and_numbers):
             stem = _stem(file)
-            if stem and file.is_file():
+            if stem:
                 files.setdefault(stem, file)
         if path.is_dir():
             chosen = {stem: file for stem, file in files.items() if re.fullmatch(self.photometry_stem, stem)}

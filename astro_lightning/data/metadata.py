@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.light_curves import identifiers
+from astro_lightning.data.light_curves import cast, identifiers
 
 
 class Metadata:
@@ -42,14 +42,16 @@ class Metadata:
         Raises:
             BadInput: The column holds text.
         """
-        try:
-            return self._column(names).cast(pa.float64()).to_numpy()
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise BadInput(f"{self.file}: column {' or '.join(names)} is not a number: {error}") from error
+        return cast(self._column(names), pa.float64(), " or ".join(names), str(self.file)).to_numpy()
 
     def labels(self, *names: str) -> pa.ChunkedArray:
-        """Class labels as text, null where unknown; numbers that are float because some are missing come out whole."""
+        """Class labels as text, null where unknown; numbers that are float because some are missing come out whole.
+
+        Raises:
+            BadInput: A number is not whole, or bytes are no text.
+        """
         column = self._column(names)
         if pa.types.is_floating(column.type):
-            column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column).cast(pa.int64())
-        return column.cast(pa.string())
+            column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+            column = cast(column, pa.int64(), " or ".join(names), str(self.file))
+        return cast(column, pa.string(), " or ".join(names), str(self.file))

@@ -86,6 +86,8 @@ class Ragged:
 
 
 def _take_chunk(chunk: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    if not hasattr(chunk, "values"):
+        raise ValueError(f"a column is {chunk.type} where each row must hold a list")
     if chunk.null_count:
         raise ValueError("a row of a list column is null: give an empty list")
     if pa.types.is_fixed_size_list(chunk.type):

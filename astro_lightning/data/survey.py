@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.tables import readable
 
 Source = TypeVar("Source")
 
@@ -57,7 +58,7 @@ class Survey(ABC, Generic[Source]):
         """
         if part not in PARTS:
             raise BadInput(f"part={part!r} is unknown: give one of {', '.join(PARTS)}")
-        return self._parts(self.sources(path), part)
+        return self._parts(self.sources(path), part, path)
 
     def sources(self, path: Path) -> list[Source]:
         """What `find` finds in `path`.
@@ -68,17 +69,19 @@ class Survey(ABC, Generic[Source]):
         path = Path(path)
         if not path.exists():
             raise BadInput(f"{path} does not exist: give {self.layout}, or the folder that holds them")
-        sources = self.find(path)
+        with readable(path):
+            sources = self.find(path)
         if not sources:
             raise BadInput(f"{path} holds no data of {type(self).__name__}: looked for {self.layout}")
         return sources
 
-    def _parts(self, sources: list[Source], part: str) -> Iterator[pa.Table]:
+    def _parts(self, sources: list[Source], part: str, path: Path) -> Iterator[pa.Table]:
         for source in sources:
-            for records in self.chunks(source):
-                chosen = _select(records, part)
-                if chosen.num_rows:
-                    yield chosen
+            with readable(source if isinstance(source, Path) else path):
+                for records in self.chunks(source):
+                    chosen = _select(records, part)
+                    if chosen.num_rows:
+                        yield chosen
 
     def class_names(self, labels: pa.Array | pa.ChunkedArray, where: str) -> pa.Array | pa.ChunkedArray:
         """Map the survey's labels (strings, null = unlabelled) to class names.
@@ -98,6 +101,17 @@ class Survey(ABC, Generic[Source]):
             if label == pattern or fnmatch.fnmatchcase(label, pattern):
                 return name
         raise BadInput(f"{where}: label {label!r} has no class: add it to classes (now {', '.join(self.classes)})")
+
+
+def visible(path: Path, pattern: str) -> list[Path]:
+    """Files below a folder whose path fits a glob pattern, by name; the file itself where `path` is one.
+
+    Hidden ones are left out: what a copying program, a desktop or a killed command left there is no data.
+    """
+    if path.is_file():
+        return [path]
+    found = (file for file in path.glob(pattern) if not any(p.startswith(".") for p in file.relative_to(path).parts))
+    return sorted(file for file in found if not file.is_dir())
 
 
 def _select(records: pa.Table, part: str) -> pa.Table:

@@ -2,9 +2,11 @@
 
 import os
 import uuid
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from zipfile import BadZipFile
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,7 +26,7 @@ def column_names(file: Path) -> list[str]:
     Raises:
         BadInput: The file is empty, truncated or of another format.
     """
-    with _readable(file):
+    with readable(file):
         if file.suffix == ".parquet":
             return pq.read_schema(file).names
         with csv.open_csv(file, read_options=csv.ReadOptions(block_size=1 << 16)) as reader:
@@ -44,7 +46,7 @@ def read_batches(file: Path, columns: Mapping[str, str], rows: int) -> Iterator[
         BadInput: The file is truncated, malformed or of another format.
     """
     names = list(columns.values())
-    with _readable(file):
+    with readable(file):
         if file.suffix == ".parquet":
             with pq.ParquetFile(file) as parquet:
                 for batch in parquet.iter_batches(min(rows, 1 << 20), columns=names):
@@ -64,7 +66,7 @@ def read_table(file: Path) -> pa.Table:
     Raises:
         BadInput: The file is empty, truncated, malformed or of another format.
     """
-    with _readable(file):
+    with readable(file):
         return pq.read_table(file) if file.suffix == ".parquet" else csv.read_csv(file)
 
 
@@ -89,12 +91,19 @@ _CSV_TYPES = {
 
 
 @contextmanager
-def _readable(file: Path) -> Iterator[None]:
+def readable(file: Path) -> Iterator[None]:
+    """Whatever a decoder says of a file that is damaged, empty or of another format becomes bad input that names it.
+
+    Raises:
+        BadInput: The file cannot be read.
+    """
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise BadInput(f"{file}: cannot be read ({reason}): give a whole CSV or Parquet file") from error
+    except BadInput:
+        raise
+    except (pa.ArrowException, OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise BadInput(f"{file}: cannot be read ({reason}): give a whole file of the survey's format") from error
 
 
 def write_parquet(tables: Callable[[], Iterator[pa.Table]], out: Path) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 from fastavro.schema import load_schema
 
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.survey import visible
 from astro_lightning.data.surveys.fits_cutout import read_cutout
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def read_packets(path: Path, schema: Path | None = None, skipped: list[str] | No
     Raises:
         BadInput: There is no AVRO file, or not one packet could be read.
     """
-    files = sorted(path.rglob("*.avro")) if path.is_dir() else [path]
+    files = visible(path, "**/*.avro")
     if not files or not files[0].is_file():
         raise BadInput(f"{path} holds no .avro file: give a packet, a container file or a folder of them")
     skipped = [] if skipped is None else skipped

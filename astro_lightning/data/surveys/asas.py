@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.survey import Survey
+from astro_lightning.data.tables import readable
 
 CLASSES = "asas_training_set_classes.dat"
 CURVES = "asas_training_set.tar.gz"
@@ -29,8 +30,9 @@ class Asas(Survey[Path]):
 
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """All stars at once: the whole set is a few megabytes."""
-        lines = source.with_name(CLASSES).read_text().split()[1:]
-        labels = dict(line.split(",", 1) for line in lines)
+        with readable(source.with_name(CLASSES)):
+            lines = source.with_name(CLASSES).read_text().split()[1:]
+            labels = dict(line.split(",", 1) for line in lines)
         ids, curves = [], []
         try:
             with tarfile.open(source) as archive:
@@ -40,8 +42,10 @@ class Asas(Survey[Path]):
                     if file is not None and name in labels:
                         ids.append(name)
                         curves.append(_observations(file.read().decode(), member.name))
-        except (tarfile.TarError, OSError, EOFError) as error:
-            raise BadInput(f"{source} cannot be read as tar.gz: {error}; get the file again") from error
+        except tarfile.TarError as error:
+            raise BadInput(f"{source} is no tar.gz ({str(error).splitlines()[0]}): get the file again") from error
+        if not ids:
+            raise BadInput(f"{source} holds no star that {CLASSES} names: get both files again")
         offsets = pa.array(np.concatenate([[0], np.cumsum([len(curve) for curve in curves])]), pa.int64())
         flat = np.concatenate(curves)
         columns = {"mjd": flat[:, 0], "mag": flat[:, 1].astype(np.float32), "mag_err": flat[:, 2].astype(np.float32)}

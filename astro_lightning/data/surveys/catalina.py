@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.metadata import Metadata
 from astro_lightning.data.ragged import Ragged
-from astro_lightning.data.survey import Survey
+from astro_lightning.data.survey import Survey, visible
+from astro_lightning.data.tables import column_names
 
 # Accepted names of the list columns, with the integer scale that their suffix declares.
 LISTS: dict[str, dict[str, float]] = {
@@ -40,26 +41,21 @@ class Catalina(Survey[Path]):
 
     def find(self, path: Path) -> list[Path]:
         """The file itself, or the folder's Parquet files that hold such lists."""
-        if path.is_file():
-            return [path]
-        return [file for file in sorted(path.glob("*.parquet")) if not _missing(pq.read_schema(file).names)]
+        return [f for f in visible(path, "*.parquet") if path.is_file() or not _missing(column_names(f))]
 
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """Records of one file."""
-        try:
-            with pq.ParquetFile(source) as file:
-                missing = _missing(file.schema_arrow.names)
-                if missing:
-                    raise BadInput(
-                        f"{source}: missing column {', '.join(missing)}; found {', '.join(file.schema_arrow.names)}"
-                    )
-                rows = max(1, int(self.memory_gib * 2**30 / BYTES_PER_OBSERVATION / OBSERVATIONS_PER_OBJECT))
-                first = 0
-                for batch in file.iter_batches(rows):
-                    yield self._records(pa.Table.from_batches([batch]), source, first)
-                    first += batch.num_rows
-        except (pa.ArrowException, OSError) as error:
-            raise BadInput(f"{source} cannot be read as Parquet: {error}; get the file again") from error
+        with pq.ParquetFile(source) as file:
+            missing = _missing(file.schema_arrow.names)
+            if missing:
+                raise BadInput(
+                    f"{source}: missing column {', '.join(missing)}; found {', '.join(file.schema_arrow.names)}"
+                )
+            rows = max(1, int(self.memory_gib * 2**30 / BYTES_PER_OBSERVATION / OBSERVATIONS_PER_OBJECT))
+            first = 0
+            for batch in file.iter_batches(rows):
+                yield self._records(pa.Table.from_batches([batch]), source, first)
+                first += batch.num_rows
 
     def _records(self, table: pa.Table, file: Path, first_row: int) -> pa.Table:
         lists = {}

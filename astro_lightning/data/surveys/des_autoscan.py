@@ -9,7 +9,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.survey import Survey
+from astro_lightning.data.light_curves import identifiers
+from astro_lightning.data.survey import Survey, visible
+from astro_lightning.data.tables import column_names
 
 FEATURES = tuple(f"f{i:02d}" for i in range(38))
 
@@ -25,8 +27,8 @@ class DesAutoscan(Survey[Path]):
 
     def find(self, path: Path) -> list[Path]:
         """Parquet files that have all features."""
-        files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-        return [f for f in files if f.suffix == ".parquet" and {*FEATURES, "ID"} <= set(pq.read_schema(f).names)]
+        files = [file for file in visible(path, "*.parquet") if file.suffix == ".parquet"]
+        return [file for file in files if {*FEATURES, "ID"} <= set(column_names(file))]
 
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """Records in the table's order."""
@@ -43,7 +45,7 @@ class DesAutoscan(Survey[Path]):
                 label = pc.if_else(pc.equal(code, 1), "bogus", "real").cast(pa.string())
             yield pa.table(
                 {
-                    "id": batch["ID"].cast(pa.int64()),
+                    "id": identifiers(pa.chunked_array([batch["ID"]]), str(source)),
                     "label": label,
                     "features": pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), len(FEATURES)),
                 }

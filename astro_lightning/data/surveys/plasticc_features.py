@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.light_curves import METADATA, to_objects
 from astro_lightning.data.metadata import Metadata
-from astro_lightning.data.survey import Survey
+from astro_lightning.data.survey import Survey, visible
+from astro_lightning.data.tables import column_names, read_table, readable
 
 STATISTICS = (
     "amplitude",
@@ -43,12 +43,12 @@ class PlasticcFeatures(Survey[Path]):
 
     def find(self, path: Path) -> list[Path]:
         """Parquet files with such columns, by name."""
-        files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-        return [file for file in files if file.suffix == ".parquet" and "amplitude__0" in pq.read_schema(file).names]
+        files = [file for file in visible(path, "*.parquet") if file.suffix == ".parquet"]
+        return [file for file in files if "amplitude__0" in column_names(file)]
 
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """All records of a file: tables of this kind are small."""
-        features = pq.read_table(source)
+        features = read_table(source)
         missing = [name for name in COLUMNS if name not in features.column_names]
         if missing:
             raise BadInput(f"{source}: missing column {missing[0]}; needed are {COLUMNS[0]} .. {COLUMNS[-1]}")
@@ -77,11 +77,13 @@ class PlasticcFeatures(Survey[Path]):
     @staticmethod
     def _metadata(folder: Path, ids: pa.ChunkedArray) -> Metadata | None:
         """The metadata of these objects from all files of the folder, null where no file has the object."""
-        files = [file for file in sorted(folder.glob("*.parquet")) if "hostgal_photoz" in pq.read_schema(file).names]
+        files = [file for file in visible(folder, "*.parquet") if "hostgal_photoz" in column_names(file)]
         if not files:
             return None
-        table = pa.concat_tables([pq.read_table(file) for file in files], promote_options="permissive")
-        place = pc.index_in(ids, value_set=table["object_id"].combine_chunks().cast(ids.type))
+        table = pa.concat_tables([read_table(file) for file in files], promote_options="permissive")
+        with readable(files[0]):
+            known = Metadata(table, files[0]).ids("object_id").combine_chunks().cast(ids.type)
+            place = pc.index_in(ids, value_set=known)
         return Metadata(table.take(place), files[0])
 
 

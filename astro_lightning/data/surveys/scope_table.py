@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.metadata import Metadata
-from astro_lightning.data.survey import Survey
+from astro_lightning.data.survey import Survey, visible
 
 DMDT = 26 * 26
 BYTES_PER_ROW = 8_000
@@ -30,21 +30,18 @@ class ScopeTable(Survey[Path]):
 
     def find(self, path: Path) -> list[Path]:
         """The file itself, or the folder's Parquet and CSV files."""
-        return [path] if path.is_file() else sorted([*path.glob("*.parquet"), *path.glob("*.csv")])
+        return [file for file in visible(path, "*") if path.is_file() or file.suffix in (".parquet", ".csv")]
 
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """Records of one file."""
         first = 0
-        try:
-            if source.suffix == ".csv":
-                parts: Iterator[pa.RecordBatch] = iter(pc.read_csv(source).to_batches())
-            else:
-                parts = pq.ParquetFile(source).iter_batches(max(1, int(self.memory_gib * 2**30 / BYTES_PER_ROW)))
-            for part in parts:
-                yield self._records(pa.Table.from_batches([part]), source, first)
-                first += part.num_rows
-        except (pa.ArrowException, OSError) as error:
-            raise BadInput(f"{source} cannot be read as a table: {error}; get the file again") from error
+        if source.suffix == ".csv":
+            parts: Iterator[pa.RecordBatch] = iter(pc.read_csv(source).to_batches())
+        else:
+            parts = pq.ParquetFile(source).iter_batches(max(1, int(self.memory_gib * 2**30 / BYTES_PER_ROW)))
+        for part in parts:
+            yield self._records(pa.Table.from_batches([part]), source, first)
+            first += part.num_rows
 
     def _records(self, table: pa.Table, file: Path, first: int) -> pa.Table:
         metadata = Metadata(table, file)

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.survey import Survey
+from astro_lightning.data.survey import Survey, visible
+from astro_lightning.data.tables import column_names, read_table
 
 ARTEFACT, OTHER = "artefact", "other"
 FIELD_DIVISOR = 10**12
@@ -50,8 +51,7 @@ class SnadEmbeddings(Survey[Path]):
 
     def find(self, path: Path) -> list[Path]:
         """Parquet files that have embeddings among their columns."""
-        files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-        return [file for file in files if file.suffix == ".parquet" and self._columns(file)]
+        return [file for file in visible(path, "*.parquet") if file.suffix == ".parquet" and self._columns(file)]
 
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """Records in bounded numbers of rows."""
@@ -80,11 +80,11 @@ class SnadEmbeddings(Survey[Path]):
     def _ambiguous(self, batch: pa.RecordBatch) -> pa.Array:
         if "tags" not in batch.schema.names:
             return pa.array([False] * batch.num_rows)
-        tags = [set((text or "").split("|")) - {""} for text in batch["tags"].to_pylist()]
+        tags = [set((text or "").split("|")) - {""} for text in batch["tags"].cast(pa.string()).to_pylist()]
         return pa.array([bool(found) and found <= self.ambiguous_tags for found in tags])
 
     def _columns(self, file: Path) -> tuple[str, str] | None:
-        names = pq.read_schema(file).names
+        names = column_names(file)
         pairs = [(f"mu{self.latent_dims}", f"logvar{self.latent_dims}"), ("mu", "logvar")]
         return next((pair for pair in pairs if "oid" in names and set(pair) <= set(names)), None)
 
@@ -101,7 +101,7 @@ class SnadEmbeddings(Survey[Path]):
         file = folder / "lightcurve_features.parquet"
         if not file.is_file():
             raise BadInput(f"{file} is missing: put it beside the embeddings or set data.reader.lightcurves=false")
-        table = pq.read_table(file).to_pandas()
+        table = read_table(file).to_pandas()
         if "oid" in table.columns:
             table = table.set_index("oid")
         table = table.drop(columns="label", errors="ignore")

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.survey import Survey
+from astro_lightning.data.survey import Survey, visible
 from astro_lightning.data.surveys.fits_cutout import read_image
 from astro_lightning.data.surveys.snad_embeddings import ARTEFACT, OTHER, field_of
 
@@ -53,7 +53,7 @@ class SnadFrames(Survey[Path]):
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """Records of one object."""
         oid = int(source.name)
-        files = sorted(file for file in source.iterdir() if file.name.endswith(SUFFIXES))
+        files = [file for file in visible(source, "*") if file.name.endswith(SUFFIXES)]
         frames: list[np.ndarray] = []
         times: list[float] = []
         unreadable: list[str] = []
@@ -64,7 +64,7 @@ class SnadFrames(Survey[Path]):
                 image, header = read_image(plain)
                 frames.append(fit_corner(image, self.side_px, header))
                 times.append(float(next((header[key] for key in TIME_KEYS if key in header), len(times))))
-            except (BadInput, OSError, ValueError, cramjam.DecompressionError) as error:
+            except (OSError, ValueError, KeyError, TypeError, cramjam.DecompressionError) as error:
                 unreadable.append(f"{file.name}: {error}")
         if unreadable:
             log.warning(
@@ -97,11 +97,11 @@ def read_knowledge_base(folder: Path) -> dict[int, str]:
         BadInput: A JSON file is not a list of entries with `oid` and `tags`.
     """
     known: dict[int, str] = {}
-    for file in sorted(folder.glob("*.json")):
+    for file in visible(folder, "*.json"):
         try:
             entries = json.loads(file.read_text())
             known |= {int(entry["oid"]): ARTEFACT if ARTEFACT in entry["tags"] else OTHER for entry in entries}
-        except (ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise BadInput(
                 f"{file.name} is not a knowledge base, a list of entries with oid and tags: {error!r}"
             ) from error

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.survey import Survey
+from astro_lightning.data.survey import Survey, visible
 from astro_lightning.data.surveys.spectra_fits import read_hdus
 from astro_lightning.data.surveys.spectra_grid import N_PIXELS, resample, spectra_table
 from astro_lightning.data.surveys.spectra_lamost import is_lamost, lamost_facts, lamost_spectrum
@@ -38,7 +38,8 @@ class Spectra(Survey[Source]):
 
     Reads, alone or mixed in a folder: LAMOST FITS of all releases; SDSS, BOSS and eBOSS FITS, lite and full; China-VO
     `train_data_*.fits`; Tianchi `index.csv` with one text file each; biendata CSV; Parquet and Feather with lists.
-    A single FITS file that cannot be read is skipped with its reason in `skipped` and in the log.
+    A single FITS file that cannot be read is skipped with its reason in `skipped` and in the log. In a folder of several
+    forms identifiers are text.
     """
 
     layout = (
@@ -50,10 +51,11 @@ class Spectra(Survey[Source]):
     def __init__(self, *, memory_gib: float = 1.0, classes: Mapping[str, str | None] | None = None) -> None:
         super().__init__(memory_gib=memory_gib, classes=classes)
         self.skipped: list[tuple[Path, str]] = []
+        self._mixed = False
 
     def find(self, path: Path) -> list[Source]:
         """Tables first, then all single FITS spectra as one source."""
-        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+        files = visible(path, "**/*")
         sources: list[Source] = []
         single: list[Path] = []
         for file in files:
@@ -69,7 +71,9 @@ class Spectra(Survey[Source]):
                 reader = _csv_form(file)
                 if reader is not None:
                     sources.append(Source(reader, (file,)))
-        return [*sources, *([Source(None, tuple(single))] if single else [])]
+        sources += [Source(None, tuple(single))] if single else []
+        self._mixed = len({source.reader for source in sources}) > 1
+        return sources
 
     def chunks(self, source: Source) -> Iterator[pa.Table]:
         """Records with id, label, flux, ivar, mask and what else the form knows."""
@@ -79,6 +83,9 @@ class Spectra(Survey[Source]):
             if "label" in table.column_names and self.classes:
                 index = table.column_names.index("label")
                 table = table.set_column(index, "label", self.class_names(table["label"], str(source.files[0])))
+            # Some forms number their spectra and others name them.
+            for name in ({"id", "group"} & set(table.column_names)) if self._mixed else ():
+                table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.string()))
             yield table
 
     def _single(self, files: tuple[Path, ...], rows: int) -> Iterator[pa.Table]:
@@ -88,9 +95,11 @@ class Spectra(Survey[Source]):
             for file in files[start : start + rows]:
                 try:
                     values, weight, known = read_spectrum(file)
-                except BadInput as error:
-                    self.skipped.append((file, str(error)))
-                    log.warning("skipped %s", error)
+                # A damaged header can make its reading raise nearly anything.
+                except Exception as error:
+                    reason = str(error) if isinstance(error, BadInput) else f"{file}: {type(error).__name__}: {error}"
+                    self.skipped.append((file, reason))
+                    log.warning("skipped %s", reason)
                     continue
                 flux.append(values)
                 ivar.append(weight)

@@ -9,6 +9,7 @@ import numpy as np
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.surveys.fits_cutout import BLOCK_BYTES, CARD_BYTES, DTYPES
+from astro_lightning.data.tables import readable
 
 _COLUMN = re.compile(r"(TTYPE|TFORM)(\d+) *= *'([^']*)'")
 _FORMATS = {
@@ -52,10 +53,17 @@ class Hdu:
         except ValueError:
             return default
 
+    def whole(self, key: str) -> int:
+        """Value of a card that must be there and a whole number."""
+        value = self.get(key)
+        if not isinstance(value, int):
+            raise ValueError(f"{key} of a FITS header is {value}, no whole number")
+        return value
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Axes in NumPy's order; () without data."""
-        return tuple(int(self.get(f"NAXIS{i}")) for i in range(int(self.get("NAXIS", 0)), 0, -1))
+        return tuple(self.whole(f"NAXIS{i}") for i in range(int(self.get("NAXIS", 0)), 0, -1))
 
     @property
     def n_bytes(self) -> int:
@@ -65,7 +73,7 @@ class Hdu:
 
     def image(self) -> np.ndarray:
         """The image in native floating point."""
-        dtype = np.dtype(DTYPES[int(self.get("BITPIX"))])
+        dtype = np.dtype(DTYPES[self.whole("BITPIX")])
         flat = np.frombuffer(self.raw, dtype, int(np.prod(self.shape)), self.start)
         return flat.reshape(self.shape).astype(np.float64)
 
@@ -76,11 +84,10 @@ class Hdu:
             found.setdefault(int(number), {})[kind] = value.strip()
         fields: list[Any] = []
         for number in sorted(found):
-            form = re.match(r"(\d*)([A-Z])", found[number]["TFORM"])
+            kind = found[number].get("TFORM", "")
+            form = re.match(r"(\d*)([A-Z])", kind)
             if form is None or (form[2] not in _FORMATS and form[2] not in "AX"):
-                raise BadInput(
-                    f"column {found[number].get('TTYPE')} has the format {found[number]['TFORM']}, which is not read"
-                )
+                raise ValueError(f"column {found[number].get('TTYPE')} has the format {kind!r}, which is not read")
             repeat = int(form[1] or 1)
             name = found[number].get("TTYPE", f"COLUMN{number}").upper()
             if form[2] == "A":
@@ -90,9 +97,9 @@ class Hdu:
             else:
                 fields.append((name, _FORMATS[form[2]], (repeat,)) if repeat != 1 else (name, _FORMATS[form[2]]))
         dtype = np.dtype(fields)
-        if dtype.itemsize != int(self.get("NAXIS1")):
-            raise BadInput(f"rows of {self.get('NAXIS1')} bytes do not fit their columns of {dtype.itemsize}")
-        return np.frombuffer(self.raw, dtype, int(self.get("NAXIS2")), self.start)
+        if dtype.itemsize != self.whole("NAXIS1"):
+            raise ValueError(f"rows of {self.get('NAXIS1')} bytes do not fit their columns of {dtype.itemsize}")
+        return np.frombuffer(self.raw, dtype, self.whole("NAXIS2"), self.start)
 
 
 def read_hdus(path: Path) -> list[Hdu]:
@@ -115,12 +122,14 @@ def read_hdus(path: Path) -> list[Hdu]:
             raise BadInput(f"{path}: a FITS header has no END: the file is cut short")
         start = position + -(-(end.end() - position) // BLOCK_BYTES) * BLOCK_BYTES
         hdu = Hdu(raw[position : end.start()].decode("latin-1"), raw, start)
-        if start + hdu.n_bytes > len(raw):
+        with readable(path):
+            n_bytes = hdu.n_bytes
+        if start + n_bytes > len(raw):
             raise BadInput(
-                f"{path}: {hdu.n_bytes} bytes of data are announced and {max(len(raw) - start, 0)} are there: cut short"
+                f"{path}: {n_bytes} bytes of data are announced and {max(len(raw) - start, 0)} are there: cut short"
             )
         hdus.append(hdu)
-        position = start + -(-hdu.n_bytes // BLOCK_BYTES) * BLOCK_BYTES
+        position = start + -(-n_bytes // BLOCK_BYTES) * BLOCK_BYTES
     if not hdus:
         raise BadInput(f"{path}: not a FITS file")
     return hdus

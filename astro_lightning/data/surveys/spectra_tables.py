@@ -14,6 +14,7 @@ from pyarrow import csv
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.surveys.spectra_fits import read_hdus
 from astro_lightning.data.surveys.spectra_grid import N_PIXELS, resample, spectra_table
+from astro_lightning.data.tables import readable
 
 CHINA_VO_WAVELENGTH_A = np.linspace(3900, 9000, 3000)
 CHINA_VO_LABELS = np.array(["GALAXY", "QSO", "STAR"])
@@ -71,8 +72,9 @@ def _lists(table: pa.Table, names: dict[str, str], name: str, file: Path) -> np.
     if name not in names:
         raise BadInput(f"{file}: the column {name} is missing: it holds {N_PIXELS} numbers on 3800 + 2 i Angstrom each")
     column = table[names[name]].combine_chunks()
-    values = column.flatten().to_numpy(zero_copy_only=False)
-    if len(values) != N_PIXELS * len(table) or column.null_count:
+    lists = isinstance(column, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray)
+    values = column.flatten().to_numpy(zero_copy_only=False) if lists else np.empty(0)
+    if not lists or len(values) != N_PIXELS * len(table) or column.null_count:
         raise BadInput(
             f"{file}: {name} must hold {N_PIXELS} numbers for each spectrum: resample it to 3800 + 2 i Angstrom first"
         )
@@ -90,7 +92,7 @@ def read_tianchi(index: Path, rows: int) -> Iterator[pa.Table]:
     key = next((names[a] for a in ALIASES["id"] if a in names), None)
     label = next((names[a] for a in ALIASES["label"] if a in names), None)
     if key is None:
-        raise BadInput(f"{index}: no column id")
+        raise BadInput(f"{index}: the column id is missing; found {', '.join(table.column_names)}")
     files = {path.stem: path for path in index.parent.rglob("*.txt")}
     ids = table[key].cast(pa.string()).to_pylist()
     for start in range(0, len(ids), rows):
@@ -99,7 +101,8 @@ def read_tianchi(index: Path, rows: int) -> Iterator[pa.Table]:
         for i, name in enumerate(part):
             if name not in files:
                 raise BadInput(f"{index}: spectrum {name} is listed, but {name}.txt is not below {index.parent}")
-            values = np.fromstring(files[name].read_text(), dtype=np.float32, sep=",")
+            with readable(files[name]):
+                values = np.array(files[name].read_text().strip(" \n,").split(","), np.float32)
             if len(values) != N_PIXELS:
                 raise BadInput(f"{files[name]}: {len(values)} numbers instead of {N_PIXELS}")
             flux[i] = values
@@ -118,10 +121,10 @@ def read_biendata(file: Path, rows: int) -> Iterator[pa.Table]:
     with file.open() as stream:
         header = next(text_csv.reader(stream))
     wanted = [f"FE{i}" for i in range(N_PIXELS)]
-    missing = sorted(set(wanted) - set(header))
+    missing = sorted({*wanted, "id"} - set(header))
     if missing:
         raise BadInput(
-            f"{file}: the column {missing[0]} is missing: {N_PIXELS} flux columns FE0..FE{N_PIXELS - 1} are needed"
+            f"{file}: the column {missing[0]} is missing: id and {N_PIXELS} flux columns FE0..FE{N_PIXELS - 1} are needed"
         )
     # Text first: a repeated header inside the file would stop a numeric parser.
     convert = csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()))
@@ -143,10 +146,11 @@ def read_biendata(file: Path, rows: int) -> Iterator[pa.Table]:
 def read_china_vo(file: Path, rows: int) -> Iterator[pa.Table]:
     """Chunks of the China-VO form: flux [N, 3000] on linspace(3900, 9000, 3000) A and, if labelled, objid and label."""
     hdus = read_hdus(file)
-    flux = hdus[0].image()
+    with readable(file):
+        flux = hdus[0].image()
+        facts = hdus[1].table() if len(hdus) > 1 else None
     if flux.ndim != 2 or flux.shape[1] != len(CHINA_VO_WAVELENGTH_A):
         raise BadInput(f"{file}: the first image has the shape {flux.shape}; (N, 3000) is needed")
-    facts = hdus[1].table() if len(hdus) > 1 else None
     names = facts.dtype.names or () if facts is not None else ()
     for start in range(0, len(flux), rows):
         part = slice(start, min(start + rows, len(flux)))

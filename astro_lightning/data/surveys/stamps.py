@@ -1,18 +1,19 @@
 """Image stamps of detections (science, template, difference) as AVRO packets, NumPy archives or the FITS tables of ZTF-NEW."""
 
+import glob
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.survey import Survey
+from astro_lightning.data.survey import Survey, visible
 from astro_lightning.data.surveys.alerts_avro import Packet, read_packets
 from astro_lightning.data.surveys.stamps_fits import open_stamp_table
+from astro_lightning.data.tables import read_table, readable
 
 REAL, BOGUS = "real", "bogus"
 CHANNELS = 3
@@ -56,12 +57,12 @@ class Stamps(Survey[Path]):
         if path.is_file():
             return [path]
         tables = sorted(
-            file for file in path.rglob("new_*.fits") if (m := FITS_LABEL.search(file.name)) and self._wanted(m)
+            file for file in visible(path, "**/new_*.fits") if (m := FITS_LABEL.search(file.name)) and self._wanted(m)
         )
         if tables:
             return tables
-        archives = [file for file in sorted(path.glob("*.npz")) if "triplets" in np.load(file).files]
-        return archives or ([path] if next(path.rglob("*.avro"), None) else [])
+        archives = [file for file in visible(path, "*.npz") if "triplets" in _archive(file)]
+        return archives or ([path] if visible(path, "**/*.avro") else [])
 
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """Records, as many stamps at once as memory allows."""
@@ -94,9 +95,9 @@ class Stamps(Survey[Path]):
         return self._records(ids, group, pa.nulls(len(packets), pa.string()), np.full(len(packets), np.nan), stamp)
 
     def _archive(self, source: Path, rows: int) -> Iterator[pa.Table]:
-        archive = np.load(source)
-        if "triplets" not in archive.files:
-            raise BadInput(f"{source.name} has no array `triplets`: it holds {', '.join(archive.files)}")
+        archive = _archive(source)
+        if "triplets" not in archive:
+            raise BadInput(f"{source.name} has no array `triplets`: it holds {', '.join(archive)}")
         stamps = archive["triplets"]
         if stamps.ndim != 4 or CHANNELS not in (stamps.shape[1], stamps.shape[3]):
             raise BadInput(
@@ -104,7 +105,7 @@ class Stamps(Survey[Path]):
             )
         if stamps.shape[1] != CHANNELS:
             stamps = stamps.transpose(0, 3, 1, 2)
-        name = next((name for name in ID_NAMES if name in archive.files), None)
+        name = next((name for name in ID_NAMES if name in archive), None)
         ids = archive[name].astype(np.int64) if name else np.arange(len(stamps), dtype=np.int64)
         group, label, score = self._beside(source, ids if name else None, len(stamps))
         for start in range(0, len(stamps), rows):
@@ -117,8 +118,8 @@ class Stamps(Survey[Path]):
         """Object, label and score of each stamp from the table in the same order whose name begins like the archive's."""
         stem = source.stem.split("_triplets")[0]
         default = (np.arange(n) if ids is None else ids).astype(str)
-        for file in sorted(source.parent.glob(f"{stem}*.csv")):
-            table = pa.csv.read_csv(file)
+        for file in visible(source.parent, f"{glob.escape(stem)}*.csv"):
+            table = read_table(file)
             if table.num_rows != n:
                 raise BadInput(
                     f"{file.name} has {table.num_rows} rows, {source.name} {n} stamps: they must be in the same order"
@@ -157,6 +158,12 @@ class Stamps(Survey[Path]):
         return pa.table(
             {"id": ids, "label": label, "group": group, "score": pa.array(score, pa.float32()), "stamp": flat}
         )
+
+
+def _archive(file: Path) -> Mapping[str, np.ndarray]:
+    """The arrays of a NumPy archive by name, each read when it is asked for."""
+    with readable(file):
+        return np.load(file)
 
 
 def fit_to(images: np.ndarray, side_px: int) -> np.ndarray:

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.metadata import Metadata
-from astro_lightning.data.survey import Survey
+from astro_lightning.data.survey import Survey, visible
+from astro_lightning.data.tables import column_names
 
 N_BANDS, N_TIMES = 6, 36
 COLUMNS = [f"b{band}_t{time:02d}" for band in range(N_BANDS) for time in range(N_TIMES)]
@@ -26,12 +27,12 @@ class UeaLsst(Survey[Path]):
 
     def find(self, path: Path) -> list[Path]:
         """Parquet files with such columns, by name."""
-        files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-        return [file for file in files if file.suffix == ".parquet" and "b0_t00" in pq.read_schema(file).names]
+        files = [file for file in visible(path, "*.parquet") if file.suffix == ".parquet"]
+        return [file for file in files if "b0_t00" in column_names(file)]
 
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """Records in bounded numbers of rows."""
-        names = pq.read_schema(source).names
+        names = column_names(source)
         missing = [name for name in COLUMNS if name not in names]
         if missing:
             raise BadInput(f"{source}: missing column {missing[0]}; needed are b0_t00 .. b5_t35")

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.light_curves import identifiers, to_objects, to_observations, to_records
 from astro_lightning.data.long_tables import BYTES_PER_OBSERVATION
-from astro_lightning.data.survey import Survey
+from astro_lightning.data.survey import Survey, visible
 from astro_lightning.data.tables import column_names, read_batches
 
 _COLUMNS = ("objectid", "filterid", "hmjd", "mag", "magerr", "catflags")
@@ -30,7 +30,7 @@ class ZtfDr(Survey[Path]):
 
     def find(self, path: Path) -> list[Path]:
         """Files at any depth, by name."""
-        return [path] if path.suffix == ".parquet" else sorted(path.rglob("ztf_*.parquet"))
+        return [file for file in visible(path, "**/ztf_*.parquet") if file.suffix == ".parquet"]
 
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """Records of one file."""

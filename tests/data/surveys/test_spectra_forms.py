@@ -262,3 +262,16 @@ def test_a_conversion_that_finds_nothing_leaves_nothing(tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
     with pytest.raises(BadInput, match=r"\.parquet or \.feather"):
         convert_spectra(tmp_path, tmp_path / "all.txt")
+
+
+def test_a_header_that_makes_no_sense_costs_one_spectrum_and_not_the_night(tmp_path, caplog):
+    sdss(tmp_path / "spec-0266-51602-0031.fits")
+    damaged = tmp_path / "spec-0266-51602-0032.fits"
+    damaged.write_bytes((tmp_path / "spec-0266-51602-0031.fits").read_bytes().replace(b"NAXIS1  =", b"NAXIS9  ="))
+    assert sum(table.num_rows for table in Spectra().read(tmp_path)) == 1
+    assert damaged.name in caplog.text
+    chinese = tmp_path / "train_data_1.fits"
+    fits.PrimaryHDU(np.ones((2, 3000), np.float32)).writeto(chinese)
+    chinese.write_bytes(chinese.read_bytes().replace(b"NAXIS1  =", b"NAXIS9  ="))
+    with pytest.raises(BadInput, match=r"train_data_1.fits"):
+        list(Spectra().read(chinese))

@@ -1,0 +1,89 @@
+"""Files that are empty, of another kind, hidden or of two forms: one line that names them, or a way through."""
+
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.records import write_records
+from astro_lightning.data.surveys.asas import CLASSES, CURVES, Asas
+from astro_lightning.data.surveys.catalina import Catalina
+from astro_lightning.data.surveys.des_autoscan import FEATURES, DesAutoscan
+from astro_lightning.data.surveys.plasticc import Plasticc
+from astro_lightning.data.surveys.plasticc_features import PlasticcFeatures
+from astro_lightning.data.surveys.scope_table import ScopeTable
+from astro_lightning.data.surveys.snad_embeddings import SnadEmbeddings
+from astro_lightning.data.surveys.spectra import Spectra
+from astro_lightning.data.surveys.stamps import Stamps
+from astro_lightning.data.surveys.uea_lsst import UeaLsst
+from astro_lightning.data.surveys.ztf_dr import ZtfDr
+
+FILES = [
+    (Plasticc, "training_set.csv"),
+    (Plasticc, "a_lightcurves.parquet"),
+    (UeaLsst, "a.parquet"),
+    (PlasticcFeatures, "a.parquet"),
+    (ZtfDr, "ztf_000001_zg_c01_q1_dr13.parquet"),
+    (DesAutoscan, "a.parquet"),
+    (SnadEmbeddings, "a.parquet"),
+    (Catalina, "a.parquet"),
+    (ScopeTable, "a.parquet"),
+    (ScopeTable, "a.csv"),
+    (Stamps, "a.npz"),
+    (Stamps, "new_real_zg.fits"),
+    (Stamps, "a.avro"),
+    (Spectra, "a.parquet"),
+    (Spectra, "train_data_1.fits"),
+    (Spectra, "spec-1.fits.gz"),
+]
+
+
+@pytest.mark.parametrize(("survey", "name"), FILES)
+def test_a_damaged_file_is_named_in_one_line_and_a_hidden_one_is_no_data(tmp_path, survey, name):
+    for content in (b"", b"\x00\xff junk,\n" * 100, b"PAR1PK\x03\x04Obj\x01SIMPLE  =" * 9):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(BadInput, match=f"^[^\n]*{re.escape(name)}[^\n]*$"):
+            list(survey().read(tmp_path))
+    (tmp_path / name).rename(tmp_path / f"._{name}")
+    with pytest.raises(BadInput, match="holds no data"):
+        survey().read(tmp_path)
+
+
+@pytest.mark.parametrize("damaged", [CLASSES, CURVES])
+def test_either_file_of_asas_may_be_the_damaged_one(tmp_path, damaged):
+    (tmp_path / CLASSES).write_text("ID,CLASS\n1,RRab\n")
+    (tmp_path / CURVES).write_bytes(b"")
+    (tmp_path / damaged).write_bytes(b"\xff junk")
+    with pytest.raises(BadInput, match=f"^[^\n]*{damaged}[^\n]*$"):
+        list(Asas().read(tmp_path))
+
+
+def test_columns_of_the_wrong_type_are_bad_input_and_text_identifiers_are_not(tmp_path):
+    features = {name: np.zeros(2, np.float32) for name in FEATURES}
+    pq.write_table(pa.table({"ID": ["a", "b"], **features}), tmp_path / "des.parquet")
+    assert next(DesAutoscan().read(tmp_path))["id"].to_pylist() == ["a", "b"]
+    lists = {"mjd": ["x"], "mag": [[1.0]], "magerr": [[1.0]]}
+    pq.write_table(pa.table(lists), tmp_path / "css.parquet")
+    with pytest.raises(BadInput, match=r"css.parquet.*list"):
+        list(Catalina().read(tmp_path / "css.parquet"))
+    pq.write_table(pa.table({"flux": [b"x"], "id": [1]}), tmp_path / "spectra.parquet")
+    with pytest.raises(BadInput, match=r"spectra.parquet.*flux"):
+        list(Spectra().read(tmp_path / "spectra.parquet"))
+
+
+def test_a_folder_of_several_forms_with_numbered_and_named_spectra_is_read_as_one(tmp_path):
+    flux = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(5200, np.float32)), 2600)
+    pq.write_table(pa.table({"id": [1, 2], "label": ["STAR", "QSO"], "flux": flux}), tmp_path / "numbered.parquet")
+    folder = tmp_path / "tianchi"
+    folder.mkdir()
+    (folder / "index.csv").write_text("id,type\na,star\n")
+    (folder / "a.txt").write_text(",".join(["1.0"] * 2600))
+    tables = list(Spectra().read(tmp_path))
+    write_records(iter(tables), tmp_path / "records")
+    assert [name for table in tables for name in table["id"].to_pylist()] == ["1", "2", "a"]
+    (folder / "a.txt").write_text("no number")
+    with pytest.raises(BadInput, match=r"a\.txt"):
+        list(Spectra().read(folder))
