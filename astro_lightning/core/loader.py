@@ -1,6 +1,9 @@
 """Batches of whole rows: which rows, in which order, and where their randomness comes from."""
 
+import time
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
@@ -98,16 +101,37 @@ class BatchSampler(Sampler[Key]):
 class EpochLoader(DataLoader):
     """A DataLoader whose sampler learns the epoch from the Trainer at the moment a pass begins.
 
-    The Trainer fetches the first batch of a resumed run before it tells the sampler its epoch, hence the pull.
+    The Trainer fetches the first batch of a resumed run before it tells the sampler its epoch, hence the pull. Training batches
+    of a loader without processes of its own are made ahead in a thread.
     """
 
     trainer: object | None = None
+    waited_s = 0.0
 
     def __iter__(self) -> Any:
         progress = getattr(getattr(self.trainer, "fit_loop", None), "epoch_progress", None)
         if progress is not None and isinstance(self.sampler, BatchSampler) and self.sampler.shuffle:
             self.sampler.set_epoch(progress.current.processed)
-        return super().__iter__()
+        batches = super().__iter__()
+        return self._timed(batches if self.trainer is None or self.num_workers else ahead(batches))
+
+    def _timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        while True:
+            start = time.perf_counter()
+            batch = next(batches, None)
+            self.waited_s += time.perf_counter() - start
+            if batch is None:
+                return
+            yield batch
+
+
+def ahead(batches: Iterator[Batch], n: int = 2) -> Iterator[Batch]:
+    """The same batches, up to `n` of them made in a thread while one is used; NumPy and PyTorch work without the interpreter."""
+    with ThreadPoolExecutor(1) as thread:
+        made = deque(thread.submit(next, batches, None) for _ in range(n))
+        while (batch := made.popleft().result()) is not None:
+            made.append(thread.submit(next, batches, None))
+            yield batch
 
 
 def make_loader(
@@ -118,7 +142,7 @@ def make_loader(
     Args:
         dataset: Makes a batch from (rows, seed).
         sampler: Which rows make which batch.
-        workers: Loader processes; 0 loads in the training process, which is the fastest for small curves.
+        workers: Loader processes; 0 loads in the training process, which is the fastest where a batch is small.
         trainer: The Trainer that knows the epoch; None outside training.
     """
     loader = EpochLoader(

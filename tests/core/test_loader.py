@@ -1,6 +1,9 @@
-import numpy as np
+import time
 
-from astro_lightning.core.loader import BatchSampler, make_loader
+import numpy as np
+import pytest
+
+from astro_lightning.core.loader import BatchSampler, ahead, make_loader
 
 
 def keys(sampler):
@@ -69,3 +72,29 @@ def test_the_loader_takes_its_epoch_from_the_trainer():
     fresh = BatchSampler(np.arange(50), 8, shuffle=True)
     fresh.set_epoch(3)
     assert seen == [rows for rows, _ in keys(fresh)]
+
+
+def test_batches_made_ahead_are_the_same_and_an_error_reaches_the_one_who_waits():
+    assert list(ahead(iter(range(1, 8)))) == list(range(1, 8))
+    assert next(ahead(iter(range(1, 8)))) == 1
+
+    def broken():
+        yield 1
+        raise ValueError("bad row")
+
+    batches = ahead(broken())
+    assert next(batches) == 1
+    with pytest.raises(ValueError, match="bad row"):
+        next(batches)
+
+
+def test_the_loader_counts_the_time_that_its_user_waits():
+    class Slow:
+        def __getitem__(self, key):
+            time.sleep(0.02)
+            return {"row": key[0]}
+
+    loader = make_loader(Slow(), BatchSampler(np.arange(10), 2), trainer=object())
+    for _ in loader:
+        time.sleep(0.06)
+    assert 0.015 < loader.waited_s < 0.09

@@ -1,7 +1,6 @@
 """Sequences of frame embeddings as batches, and their data module."""
 
 import hashlib
-import itertools
 import os
 import uuid
 from collections.abc import Iterator, Mapping
@@ -44,6 +43,7 @@ class SequenceBatches:
         self.features = object_features(records, info)
         if self.features is not None and info["scaled"]:
             self.features = normal_scores(self.features, np.array(info["feature_knots"]))
+        self.middle = np.full((len(records), info["latent_dims"]), np.nan)
 
     def __getitem__(self, key: Key) -> Batch:
         rows, seed = key
@@ -65,7 +65,9 @@ class SequenceBatches:
         mu, offsets = self.records.ragged["mu"].take(rows)
         logvar, _ = self.records.ragged["logvar"].take(rows)
         offsets = offsets // d
-        frames = frame_inputs(mu.reshape(-1, d), logvar.reshape(-1, d), offsets, self.info)
+        middle = self.middle[rows]
+        frames = frame_inputs(mu.reshape(-1, d), logvar.reshape(-1, d), offsets, self.info, middle)
+        self.middle[rows] = middle  # medians are slow, and every epoch asks for them
         if not self.train or not self.info["max_frames"]:
             return frames, offsets
         return draw_frames(frames, offsets, self.info["max_frames"], rng)
@@ -195,14 +197,21 @@ class SequenceData(RecordsData):
         return self.cache / "records" / f"embeddings-{digest}"
 
 
-def frame_inputs(mu: np.ndarray, logvar: np.ndarray, offsets: np.ndarray, info: Mapping[str, Any]) -> np.ndarray:
-    """What a network sees of each frame, (total_frames, n_inputs), from posteriors (total_frames, latent_dims)."""
+def frame_inputs(
+    mu: np.ndarray, logvar: np.ndarray, offsets: np.ndarray, info: Mapping[str, Any], middle: np.ndarray | None = None
+) -> np.ndarray:
+    """What a network sees of each frame, (total_frames, n_inputs), from posteriors (total_frames, latent_dims).
+
+    `middle` (objects, latent_dims) holds the median frames that are known, NaN elsewhere, and is filled in.
+    """
     mu = (mu.astype(np.float32) - info["mu_mean"]) / info["mu_std"]
     parts = {"mu": mu}
     if "logvar" in info["inputs"]:
         parts["logvar"] = (logvar - info["logvar_mean"]) / info["logvar_std"]
     if "deviation" in info["inputs"]:
-        middle = np.stack([np.median(mu[a:b], axis=0) for a, b in itertools.pairwise(offsets)])
+        middle = np.full((len(offsets) - 1, mu.shape[1]), np.nan) if middle is None else middle
+        for i in np.flatnonzero(np.isnan(middle[:, 0])):
+            middle[i] = np.median(mu[offsets[i] : offsets[i + 1]], axis=0)
         parts["deviation"] = mu - np.repeat(middle, np.diff(offsets), axis=0)
     if "step" in info["inputs"]:
         step = np.zeros_like(mu)
@@ -234,6 +243,8 @@ def draw_frames(
 ) -> tuple[np.ndarray, np.ndarray]:
     """At most `limit` random frames of each object, in their order."""
     lengths = np.diff(offsets)
+    if lengths.max(initial=0) <= limit:
+        return frames, offsets
     owner = np.repeat(np.arange(len(lengths)), lengths)
     order = np.lexsort((rng.random(len(frames)), owner))
     rank = np.arange(len(frames)) - np.repeat(offsets[:-1], lengths)

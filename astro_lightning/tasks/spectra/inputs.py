@@ -36,10 +36,10 @@ class Rebin:
 
     def sum(self, values: Tensor) -> Tensor:
         """Integral over each bin, in pixels: (B, 2600) -> (B, n_bins)."""
-        total = values[:, self.index[0].to(values.device)] * self.overlap[0].to(values.device)
-        for index, overlap in zip(self.index[1:], self.overlap[1:], strict=True):
-            total = total + values[:, index.to(values.device)] * overlap.to(values.device)
-        return total
+        pixels, total = values.t().contiguous(), torch.zeros((), device=values.device)
+        for index, overlap in zip(self.index.to(values.device), self.overlap.to(values.device), strict=True):
+            total = total + pixels.index_select(0, index).mul_(overlap[:, None])
+        return total.t().contiguous()
 
     def __call__(self, flux: Tensor, ivar: Tensor) -> tuple[Tensor, Tensor]:
         """Average weighted by inverse variance.
