@@ -27,6 +27,7 @@ from benchmarks.table import RESULTS
 SPEED = {
     "start_up": None,
     "short_runs": None,
+    "profiles": None,
     "plasticc_simulate": None,
     "light_curve_reading": None,
     "plasticc_training": None,

@@ -1,0 +1,137 @@
+"""Where the time of training goes: a short run of every task under the Trainer's profiler, then its batches alone under Python's.
+
+python -m benchmarks.profiles [TASK ...]     # with tasks: only their rows are measured anew
+"""
+
+import cProfile
+import json
+import pstats
+import re
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from pytorch_lightning.profilers import Profiler
+
+from astro_lightning.core.build import plain
+from astro_lightning.core.conf import conf_folder
+from astro_lightning.core.stages import Artefacts, make_datamodule, run_stage, stages_of, take
+from benchmarks.short_runs import SHORT
+from benchmarks.table import RESULTS, Cell, write_table
+
+COLUMNS = [
+    "task: stage", "ms a step", "waiting for data", "forward and backward", "optimizer", "the Trainer, logging, callbacks",
+    "ms of processor a batch", "most of it in",
+]  # fmt: skip
+BATCHES = 20
+PACKAGE = "/astro_lightning/"
+
+
+class Parts(Profiler):
+    """Seconds by the last word of an action's name; validation counts as a whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began: dict[str, float] = {}
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.steps = 0
+
+    def start(self, action_name: str) -> None:
+        """An action begins."""
+        self.began[action_name] = time.perf_counter()
+        if action_name.endswith("on_validation_start"):
+            self.began.setdefault("validation", time.perf_counter())
+
+    def stop(self, action_name: str) -> None:
+        """An action ends."""
+        took = time.perf_counter() - self.began.pop(action_name)
+        self.seconds[action_name.rpartition(".")[2]] += took
+        self.steps += action_name == "run_training_batch"
+        # The module's own hook is the last of the end.
+        if action_name.startswith("[LightningModule]") and action_name.endswith("on_validation_end"):
+            self.seconds["validation"] += time.perf_counter() - self.began.pop("validation")
+
+    def cells(self) -> list[Cell]:
+        """Milliseconds a step and the shares of the training epochs without their validation."""
+        of = self.seconds
+        whole = of["run_training_epoch"] - of["validation"]
+        learning = of["training_step"] + of["backward"]
+        # An optimizer that the Trainer steps computes the gradient inside its own step.
+        stepping = max(of["optimizer_step"] - learning, 0.0)
+        waiting = of["train_dataloader_next"]
+        shares = [part / whole for part in (waiting, learning, stepping, whole - waiting - learning - stepping)]
+        return [1000 * whole / max(self.steps, 1), *shares]
+
+
+def main(tasks: list[str]) -> None:
+    """Measure and write the table."""
+    torch.set_num_threads(1)
+    path = RESULTS / "profiles.json"
+    before = json.loads(path.read_text())["rows"] if tasks and path.exists() else []
+    rows = {name: [row for row in before if row[0].split(":")[0] == name] for name in SHORT}
+    for name in tasks or SHORT:
+        rows[name] = of_task(name)
+    write_table(
+        "profiles",
+        "Where the time of training goes",
+        COLUMNS,
+        [row for of_name in rows.values() for row in of_name],
+        "The synthetic twin, one thread; shares of the training epochs without their validation. The batches are made while the"
+        " network learns; what one costs stands in the last two columns, measured alone.",
+        "python -m benchmarks.profiles",
+        [0],
+    )
+
+
+def of_task(name: str) -> list[list[Cell]]:
+    """A row for each stage that trains; of a cross-validation, those of the first fold."""
+    rows: list[list[Cell]] = []
+    with tempfile.TemporaryDirectory() as folder, initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        words = [*SHORT[name], "trainer=cpu", "callbacks=quiet", "report=false"]
+        cfg = plain(compose("config", words))
+        artefacts = Artefacts()
+        for stage in stages_of(cfg):
+            if re.search(r"fold[1-9]", stage["name"]):
+                continue
+            parts = Parts()
+            run_stage({**cfg, "debug": {"profiler": parts}}, stage, Path(folder), artefacts)
+            rows.append([f"{name}: {stage['name']}", *parts.cells(), *data_path(cfg, take(stage, artefacts))])
+            print(*rows[-1], sep=" | ", flush=True)
+    return rows
+
+
+def data_path(cfg: dict[str, Any], stage: dict[str, Any]) -> list[Cell]:
+    """Processor milliseconds of making a batch, and the function of ours that takes most of it with its share."""
+    loader = make_datamodule({**cfg, "workers": 0}, stage).train_dataloader()
+    first = next(iter(loader))  # what is made once and kept is not a batch's
+    del first
+    start, n = time.process_time(), 0
+    for _ in islice(loader, BATCHES):
+        n += 1
+    spent = time.process_time() - start
+    profile = cProfile.Profile(time.process_time)
+    profile.enable()
+    for _ in islice(loader, BATCHES):
+        pass
+    profile.disable()
+    found: dict[tuple[str, int, str], tuple[int, int, float, float, Any]] = pstats.Stats(profile).stats  # type: ignore[attr-defined]
+    whole = max((cost[3] for (file, _, _), cost in found.items() if file.endswith("core/loader.py")), default=0.0)
+    # Of a data set's own method only what it does itself counts: all the others are called by it.
+    ours = {
+        f"{file.rpartition(PACKAGE)[2]} {function}": cost[2] if function == "__getitem__" else cost[3]
+        for (file, _, function), cost in found.items()
+        if PACKAGE in file and not file.endswith("core/loader.py")
+    }
+    slowest = max(ours, key=lambda name: ours[name], default="")
+    share = f" ({ours[slowest] / whole:.0%})" if slowest and whole else ""
+    return [1000 * spent / max(n, 1), slowest + share]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
