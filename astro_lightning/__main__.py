@@ -1,8 +1,19 @@
 """The command line: `python -m astro_lightning task=... data=... trainer=...`, or one of the verbs. Heavy imports come late."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
+
+PATH = re.compile(r"(out|ckpt|data\.(path|root)|paths\.\w+|hydra\.(run|sweep)\.dir)=(?=[^'\"])")
+
+
+def quoted(word: str) -> str:
+    """A path with accents, parentheses or an equals sign, at which Hydra's grammar would stumble, in quotes."""
+    key = PATH.match(word)
+    if key is None or re.fullmatch(r"[\w./:@%+ $,{}\[\]-]*", word[key.end() :], re.ASCII):
+        return word
+    return key[0] + "'" + word[key.end() :].replace("'", r"\'") + "'"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -10,9 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or not words[0].isidentifier():
         # Hydra's parser wants all settings in one piece; people write -m and --cfg anywhere between them.
+        words = [quoted(word) for word in words]
         words.sort(key=lambda word: not word.startswith("~") and (word.startswith("-") or "=" not in word))
     sys.argv[1:] = words
-    from astro_lightning.data.errors import BadInput
+    from astro_lightning.data.errors import PLACE, BadInput
 
     try:
         if words in (["--help"], ["-h"], ["help"]):
@@ -32,10 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
             hydra_main()
     except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
+        print("error:", *str(error).splitlines(), file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # somebody piped the list into `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # the disk is full, a folder may not be written to
+        print(f"error: {error}: {PLACE}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("stopped; go on with resume=RUN_FOLDER", file=sys.stderr)
         sys.exit(130)

@@ -1,14 +1,13 @@
 """From the command line to a plain configuration and a run folder."""
 
-import json
 import os
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import hydra
-import yaml
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
@@ -20,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from astro_lightning.core.build import plain
 from astro_lightning.core.conf import conf_folder, plugin_folders
-from astro_lightning.data.errors import BadInput
+from astro_lightning.data.errors import PLACE, BadInput
 
 
 class InstalledConf(SearchPathPlugin):
@@ -86,16 +85,21 @@ def job(cfg: DictConfig) -> dict[str, float]:
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         return run(plain(cfg), folder)
+    except BrokenPipeError:
+        raise
     except BadInput as error:
         message = str(error)
+    except OSError as error:
+        message = f"{error}: {PLACE}"
     except Exception as error:
         if HydraConfig.get().mode != RunMode.MULTIRUN:
             raise
         traceback.print_exc()
         message = f"{type(error).__name__}: {error}"
     failures.append(message)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "error.txt").write_text(f"{message}\n")
+    with suppress(OSError):  # the message may be that nothing can be written there
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "error.txt").write_text(f"{message}\n")
     return {"objective": float("nan")}
 
 
@@ -103,6 +107,7 @@ def resume(words: list[str]) -> None:
     """Go on with a run exactly where it stopped; also how each further rank of a run starts."""
     import logging
 
+    from astro_lightning.core.provenance import read_kept
     from astro_lightning.run import run
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -113,7 +118,7 @@ def resume(words: list[str]) -> None:
         )
     if not (folder / "config.yaml").is_file():
         raise BadInput(f"{folder} is not a run folder: config.yaml is missing")
-    if json.loads((folder / "job.json").read_text()).get("finished"):
+    if read_kept(folder / "job.json").get("finished"):
         print(f"this run is finished: {folder}")
         return
-    run(yaml.safe_load((folder / "config.yaml").read_text()), folder, resuming=True)
+    run(read_kept(folder / "config.yaml"), folder, resuming=True)

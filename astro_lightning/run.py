@@ -33,9 +33,11 @@ def run(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
     from astro_lightning.core.provenance import write_json, write_text
     from astro_lightning.core.ranks import own_rank, processes_wanted, start_ranks
     from astro_lightning.core.trainer import check_accelerator
+    from astro_lightning.core.values import check_values
 
     if cfg["mode"] not in MODES:
         raise BadInput(f"mode={cfg['mode']} is unknown; choose {', '.join(MODES)}")
+    check_values(cfg)
     check_accelerator(cfg["trainer"])
     folder.mkdir(parents=True, exist_ok=True)
     if cfg["mode"] != "fit":

@@ -46,6 +46,10 @@ def test_unknown_names_are_one_line_and_exit_two(tmp_path):
         (("tsks",), "neither a verb"),
         (("mode=fti",), "choose fit, validate"),
         (("mode=predict", "data.path=x"), "needs ckpt="),
+        (("batch_size=many",), "batch_size=many: give a whole number"),
+        (("optimizer.lr=-1",), "optimizer.lr=-1"),
+        (("mode=predict", "ckpt=é (copy)=2.ckpt", "data.path=x"), "é (copy)=2.ckpt does not exist"),
+        (("hydra.run.dir=/dev/null/run",), "/dev/null"),
         (("mode=predict", "ckpt=absent.ckpt", "data.path=x"), "absent.ckpt does not exist"),
     ):
         finished = astro_lightning(*words, folder=tmp_path, expect=2)

@@ -1,6 +1,5 @@
 """Checkpoints that can be trusted: plain content only, complete enough to score a file with nothing else."""
 
-import json
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import torch
 
 from astro_lightning.core.build import class_of
 from astro_lightning.core.datamodule import RecordsData
+from astro_lightning.core.provenance import read_kept
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
 
@@ -63,12 +63,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition("\n")[0].partition(". ")[0] or "it is empty"
         raise BadInput(
             f"checkpoint {path} cannot be read ({reason}): it is cut short, or holds more than plain numbers"
         ) from error
-    if not isinstance(content, dict) or KEY not in content:
-        raise BadInput(f"checkpoint {path} was not written by Astro Lightning: the key {KEY!r} is missing")
+    if not isinstance(content, dict) or not {KEY, "hyper_parameters", "state_dict"} <= content.keys():
+        raise BadInput(f"checkpoint {path} was not written by Astro Lightning: the keys of its checkpoints are missing")
     return content
 
 
@@ -100,6 +100,6 @@ def predicting_checkpoints(path: Path) -> list[Path]:
         index = path / "checkpoints" / "predicting.json"
         if not index.is_file():
             raise BadInput(f"{path} is not a finished run: {index} is missing; finish it with resume={path}")
-        return [path / name for name in json.loads(index.read_text())]
+        return [path / name for name in read_kept(index)]
     read_checkpoint(path)
     return [path]

@@ -9,6 +9,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from astro_lightning.data.errors import BadInput
+
 PACKAGES = (
     "astro-lightning",
     "torch",
@@ -52,6 +56,22 @@ def write_text(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     temporary.write_text(text)
     os.replace(temporary, path)
+
+
+def read_kept(path: Path) -> Any:
+    """What a run kept in a JSON or YAML file.
+
+    Raises:
+        BadInput: The file is missing, damaged or empty.
+    """
+    try:
+        text = path.read_text()
+        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise BadInput(f"{path} cannot be read ({str(error).splitlines()[0]}): the run folder is damaged") from error
+    if not content:
+        raise BadInput(f"{path} is empty: the run folder is damaged")
+    return content
 
 
 def _version(name: str) -> str | None:

@@ -1,6 +1,5 @@
 """A run is a list of stages; a stage is one data module, one module, one Trainer call."""
 
-import json
 import logging
 import os
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from astro_lightning.core.build import build
 from astro_lightning.core.checkpoint import Identity
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.optim import settings
-from astro_lightning.core.provenance import write_json
+from astro_lightning.core.provenance import read_kept, write_json
 from astro_lightning.core.task import TaskModule, count_parameters
 from astro_lightning.core.trainer import make_trainer
 from astro_lightning.data.errors import BadInput
@@ -127,7 +126,7 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
     """
     done = folder / "checkpoints" / stage["name"] / "done.json"
     if done.exists():
-        kept = json.loads(done.read_text())
+        kept = read_kept(done)
         artefacts.update({name: str(folder / path) for name, path in kept["artefacts"].items()})
         return kept["metrics"]
     trial = is_trial(cfg)

@@ -1,5 +1,8 @@
 """The one error a user's input can raise."""
 
+# What an error of the operating system (a full disk, a folder that may not be written to) leaves to do.
+PLACE = "see that the place is there, writable and not full"
+
 
 class BadInput(ValueError):
     """Input that cannot be used.

@@ -17,6 +17,10 @@ from astro_lightning.data.errors import BadInput
 log = logging.getLogger(__name__)
 
 FLUX_ZERO_POINT = 27.5
+# Whole numbers from here on are not exact in float64.
+LARGEST_EXACT = 2.0**53
+# Days, Julian dates included; what lies beyond is a placeholder, and would make a period search endless.
+LATEST_D = 3e6
 DETECTED_SNR = 5.0
 
 # Metadata that records of every light-curve survey have, NaN where not known. `specz` is for analysis; it is no input.
@@ -123,11 +127,15 @@ def identifiers(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     """Object identifiers as int64 or string.
 
     Raises:
-        BadInput: One is missing, or is a number that is not whole.
+        BadInput: One is missing, or is a number that is not whole or too large to be exact.
     """
     if column.null_count:
         raise BadInput(f"{where}: {column.null_count} rows have no object id: fill or remove them")
     number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+    if pa.types.is_floating(column.type) and pc.any(pc.greater_equal(pc.abs(column), LARGEST_EXACT)).as_py():
+        raise BadInput(
+            f"{where}: object ids are {column.type}, which has lost their last digits: give integers or text"
+        )
     return cast(column, pa.int64() if number else pa.string(), "object id", where)
 
 
@@ -147,10 +155,11 @@ def to_records(observations: pa.Table, objects: pa.Table | None = None, *, where
     """Group observations by object.
 
     Observations may come in any order: they are sorted by time, then band, within each object. One without finite time,
-    flux and error, or with an error of 0 or less, is dropped. Of several at one time in one band the one with the
-    smallest error stays (a mean would take a repeated row for a second measurement). Both are counted in a logged
-    warning. An object of `objects` without observations stays, with empty lists, so that a prediction has a row for it;
-    one that is only in `observations` stays too, at the end, without metadata, and is counted in a warning.
+    flux and error, at a time beyond 3 million days, or with an error of 0 or less, is dropped. Of several at one time in
+    one band the one with the smallest error stays (a mean would take a repeated row for a second measurement). Both are
+    counted in a logged warning. An object of `objects` without observations stays, with empty lists, so that a prediction
+    has a row for it; one that is only in `observations` stays too, at the end, without metadata, and is counted in a
+    warning.
 
     Args:
         observations: As `to_observations` returns them.
@@ -180,6 +189,12 @@ def to_records(observations: pa.Table, objects: pa.Table | None = None, *, where
         lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values, OBSERVATIONS.field(name).type))
         objects = objects.append_column(name, lists)
     return objects
+
+
+def warn_of_float32(kind: pa.DataType, where: str) -> None:
+    """Times in float32 have lost their minutes: nothing brings them back."""
+    if kind in (pa.float32(), pa.float16()):
+        log.warning("%s: times are %s, exact to minutes at best: store them as float64", where, kind)
 
 
 def check_objects(objects: pa.Table, id_type: pa.DataType, where: str) -> None:
@@ -221,7 +236,7 @@ def _all_objects(found: pa.Array, objects: pa.Table | None, where: str) -> pa.Ta
 def _drop_bad(column: dict[str, np.ndarray], where: str) -> dict[str, np.ndarray]:
     good = (
         np.isfinite(column["flux"])
-        & np.isfinite(column["mjd"])
+        & (np.abs(column["mjd"]) < LATEST_D)
         & np.isfinite(column["flux_err"])
         & (column["flux_err"] > 0)
     )

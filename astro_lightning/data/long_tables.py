@@ -1,5 +1,6 @@
 """Surveys that ship a table with one row per observation and another with one row per object."""
 
+import logging
 import os
 import re
 from abc import abstractmethod
@@ -20,9 +21,12 @@ from astro_lightning.data.light_curves import (
     choose_columns,
     to_observations,
     to_records,
+    warn_of_float32,
 )
 from astro_lightning.data.survey import Survey, visible
 from astro_lightning.data.tables import column_names, read_batches, read_table
+
+log = logging.getLogger(__name__)
 
 # Peak memory per observation while a block of them becomes records, measured by benchmarks/light_curve_reading.py.
 BYTES_PER_OBSERVATION = 150
@@ -85,6 +89,12 @@ class LongTableSurvey(Survey[LongTables]):
                 for batch in pq.ParquetFile(file).iter_batches(8192):
                     yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
             return
+        if source.metadata is None:
+            log.warning(
+                "%s: no table *%s beside it: redshifts and labels are not known",
+                source.photometry[0],
+                self.metadata_word,
+            )
         objects = self._objects(source.metadata)
         seen: list[pa.ChunkedArray] = []
         for records in self._stream(source.photometry, objects):
@@ -161,6 +171,8 @@ class LongTableSurvey(Survey[LongTables]):
             names = choose_columns(column_names(file), str(file))
             first_row = 0
             for batch in read_batches(file, names, rows):
+                if not first_row:
+                    warn_of_float32(batch.schema.field(names["mjd"]).type, str(file))
                 yield to_observations(
                     batch, self.bands, where=str(file), first_row=first_row, zero_point=self.zero_point
                 )

@@ -74,6 +74,13 @@ class Records:
         return self.column("id")
 
     @property
+    def blank(self) -> np.ndarray:
+        """Objects without one finite value other than 0 in their lists, bool, shape (n_objects,)."""
+        rows = [ragged.lengths == 0 for ragged in self.ragged.values()]
+        rows += [~(np.isfinite(values) & (values != 0)).any(axis=1) for values in self.fixed.values()]
+        return np.logical_and.reduce(rows) if rows else np.zeros(len(self), bool)
+
+    @property
     def groups(self) -> np.ndarray:
         """What may not be torn apart by a split, shape (n_objects,); the identifiers where the survey names no group."""
         return self.column("group") if "group" in self.flat.column_names else self.ids

@@ -4,7 +4,7 @@ import os
 import uuid
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -106,10 +106,21 @@ def readable(file: Path) -> Iterator[None]:
         raise BadInput(f"{file}: cannot be read ({reason}): give a whole file of the survey's format") from error
 
 
-def write_parquet(tables: Callable[[], Iterator[pa.Table]], out: Path) -> int:
-    """Stream tables of one schema into a Parquet file under a temporary name, then rename it; returns the rows written."""
+def check_out(out: Path) -> None:
+    """Whether a Parquet file can have this name.
+
+    Raises:
+        BadInput: Another ending, or there is a folder of this name.
+    """
     if out.suffix != ".parquet":
         raise BadInput(f"out={out} must end in .parquet")
+    if out.is_dir():
+        raise BadInput(f"out={out} is a folder: give the name of a file")
+
+
+def write_parquet(tables: Callable[[], Iterator[pa.Table]], out: Path) -> int:
+    """Stream tables of one schema into a Parquet file under a temporary name, then rename it; returns the rows written."""
+    check_out(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
     writer, n = None, 0
@@ -119,11 +130,12 @@ def write_parquet(tables: Callable[[], Iterator[pa.Table]], out: Path) -> int:
             writer.write_table(table)
             n += table.num_rows
         if writer is None:
-            raise BadInput("the input holds no object: nothing to write")
+            raise BadInput(f"there is no object to write to {out}: the input is empty")
         writer.close()
         os.replace(temporary, out)
     finally:
-        if writer is not None:
-            writer.close()
+        with suppress(OSError):  # a full disk: what could not be written cannot be closed either
+            if writer is not None:
+                writer.close()
         temporary.unlink(missing_ok=True)
     return n

@@ -19,8 +19,8 @@ from astro_lightning.core.build import build
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.long_tables import LongTableSurvey
 from astro_lightning.data.survey import Survey
-from astro_lightning.predict.files import parts_folder, reader_block, warn_of_training_objects
-from astro_lightning.predict.parts import finish_in_blocks, score_part, seen_in_training
+from astro_lightning.predict.files import parts_folder, reader_block
+from astro_lightning.predict.parts import finish_in_blocks, score_part, warn_of_objects
 from astro_lightning.predict.score import Scorer
 
 PROPERTIES = ("hats.properties", "properties", "collection.properties")
@@ -78,7 +78,7 @@ def predict_catalogue(
             fresh = folder / "catalogue"
             scores.write_catalog(fresh, catalog_name=out.name, as_collection=False, overwrite=True, progress_bar=False)
             os.replace(fresh, out)
-            warn_of_training_objects(seen_in_training(parts), n)
+            warn_of_objects(parts, n)
     return n
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,11 +14,9 @@ from filelock import FileLock, Timeout
 from astro_lightning.core.build import build
 from astro_lightning.core.datamodule import files_of
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.tables import write_parquet
-from astro_lightning.predict.parts import WorkerDied, finished, score_parts, seen_in_training
+from astro_lightning.data.tables import check_out, write_parquet
+from astro_lightning.predict.parts import WorkerDied, finished, score_parts, warn_of_objects
 from astro_lightning.predict.score import Scorer
-
-log = logging.getLogger(__name__)
 
 
 def read_input(data: dict[str, Any], scorer: Scorer) -> Iterator[pa.Table]:
@@ -58,13 +55,14 @@ def predict_file(scorer: Scorer, data: dict[str, Any], out: Path, workers: int =
     Raises:
         BadInput: The input cannot be used, another process writes this file, or a scoring process died.
     """
-    if out.suffix != ".parquet":
-        raise BadInput(f"out={out} must end in .parquet")
+    check_out(out)
     tables = read_input(data, scorer)
     with parts_folder(out, scorer, [str(reader_block(data, scorer)), data["memory_gib"]], input_path(data)) as folder:
         parts = score_parts(scorer, tables, folder, workers)
+        if not parts:
+            raise BadInput(f"{input_path(data)} holds no object: nothing to score")
         n = write_parquet(lambda: finished(scorer, parts, data["memory_gib"]), out)
-        warn_of_training_objects(seen_in_training(parts), n)
+        warn_of_objects(parts, n)
     return n
 
 
@@ -98,13 +96,3 @@ def parts_folder(out: Path, scorer: Scorer, reading: Sequence[Any], path: Path) 
     finally:
         lock.release()
         Path(lock.lock_file).unlink(missing_ok=True)
-
-
-def warn_of_training_objects(seen: int, n: int) -> None:
-    """Scores of objects that the network learned from say nothing of its quality."""
-    if seen:
-        log.warning(
-            "%d of %d objects were in the training split of this checkpoint: their scores say nothing of its quality",
-            seen,
-            n,
-        )

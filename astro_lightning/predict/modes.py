@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-import yaml
 
 from astro_lightning.core.datamodule import RecordsData
-from astro_lightning.core.provenance import write_json
+from astro_lightning.core.provenance import read_kept, write_json
 from astro_lightning.core.stages import datamodule_of
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.fingerprint import object_hashes
@@ -41,12 +40,18 @@ def as_trained(cfg: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     kept = (path if path.is_dir() else path.parents[min(2, len(path.parents) - 1)]) / "config.yaml"
     if not kept.is_file():
         return cfg
-    run = yaml.safe_load(kept.read_text())
+    run = read_kept(kept)
+    if any(word.startswith("task=") for word in overrides) and cfg["task"]["name"] != run["task"]["name"]:
+        raise BadInput(
+            f"task={cfg['task']['name']}: {path} is of task {run['task']['name']}; leave task= out, or give another ckpt"
+        )
     same = {key: run[key] for key in ("task", "model", "optimizer", "seed")}
     own = ("data.path=", "data.root=", "data.memory_gib=")
     if any(word.startswith(("data=", "data.", "experiment=")) and not word.startswith(own) for word in overrides):
         return cfg | same
     given = {key: cfg["data"][key] for key in ("path", "root") if cfg["data"].get(key)}
+    if any(word.startswith("data.memory_gib=") for word in overrides):
+        given["memory_gib"] = cfg["data"]["memory_gib"]
     return cfg | same | {"data": {**run["data"], "path": None, **given}}
 
 

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection, get_context, parent_process
@@ -24,7 +24,9 @@ from astro_lightning.predict.score import Scorer
 log = logging.getLogger(__name__)
 
 OBJECTS = 512  # of a part: what a kill can cost, and what a worker takes at once
+# What a part counts among its objects.
 SEEN = b"seen_in_training"
+BLANK = b"nothing_measured"
 # Sorting, finishing and writing take copies of a table.
 COPIES = 4
 ROW_GROUP = 2**16
@@ -82,16 +84,24 @@ def score_parts(scorer: Scorer, tables: Iterable[pa.Table], folder: Path, worker
 
 
 def score_part(scorer: Scorer, table: pa.Table, file: Path) -> None:
-    """Score records into a file, written under another name, then renamed; it says how many were seen in training."""
+    """Score records into a file, written under another name, then renamed; it says how many were seen in training or are blank."""
     records = Records.from_table(table)
     seen = scorer.seen_in_training(object_hashes(records))
-    scored = scorer.score(records).replace_schema_metadata({SEEN: str(seen)})
+    counts = {SEEN: str(seen), BLANK: str(records.blank.sum())}
+    scored = scorer.score(records).replace_schema_metadata(counts)
     write_parquet(lambda: iter([scored]), file)
 
 
-def seen_in_training(parts: Iterable[Path]) -> int:
-    """How many objects of the parts were in the training split."""
-    return sum(int((pq.read_schema(part).metadata or {}).get(SEEN, 0)) for part in parts)
+def warn_of_objects(parts: Sequence[Path], n: int) -> None:
+    """Scores of objects that the network learned from, or in which nothing is measured, say nothing."""
+    counts = [pq.read_schema(part).metadata or {} for part in parts]
+    for key, what in (
+        (SEEN, "were in the training split of this checkpoint: their scores say nothing of its quality"),
+        (BLANK, "hold not one usable value: their scores say nothing of them"),
+    ):
+        found = sum(int(count.get(key, 0)) for count in counts)
+        if found:
+            log.warning("%d of %d objects %s", found, n, what)
 
 
 def finished(scorer: Scorer, parts: Iterable[Path], memory_gib: float) -> Iterator[pa.Table]:

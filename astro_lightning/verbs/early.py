@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import yaml
-
 from astro_lightning.data.errors import BadInput
 
 DAYS = ("2", "5", "10", "20", "50", "100")
@@ -20,12 +18,13 @@ def main(words: list[str]) -> None:
         days = [float(word) for word in words[1:] or DAYS]
     except ValueError as error:
         raise BadInput(f"days: {error}; give numbers behind the run folder") from error
+    from astro_lightning.core.provenance import read_kept
     from astro_lightning.predict.early import predict_early
     from astro_lightning.report.early import early_table
     from astro_lightning.report.html import write_report
     from astro_lightning.report.run_folder import read_run
 
-    predict_early(yaml.safe_load((folder / "config.yaml").read_text()), folder, days)
+    predict_early(read_kept(folder / "config.yaml"), folder, days)
     table = early_table(read_run(folder).early)
     print(table.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
     print(f"Report: {write_report(folder)}")

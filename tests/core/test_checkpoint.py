@@ -17,8 +17,10 @@ def test_a_missing_a_cut_and_a_foreign_file_are_each_said(tmp_path):
     with pytest.raises(BadInput, match="not written by Astro Lightning"):
         read_checkpoint(tmp_path / "foreign.ckpt")
     (tmp_path / "cut.ckpt").write_bytes((tmp_path / "foreign.ckpt").read_bytes()[:200])
-    with pytest.raises(BadInput, match="cut short"):
-        read_checkpoint(tmp_path / "cut.ckpt")
+    for kept in (200, 0):
+        (tmp_path / "cut.ckpt").write_bytes((tmp_path / "foreign.ckpt").read_bytes()[:kept])
+        with pytest.raises(BadInput, match="cut short"):
+            read_checkpoint(tmp_path / "cut.ckpt")
 
 
 def test_code_inside_a_checkpoint_never_runs(tmp_path):
@@ -40,6 +42,11 @@ def test_a_checkpoint_cannot_name_any_class_it_likes():
 def test_a_folder_that_is_no_finished_run_says_how_to_finish_it(tmp_path):
     with pytest.raises(BadInput, match="resume="):
         predicting_checkpoints(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    for damaged in ("", "{"):
+        (tmp_path / "checkpoints" / "predicting.json").write_text(damaged)
+        with pytest.raises(BadInput, match=r"predicting\.json.*damaged"):
+            predicting_checkpoints(tmp_path)
 
 
 def test_a_misspelt_key_names_the_target():

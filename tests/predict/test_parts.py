@@ -17,6 +17,7 @@ from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
 from astro_lightning.predict import parts
 from astro_lightning.predict.files import predict_file
+from astro_lightning.predict.modes import as_trained
 from astro_lightning.predict.score import Scorer
 from astro_lightning.verbs.score import main
 
@@ -153,10 +154,34 @@ def test_bad_words_and_bad_input_are_one_line_and_leave_nothing(run, spectra, tm
             score(spectra, run, out, *words)
     with pytest.raises(BadInput, match="does not exist"):
         score(tmp_path / "absent.parquet", run, out)
+    (tmp_path / "folder.parquet").mkdir()
+    with pytest.raises(BadInput, match=r"folder\.parquet is a folder"):
+        score(spectra, run, tmp_path / "folder.parquet")
+    (tmp_path / "folder.parquet").rmdir()
+    empty = write_spectra(tmp_path / "empty.parquet", 0)
+    with pytest.raises(BadInput, match=r"empty\.parquet holds no object"):
+        score(empty, run, out)
+    empty.unlink()
     spectra.write_bytes(spectra.read_bytes()[:-100])
     with pytest.raises(BadInput, match=r"in\.parquet"):
         score(spectra, run, out)
     assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
+
+
+def test_objects_in_which_nothing_is_measured_are_scored_and_counted(run, spectra, tmp_path, caplog):
+    table = pq.read_table(spectra).to_pandas()
+    table.at[3, "flux"] = np.full(2600, np.nan, np.float32)
+    table.to_parquet(spectra)
+    assert score(spectra, run, tmp_path / "out.parquet").num_rows == N
+    assert f"1 of {N} objects hold not one usable value" in caplog.text
+
+
+def test_a_run_keeps_its_task_and_takes_the_memory_it_is_given(run):
+    base = {"mode": "predict", "ckpt": str(run), "task": {"name": "scope"}, "data": {"path": "x", "memory_gib": 7}}
+    assert as_trained(base, ["data.path=x", "data.memory_gib=7"])["data"]["memory_gib"] == 7
+    assert as_trained(base, ["data.path=x"])["data"]["memory_gib"] == 2
+    with pytest.raises(BadInput, match=r"task=scope: .* is of task spectra"):
+        as_trained(base, ["task=scope"])
 
 
 def test_a_missing_extra_is_named(run, tmp_path, monkeypatch):

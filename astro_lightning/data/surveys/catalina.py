@@ -1,5 +1,6 @@
 """Catalina southern periodic variables (Drake et al. 2017, arXiv:1705.05434) and other lists of magnitudes."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -9,10 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.light_curves import LATEST_D, warn_of_float32
 from astro_lightning.data.metadata import Metadata
 from astro_lightning.data.ragged import Ragged
 from astro_lightning.data.survey import Survey, visible
 from astro_lightning.data.tables import column_names
+
+log = logging.getLogger(__name__)
 
 # Accepted names of the list columns, with the integer scale that their suffix declares.
 LISTS: dict[str, dict[str, float]] = {
@@ -53,6 +57,9 @@ class Catalina(Survey[Path]):
                 )
             rows = max(1, int(self.memory_gib * 2**30 / BYTES_PER_OBSERVATION / OBSERVATIONS_PER_OBJECT))
             first = 0
+            time = next(name for name in LISTS["mjd"] if name in file.schema_arrow.names)
+            kind = file.schema_arrow.field(time).type
+            warn_of_float32(getattr(kind, "value_type", kind), str(source))
             for batch in file.iter_batches(rows):
                 yield self._records(pa.Table.from_batches([batch]), source, first)
                 first += batch.num_rows
@@ -72,7 +79,7 @@ class Catalina(Survey[Path]):
         value = {name: _flat(ragged) / scale for name, (ragged, scale) in lists.items()}
         owner = np.repeat(np.arange(len(lengths)), lengths)
         good = (
-            np.isfinite(value["mjd"])
+            (np.abs(value["mjd"]) < LATEST_D)
             & np.isfinite(value["mag"])
             & (value["mag_err"] > 0)
             & np.isfinite(value["mag_err"])
@@ -83,6 +90,9 @@ class Catalina(Survey[Path]):
                 row = first_row + int(np.argmax(flags.lengths != lengths))
                 raise BadInput(f"{file}, row {row}: {FLAGS} and mjd differ in length: give one value for each time")
             good &= _flat(flags) == 0
+        if not good.all():
+            reason = "no finite time, magnitude or error > 0, or flagged"
+            log.warning("%s: %d of %d observations left out: %s", file, (~good).sum(), len(good), reason)
         order = np.lexsort((value["mjd"], owner))
         order = order[good[order]]
         offsets = np.concatenate([[0], np.cumsum(np.bincount(owner[order], minlength=len(lengths)))])

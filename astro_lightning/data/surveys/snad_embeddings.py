@@ -1,5 +1,6 @@
 """Sequences of frame embeddings of ZTF objects with the labels of the SNAD experts (Semenikhin et al. 2024)."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.light_curves import identifiers
 from astro_lightning.data.survey import Survey, visible
 from astro_lightning.data.tables import column_names, read_table
 
+log = logging.getLogger(__name__)
+
 ARTEFACT, OTHER = "artefact", "other"
 FIELD_DIVISOR = 10**12
+# Means and log-variances of real frames are below 10; the exponential of more than this is no float32.
+LARGEST = 80.0
 
 
 def field_of(oid: np.ndarray) -> np.ndarray:
@@ -24,6 +30,9 @@ def field_of(oid: np.ndarray) -> np.ndarray:
 
 class SnadEmbeddings(Survey[Path]):
     """Reader of `embeddings.parquet`, and of `lightcurve_features.parquet` beside it.
+
+    Frames with a value that is not finite are left out and counted in the log; an object without another stays, with one
+    frame at the centre of the latent space.
 
     Records have `mu` and `logvar` (flat lists, frame after frame), `group` (the field) and, with light-curve features,
     `features` of fixed length.
@@ -62,14 +71,14 @@ class SnadEmbeddings(Survey[Path]):
         # About 450 frames an object, two float32 arrays, and as much again while converting.
         rows = max(1, int(self.memory_gib * 2**30 / (450 * self.latent_dims * 16)))
         for batch in pq.ParquetFile(source).iter_batches(batch_size=min(rows, 100_000)):
-            oid = batch["oid"].cast(pa.int64()).to_numpy()
+            oid = identifiers(pa.chunked_array([batch["oid"]]), str(source)).cast(pa.int64()).to_numpy()
+            mu, logvar = (self._lists(batch[name], oid, source) for name in (mu_name, logvar_name))
             columns: dict[str, pa.Array] = {
                 "id": pa.array(oid),
                 "label": _labels(batch, source),
                 "group": pa.array(field_of(oid)),
                 "ambiguous": self._ambiguous(batch),
-                "mu": self._lists(batch[mu_name], oid, source),
-                "logvar": self._lists(batch[logvar_name], oid, source),
+                **self._usable(mu, logvar, oid, source),
             }
             if features is not None:
                 feature_names, by_oid = features
@@ -96,6 +105,30 @@ class SnadEmbeddings(Survey[Path]):
                 f"{source.name}: oid {oid[bad[0]]} has {lengths[bad[0]]} values, not a positive multiple of {self.latent_dims}"
             )
         return column.cast(pa.list_(pa.float32()))
+
+    def _usable(self, mu: pa.Array, logvar: pa.Array, oid: np.ndarray, source: Path) -> dict[str, pa.Array]:
+        """Means and log-variances of the frames that have both; an object without any gets one frame that says nothing."""
+        lengths = pc.list_value_length(mu).to_numpy()
+        unequal = np.flatnonzero(lengths != pc.list_value_length(logvar).to_numpy())
+        if len(unequal):
+            raise BadInput(f"{source.name}: oid {oid[unequal[0]]} has unlike numbers of values in its two lists")
+        frames = np.stack([values.flatten().to_numpy(zero_copy_only=False) for values in (mu, logvar)])
+        frames = frames.reshape(2, -1, self.latent_dims)
+        good = (np.abs(frames) < LARGEST).all(axis=(0, 2))
+        if good.all():
+            return {"mu": mu, "logvar": logvar}
+        owner = np.repeat(np.arange(len(oid)), lengths // self.latent_dims)
+        count = np.bincount(owner[good], minlength=len(oid))
+        first = np.flatnonzero(np.diff(owner, prepend=-1))
+        empty = first[count == 0]
+        frames[:, empty], good[empty] = 0, True
+        log.warning(
+            "%s: %d of %d frames left out, whose values are not finite or beyond %g; %d objects have no other",
+            source.name, (~good).sum() + len(empty), len(good), LARGEST, len(empty),
+        )  # fmt: skip
+        offsets = pa.array(np.concatenate([[0], np.cumsum(np.maximum(count, 1))]) * self.latent_dims, pa.int32())
+        kept = (pa.array(values[good].ravel()) for values in frames)
+        return {name: pa.ListArray.from_arrays(offsets, values) for name, values in zip(("mu", "logvar"), kept)}
 
     def _features(self, folder: Path) -> tuple[list[str], Any]:
         file = folder / "lightcurve_features.parquet"

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.light_curves import identifiers
 from astro_lightning.data.survey import Survey, visible
 from astro_lightning.data.surveys.alerts_avro import Packet, read_packets
 from astro_lightning.data.surveys.stamps_fits import open_stamp_table
@@ -106,7 +107,9 @@ class Stamps(Survey[Path]):
         if stamps.shape[1] != CHANNELS:
             stamps = stamps.transpose(0, 3, 1, 2)
         name = next((name for name in ID_NAMES if name in archive), None)
-        ids = archive[name].astype(np.int64) if name else np.arange(len(stamps), dtype=np.int64)
+        ids = _identifiers(archive[name], source) if name else np.arange(len(stamps), dtype=np.int64)
+        if len(ids) != len(stamps):
+            raise BadInput(f"{source.name} has {len(ids)} {name} and {len(stamps)} triplets: give one for each")
         group, label, score = self._beside(source, ids if name else None, len(stamps))
         for start in range(0, len(stamps), rows):
             part = slice(start, start + rows)
@@ -158,6 +161,11 @@ class Stamps(Survey[Path]):
         return pa.table(
             {"id": ids, "label": label, "group": group, "score": pa.array(score, pa.float32()), "stamp": flat}
         )
+
+
+def _identifiers(values: np.ndarray, source: Path) -> np.ndarray:
+    exact = identifiers(pa.chunked_array([pa.array(values)]), str(source))
+    return exact.to_numpy() if pa.types.is_integer(exact.type) else exact.to_numpy().astype(str)
 
 
 def _archive(file: Path) -> Mapping[str, np.ndarray]:

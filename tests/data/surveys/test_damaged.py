@@ -87,3 +87,26 @@ def test_a_folder_of_several_forms_with_numbered_and_named_spectra_is_read_as_on
     (folder / "a.txt").write_text("no number")
     with pytest.raises(BadInput, match=r"a\.txt"):
         list(Spectra().read(folder))
+
+
+def test_identifiers_that_lost_their_digits_and_times_that_lost_their_minutes_are_said(tmp_path, caplog):
+    lists = {"mjd": [[58000.0, 1e20]], "mag": [[15.0, 15.0]], "magerr": [[0.1, 0.1]]}
+    file = tmp_path / "css.parquet"
+    pq.write_table(pa.table({**lists, "id": [5.16e17]}), file)
+    with pytest.raises(BadInput, match=r"css.parquet.*last digits"):
+        list(Catalina().read(file))
+    pq.write_table(pa.table({**lists, "mjd": pa.array(lists["mjd"], pa.list_(pa.float32()))}), file)
+    table = next(Catalina().read(file))
+    assert "minutes" in caplog.text
+    assert "1 of 2 observations left out" in caplog.text and table["mjd"].to_pylist() == [[58000.0]]
+    np.savez(tmp_path / "a.npz", triplets=np.zeros((2, 3, 5, 5)), candid=np.array(["a", "b"]))
+    assert next(Stamps(stamp_px=5).read(tmp_path))["id"].to_pylist() == ["a", "b"]
+    np.savez(tmp_path / "a.npz", triplets=np.zeros((2, 3, 5, 5)), candid=np.array([1]))
+    with pytest.raises(BadInput, match=r"1 candid and 2 triplets"):
+        list(Stamps().read(tmp_path))
+
+
+def test_photometry_without_a_table_of_its_objects_is_said(tmp_path, caplog):
+    (tmp_path / "training_set.csv").write_text("object_id,mjd,passband,flux,flux_err\n1,58000,1,2,1\n")
+    assert next(Plasticc().read(tmp_path)).num_rows == 1
+    assert "no table *metadata beside it" in caplog.text

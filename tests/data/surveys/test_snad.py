@@ -71,3 +71,16 @@ def test_frames_are_sorted_by_time_and_labelled_by_the_knowledge_base(tmp_path, 
     # Pixels were missing on the low-x side, where the reference pixel is nearer to the edge.
     assert np.isnan(frames[2][:, :8]).all() and not np.isnan(frames[2][:, 8:]).any()
     assert "bad.fits" in caplog.text
+
+
+def test_frames_that_are_not_finite_are_left_out_and_an_object_of_none_other_stays(tmp_path, caplog):
+    nan = float("nan")
+    lists = {"mu": [[1.0, 2.0, nan, 0.0], [3.0, 1e30]], "logvar": [[0.0, 0.0, 0.0, 0.0], [0.0, 0.0]]}
+    pq.write_table(pa.table({"oid": [1, 2], **lists}), tmp_path / "e.parquet")
+    table = next(SnadEmbeddings(latent_dims=2).read(tmp_path))
+    assert table["mu"].to_pylist() == [[1.0, 2.0], [0.0, 0.0]]
+    assert table["logvar"].to_pylist() == [[0.0, 0.0], [0.0, 0.0]]
+    assert "2 of 3 frames left out" in caplog.text
+    pq.write_table(pa.table({"oid": [1, 2], **lists, "logvar": [[0.0, 0.0], [0.0, 0.0]]}), tmp_path / "e.parquet")
+    with pytest.raises(BadInput, match="oid 1"):
+        list(SnadEmbeddings(latent_dims=2).read(tmp_path))

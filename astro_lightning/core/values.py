@@ -1,0 +1,49 @@
+"""Single values of a configuration that must be numbers in a range: said before anything is read or built."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from astro_lightning.data.errors import BadInput
+
+INF = float("inf")
+
+# Key -> (whole number, least, most); null is allowed where the configuration has null.
+NUMBERS: dict[str, tuple[bool, float, float]] = {
+    "seed": (True, 0, 2**32 - 1),
+    "batch_size": (True, 1, INF),
+    "workers": (True, 0, 1024),
+    "data.memory_gib": (False, 1e-6, INF),
+    "data.split_seed": (True, 0, 2**32 - 1),
+    "data.simulation.n_objects": (True, 1, INF),
+    "data.simulation.seed": (True, 0, 2**32 - 1),
+    "optimizer.lr": (False, 0, INF),
+    "optimizer.weight_decay": (False, 0, INF),
+    "optimizer.warmup_fraction": (False, 0, 1),
+    "trainer.num_nodes": (True, 1, INF),
+    "trainer.max_epochs": (True, -1, INF),
+    "trainer.max_steps": (True, -1, INF),
+    "trainer.gradient_clip_val": (False, 0, INF),
+    "trainer.accumulate_grad_batches": (True, 1, INF),
+    "trainer.limit_train_batches": (False, 0, INF),
+    "trainer.limit_val_batches": (False, 0, INF),
+    "trainer.check_val_every_n_epoch": (True, 1, INF),
+    "trainer.log_every_n_steps": (True, 0, INF),
+}
+
+
+def check_values(cfg: Mapping[str, Any]) -> None:
+    """Whether the values of `NUMBERS` are numbers in their range.
+
+    Raises:
+        BadInput: One is not; the message names the key, the value and the range.
+    """
+    for key, (whole, least, most) in NUMBERS.items():
+        value: Any = cfg
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if value is None:
+            continue
+        number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        if not number or not least <= value <= most:
+            kind = "a whole number" if whole else "a number"
+            raise BadInput(f"{key}={value}: give {kind} from {least:g}" + (f" to {most:g}" if most < INF else " on"))
