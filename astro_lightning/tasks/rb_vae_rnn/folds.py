@@ -1,9 +1,13 @@
 """Cross-validation folds: as published, or with whole survey fields held out."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
+from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.records import Records
 
 PROTOCOLS = ("field", "random")
 PUBLISHED_SEED = 7
@@ -66,3 +70,38 @@ def fold_split(fold: np.ndarray, groups: np.ndarray, k: int, val_share: float, s
         raise BadInput(f"val_share={val_share} leaves no object for training or none for validation")
     none = np.empty(0, dtype=np.int64)
     return {"train": rest[~is_val], "val": rest[is_val], "calibration": none, "test": np.flatnonzero(fold == k)}
+
+
+class FoldData(RecordsData):
+    """Base of data modules with one fold held out.
+
+    Args:
+        fold: Number of the test fold; None splits once by `data.split`.
+        n_folds: How many.
+        protocol: `field` or `random`.
+        fold_seed: Of the folds.
+        val_share: Share of the other folds' objects kept for validation.
+        **shared: See `RecordsData`.
+    """
+
+    def __init__(
+        self,
+        *,
+        fold: int | None = None,
+        n_folds: int = 5,
+        protocol: str = "field",
+        fold_seed: int = PUBLISHED_SEED,
+        val_share: float = 0.1,
+        **shared: Any,
+    ) -> None:
+        super().__init__(**shared)
+        self.fold, self.n_folds, self.protocol, self.fold_seed = fold, n_folds, protocol, fold_seed
+        self.val_share = val_share
+
+    def rows(self, records: Records) -> dict[str, np.ndarray]:
+        """The fold's train, val and test rows."""
+        if self.fold is None:
+            return super().rows(records)
+        fold = fold_numbers(records.ids, records.groups, records.labels, self.protocol, self.n_folds, self.fold_seed)
+        groups = records.groups if self.protocol == "field" else records.ids
+        return fold_split(fold, groups, self.fold, self.val_share, self.fold_seed)

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch, Key
 from astro_lightning.data.records import Records
-from astro_lightning.tasks.rb_vae_rnn.folds import fold_numbers, fold_split
+from astro_lightning.tasks.rb_vae_rnn.folds import FoldData
 from astro_lightning.tasks.rb_vae_rnn.vae import SIDE_PX
 
 PIXELS = SIDE_PX * SIDE_PX
@@ -81,38 +80,26 @@ def turn_at_random(
     return both[:, 0] * turned, turned
 
 
-class FrameData(RecordsData):
+class FrameData(FoldData):
     """Frames of all objects but those of the test fold.
 
     Args:
-        fold: Number of the test fold; None splits once by `data.split`.
-        n_folds: How many.
-        protocol: `field` or `random`.
-        fold_seed: Of the folds.
-        val_share: Share of the other objects kept for validation.
         sees_all: Train on the test fold's frames too, as published; their labels are never used here.
         frames_per_object: Frames drawn of an object in a batch.
         rotation_deg: Largest turn of a training frame; 0 = none.
-        **shared: See `RecordsData`.
+        **shared: See `FoldData`.
     """
 
     def __init__(
         self,
         *,
-        fold: int | None = None,
-        n_folds: int = 5,
-        protocol: str = "field",
-        fold_seed: int = 7,
-        val_share: float = 0.1,
         sees_all: bool = False,
         frames_per_object: int = 16,
         rotation_deg: float = 0.0,
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
-        self.fold, self.n_folds, self.protocol, self.fold_seed = fold, n_folds, protocol, fold_seed
-        self.val_share, self.sees_all = val_share, sees_all
-        self.frames_per_object, self.rotation_deg = frames_per_object, rotation_deg
+        self.sees_all, self.frames_per_object, self.rotation_deg = sees_all, frames_per_object, rotation_deg
 
     @classmethod
     def dataset(cls, records: Records, info: Mapping[str, Any], train: bool = False) -> FrameBatches:
@@ -121,12 +108,8 @@ class FrameData(RecordsData):
 
     def rows(self, records: Records) -> dict[str, np.ndarray]:
         """The fold's rows."""
-        if self.fold is None:
-            return super().rows(records)
-        fold = fold_numbers(records.ids, records.groups, records.labels, self.protocol, self.n_folds, self.fold_seed)
-        groups = records.groups if self.protocol == "field" else records.ids
-        parts = fold_split(fold, groups, self.fold, self.val_share, self.fold_seed)
-        if self.sees_all:
+        parts = super().rows(records)
+        if self.fold is not None and self.sees_all:
             parts["train"] = np.sort(np.concatenate([parts["train"], parts["test"]]))
         return parts
 

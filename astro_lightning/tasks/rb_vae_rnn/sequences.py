@@ -11,12 +11,11 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch, Key
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.data.surveys.snad_embeddings import SnadEmbeddings
-from astro_lightning.tasks.rb_vae_rnn.folds import fold_numbers, fold_split
+from astro_lightning.tasks.rb_vae_rnn.folds import FoldData
 from astro_lightning.tasks.rb_vae_rnn.frames import normalise, take_frames
 from astro_lightning.tasks.rb_vae_rnn.pooling import pool_all, pooled_names
 from astro_lightning.tasks.rb_vae_rnn.scaling import fit_knots, normal_scores
@@ -73,15 +72,10 @@ class SequenceBatches:
         return draw_frames(frames, offsets, self.info["max_frames"], rng)
 
 
-class SequenceData(RecordsData):
+class SequenceData(FoldData):
     """Embedding sequences with one fold held out.
 
     Args:
-        fold: Number of the test fold; None splits once by `data.split`.
-        n_folds: How many.
-        protocol: `field` or `random`.
-        fold_seed: Of the folds.
-        val_share: Share of the other folds' objects kept for validation.
         inputs: What a frame gives: any of mu, logvar, deviation (from the object's median frame), step; [] = no frames.
         pooled: Statistics of the sequence as object features.
         lightcurves: Light-curve features as object features.
@@ -89,17 +83,12 @@ class SequenceData(RecordsData):
         max_frames: Frames drawn of a training object; null = all.
         embeddings: File of embeddings that an autoencoder made of this survey's frames; null = the survey holds embeddings.
         latent_dims: Latent dimensions of the embeddings.
-        **shared: See `RecordsData`.
+        **shared: See `FoldData`.
     """
 
     def __init__(
         self,
         *,
-        fold: int | None = None,
-        n_folds: int = 5,
-        protocol: str = "field",
-        fold_seed: int = 7,
-        val_share: float = 0.1,
         inputs: list[str] | None = None,
         pooled: bool = False,
         lightcurves: bool = False,
@@ -110,13 +99,6 @@ class SequenceData(RecordsData):
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
-        self.fold, self.n_folds, self.protocol, self.fold_seed, self.val_share = (
-            fold,
-            n_folds,
-            protocol,
-            fold_seed,
-            val_share,
-        )
         self.embeddings, self.latent_dims = embeddings, latent_dims
         self.settings = {
             "inputs": list(inputs or []),
@@ -136,17 +118,10 @@ class SequenceData(RecordsData):
 
     def rows(self, records: Records) -> dict[str, np.ndarray]:
         """The fold's train, val and test rows; what the experts left ambiguous is no training object."""
-        parts = self._fold_rows(records)
+        parts = super().rows(records)
         if "ambiguous" in records.flat.column_names:
             parts["train"] = parts["train"][~records.column("ambiguous")[parts["train"]].astype(bool)]
         return parts
-
-    def _fold_rows(self, records: Records) -> dict[str, np.ndarray]:
-        if self.fold is None:
-            return super().rows(records)
-        fold = fold_numbers(records.ids, records.groups, records.labels, self.protocol, self.n_folds, self.fold_seed)
-        groups = records.groups if self.protocol == "field" else records.ids
-        return fold_split(fold, groups, self.fold, self.val_share, self.fold_seed)
 
     def lengths(self, records: Records) -> np.ndarray | None:
         """Frames of each object, for bucketing."""
