@@ -164,7 +164,7 @@ def _pictures(runs: Sequence[RunFolder], names: Sequence[str]) -> list[str]:
             continue
         room -= size
         figures = (
-            f"<figure>{png_image(content, name)}<figcaption>{escape(name)}</figcaption></figure>"
+            f'<figure><div class="scroll">{png_image(content, name)}</div><figcaption>{escape(name)}</figcaption></figure>'
             for name, content in shown
         )
         sections.append(f'<h2>{title}</h2><div class="card"><div class="panels few">{"".join(figures)}</div></div>')

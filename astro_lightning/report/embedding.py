@@ -23,7 +23,7 @@ def embedding_map(embedding: np.ndarray, labels: np.ndarray) -> tuple[Figure, np
     _, singular, directions = np.linalg.svd(centred, full_matrices=False)
     points = centred @ directions[:2].T
     share = singular[:2] ** 2 / max(float((singular**2).sum()), 1e-30)
-    figure, (axes,) = canvas(6.4, 4.4)
+    figure, (axes,) = canvas(4.7, 4.8)
     names = np.array([str(label) for label in labels])
     known = np.array([label is not None for label in labels])
     classes, count = np.unique(names[known], return_counts=True)
@@ -44,5 +44,6 @@ def embedding_map(embedding: np.ndarray, labels: np.ndarray) -> tuple[Figure, np
         low, high = np.quantile(values, [0.005, 0.995])
         room = 0.08 * (high - low) or 1.0
         limits(low - room, high + room)
-    figure.legend(loc="outside right upper", handletextpad=0.1)
+    columns = 6 if max(map(len, style), default=0) <= 4 else 3
+    figure.legend(loc="outside lower center", ncols=columns, columnspacing=1.2, handletextpad=0.1)
     return figure, share

@@ -3,13 +3,14 @@
 import base64
 import json
 import math
+import re
 from html import escape
 from pathlib import Path
 
 import yaml
 
 from astro_lightning.report.mistakes import confident_mistakes
-from astro_lightning.report.page import folded, html_table, png_image, small_png, tile, write_page
+from astro_lightning.report.page import folded, html_table, least_width, png_image, small_png, tile, write_page
 from astro_lightning.report.plots import Picture, write_plots
 from astro_lightning.report.run_folder import RunFolder, read_run
 from astro_lightning.report.scores import Scores
@@ -161,7 +162,9 @@ def _panels(picture: Picture) -> str:
 
 def _svg_image(svg: str, title: str) -> str:
     data = base64.b64encode(svg.encode()).decode()
-    return f'<img alt="{escape(title)}" src="data:image/svg+xml;base64,{data}">'
+    points = re.search(r'<svg[^>]* width="([\d.]+)pt"', svg)
+    least = least_width(float(points[1]) * 4 / 3) if points else ""
+    return f'<img alt="{escape(title)}"{least} src="data:image/svg+xml;base64,{data}">'
 
 
 def _mistakes(run: RunFolder) -> str:

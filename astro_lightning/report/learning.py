@@ -14,14 +14,14 @@ _LAYOUT = {1: "a", 2: "ab", 3: "aa;bc", 4: "ab;cd"}
 
 
 # Counters that a stage logs so that its last epoch is the one kept.
-_COUNTERS = ("epoch", "rounds")
+_COUNTERS = ("epoch", "rounds", "steps")
 
 
 def stages_and_folds(learning: Mapping[str, pd.DataFrame]) -> dict[str, list[pd.DataFrame]]:
-    """Stages that differ by the number at the end of their names only (folds, rounds) under one name, in order."""
+    """Stages that differ by numbers at the end of their names only (folds, members, rounds) under one name, in order."""
     found: dict[str, list[pd.DataFrame]] = {}
     for stage, logged in learning.items():
-        found.setdefault(re.sub(r"_?(fold)?_?\d+$", "", stage) or stage, []).append(logged)
+        found.setdefault(re.sub(r"(_?(fold|member)?_?\d+)+$", "", stage) or "folds", []).append(logged)
     return found
 
 

@@ -24,6 +24,8 @@ $body
 </html>
 """)
 
+_LEAST_SCALE, _MOST_PX = 0.72, 640
+_PNG_SCALE = 96 / 130  # PNG files are drawn at 130 dots an inch
 _STYLE = """
 :root{color-scheme:light dark;--paper:#f6f7f9;--card:#fff;--ink:#1f2937;--muted:#667085;--line:#e4e7ec;
 --accent:#0072b2;--warn-ink:#7a3e00;--warn-paper:#fff3e0;--warn-line:#f0b775}
@@ -39,6 +41,7 @@ h3{font-size:.95rem;margin:0 0 .4rem}
 p{margin:.3rem 0}
 .sub,.note,figcaption{color:var(--muted)}
 .note,figcaption{font-size:.85rem}
+.sub span{display:inline-block}
 .sub span:not(:last-child)::after{content:"·";margin:0 .5em}
 .warn{background:var(--warn-paper);border:1px solid var(--warn-line);color:var(--warn-ink);border-radius:10px;
 padding:.65rem .9rem;margin:1rem 0}
@@ -63,6 +66,7 @@ figure.wide .scroll img.fits{max-width:100%}
 img.paper{background:#fff;border-radius:8px}
 .panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,19rem),1fr));gap:.5rem 1rem}
 .panels img{width:100%}
+.panels>img{min-width:0!important}
 .panels.few{grid-template-columns:repeat(auto-fill,minmax(min(100%,24rem),1fr))}
 .tall .scroll{max-height:36rem;overflow:auto}
 .tall thead th{position:sticky;top:0;background:var(--card)}
@@ -75,6 +79,7 @@ td.bar{min-width:6.5rem;background:no-repeat .6rem 100%/calc(100% - 1.2rem) 3px
 linear-gradient(90deg,var(--accent) var(--share),var(--line) var(--share))}
 td{min-width:4.2rem}
 td:first-child{min-width:6rem}
+.scroll th:first-child,.scroll td:first-child{position:sticky;left:0;background:var(--card);z-index:1}
 td small{color:var(--muted)}
 pre,code{font:.84rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere;user-select:all}
@@ -132,7 +137,13 @@ def folded(summary: str, content: str) -> str:
 def png_image(content: bytes, title: str) -> str:
     """A PNG inside the page, on white paper also where the page is dark."""
     data = base64.b64encode(content).decode()
-    return f'<img class="paper fits" alt="{escape(title)}" src="data:image/png;base64,{data}">'
+    least = least_width(_PNG_SCALE * int.from_bytes(content[16:20], "big"))
+    return f'<img class="paper fits" alt="{escape(title)}"{least} src="data:image/png;base64,{data}">'
+
+
+def least_width(natural_px: float) -> str:
+    """The attribute that keeps a picture's letters readable on a narrow screen, where it scrolls sideways if need be."""
+    return f' style="min-width:{min(round(_LEAST_SCALE * natural_px), _MOST_PX)}px"'
 
 
 def small_png(path: Path) -> bytes:
@@ -143,7 +154,7 @@ def small_png(path: Path) -> bytes:
     from PIL import Image
 
     with Image.open(io.BytesIO(content)) as image:
-        image.thumbnail((1400, 1400))
+        image.thumbnail((1400, 2800))
         buffer = io.BytesIO()
         image.convert("RGB").quantize(128).save(buffer, "PNG", optimize=True)
     return min(content, buffer.getvalue(), key=len)

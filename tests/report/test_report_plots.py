@@ -113,8 +113,9 @@ def test_learning_curves_show_training_and_validation():
 
 
 def test_folds_share_a_figure_and_a_single_value_is_no_curve():
-    folds = stages_and_folds({"trees_fold0": learning(2.0), "trees_fold1": learning(1.0), "kernel": learning(1.0)[:1]})
-    assert {name: len(tables) for name, tables in folds.items()} == {"trees": 2, "kernel": 1}
+    names = ("trees_fold0", "trees_fold1", "fold0_member0", "fold1_member1")
+    folds = stages_and_folds({name: learning(2.0) for name in names} | {"kernel": learning(1.0)[:1]})
+    assert {name: len(tables) for name, tables in folds.items()} == {"trees": 2, "folds": 2, "kernel": 1}
     assert len(learning_curves(folds["trees"]).axes[0].lines) == 4
     assert learning_curves(folds["kernel"]) is None
 
