@@ -28,6 +28,7 @@ from astro_lightning.report.wording import (
 
 _NOT_SETTINGS = ("paths.", "hydra.")
 MAX_RUNS = 12
+_FEW_SETTINGS = 30  # more of them, as between two tasks, are shown on demand
 _PICTURES = {
     "confusion": "Confusion matrix",
     "reliability": "Reliability",
@@ -63,12 +64,14 @@ def compare(run_folders: Sequence[Path | str], out: Path | None = None) -> Path:
         body.append(_section("Difference from the first run", html_table(["Metric", *names[1:]], rows), note))
     if rows := _class_rows(runs):
         body.append(_section("F1 by class", html_table(["Class", *names], rows)))
-    if rows := setting_differences(runs):
-        cells = [[f"<code>{escape(key)}</code>", *(escape(str(v)) for v in values)] for key, values in rows]
-        body.append(
-            _section("Settings that differ", html_table(["Setting", *names], cells, text_columns=len(runs) + 1))
-        )
     body += _pictures(runs, names)
+    if rows := setting_differences(runs):
+        cells = [[f"<code>{_breakable(key)}</code>", *(escape(str(v)) for v in values)] for key, values in rows]
+        table = html_table(["Setting", *names], cells, text_columns=len(runs) + 1)
+        few = len(rows) <= _FEW_SETTINGS
+        body.append(
+            _section("Settings that differ", table) if few else folded(f"{len(rows)} settings that differ", table)
+        )
     if other:
         body.append(folded("Training and validation", html_table(["Metric", *names], other)))
     return write_page(path, "Runs side by side", "\n".join(body))
@@ -106,6 +109,10 @@ def warnings(runs: Sequence[RunFolder]) -> list[str]:
     return found
 
 
+def _breakable(setting: str) -> str:
+    return escape(setting).replace(".", ".<wbr>")
+
+
 def _read(run_folders: Sequence[Path | str]) -> list[RunFolder]:
     if not 2 <= len(run_folders) <= MAX_RUNS:
         raise BadInput(f"compare takes 2 to {MAX_RUNS} run folders, got {len(run_folders)}")
@@ -140,7 +147,7 @@ def _metric_rows(runs: Sequence[RunFolder]) -> tuple[list[list[str]], list[list[
     tested: list[list[str]] = []
     other: list[list[str]] = []
     for title, estimates in _metrics(runs):
-        if "/lr-" in title or title == "test/n":
+        if "/lr-" in title or "/n_of_" in title or title == "test/n":
             continue
         values = [e.value for e in estimates if e and np.isfinite(e.value)]
         top = best[title](values) if title in best and values else None

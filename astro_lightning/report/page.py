@@ -84,6 +84,7 @@ td small{color:var(--muted)}
 pre,code{font:.84rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere;user-select:all}
 td code{overflow-wrap:anywhere}
+td:first-child:has(code){min-width:10rem}
 details{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:.2rem 1rem;margin:.75rem 0}
 summary{cursor:pointer;padding:.5rem 0;font-weight:600}
 details>:last-child{margin-bottom:.8rem}
