@@ -124,8 +124,8 @@ def test_comparison_page(two):
     text = path.read_text()
     assert path == two[0].parent / "compare.html"
     assert "http" not in text and "<script" not in text
-    assert "good" in text and "bad" in text and "optimizer.lr" in text and "0.25" in text
-    assert "data.name" not in text  # the same in both
+    assert "good" in text and "bad" in text and "optimizer.<wbr>lr" in text and "0.25" in text
+    assert "data.<wbr>name" not in text  # the same in both
     assert "not comparable" not in text
     difference = text[text.index("Difference from the first run") :]
     assert "-0." in difference and "[-0." in difference
@@ -154,7 +154,7 @@ def test_comparison_warns_of_other_data(two, tmp_path):
 
 def test_comparison_in_the_terminal(two):
     text = printed(comparison_table(two))
-    assert "Accuracy" in text and "[0." in text and "optimizer.lr" in text and "0.002" in text
+    assert "Accuracy" in text and "[0." in text and "optimizer.<wbr>lr" in text and "0.002" in text
 
 
 def test_comparison_needs_two_runs(two):
