@@ -78,7 +78,7 @@ def label_counts(table: pa.Table) -> Figure:
     axes.axhline(0, color=INK, linewidth=0.8)
     axes.set(ylabel="share of the objects that have it", ylim=(-1.02, 1.12))
     axes.tick_params(axis="x", rotation=60)
-    axes.legend(ncols=3, loc="lower center", fontsize=7)
+    figure.legend(ncols=3, loc="outside lower center", fontsize=7)
     return figure
 
 
