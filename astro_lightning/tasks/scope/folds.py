@@ -1,4 +1,4 @@
-"""The classifying stage once for each fold of the sources: every object is tested once, and all folds score new files."""
+"""The stages once for each fold of the sources: every object is tested once, and all folds score new files."""
 
 from __future__ import annotations
 
@@ -9,24 +9,20 @@ from typing import Any
 Block = dict[str, Any]
 
 
-def fold_stages(
-    cfg: Mapping[str, Any], folds: int, classify: Block, periods: Block | None = None, forest: Block | None = None
-) -> dict[str, dict[str, Any]]:
+def fold_stages(cfg: Mapping[str, Any], folds: int, **blocks: Block | None) -> dict[str, dict[str, Any]]:
     """Blocks of stages of a k-fold cross-validation.
 
     Args:
         cfg: The composed configuration.
         folds: How many; each takes its turn as the test.
-        classify: Block of the stage that is repeated.
-        periods: Block of a stage before, repeated as well, so that periods too are learned outside the tested fold.
-        forest: Block of another classifier, averaged with the first.
+        blocks: Name -> block of a stage that is repeated, or null; of all but `periods` the predictions are averaged.
 
     Returns:
         Name -> block, in order.
     """
     stages: dict[str, dict[str, Any]] = {}
     for fold in range(folds):
-        for name, block in (("periods", periods), ("classify", classify), ("forest", forest)):
+        for name, block in blocks.items():
             if block is None:
                 continue
             own = copy.deepcopy(block)

@@ -14,12 +14,15 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.extra_trees import ExtraTrees
 from astro_lightning.methods.gradient_free import GradientFreeModule
 from astro_lightning.tasks.scope.module import ScopeModule
+from astro_lightning.tasks.scope.timescales import timescales
 
 SMALLEST = 1e-4
 
 
 class ScopeForestModule(GradientFreeModule, ScopeModule):
     """A forest grown once at the start of training; its epoch only validates. `model` has the arguments of `ExtraTrees`.
+
+    It sees the features and, beside them, `timescales`.
 
     Args:
         balance: A type weighs as its count to the power of minus this.
@@ -37,7 +40,7 @@ class ScopeForestModule(GradientFreeModule, ScopeModule):
 
     def classify(self, features: Tensor, batch: Batch) -> Tensor:
         """Logarithms of the types' shares, and log odds of the tags."""
-        types = self.network["classifier"](features)
+        types = self.network["classifier"](torch.cat([features, timescales(batch)], 1))
         tags = (types @ self.share).clamp(SMALLEST, 1 - SMALLEST)
         return torch.cat([types.clamp_min(SMALLEST).log(), tags.logit()], 1)
 
@@ -45,7 +48,7 @@ class ScopeForestModule(GradientFreeModule, ScopeModule):
         """Take over the chooser; grow the forest."""
         super().on_fit_start()
         batches = list(self.trainer.datamodule.loader("train"))  # type: ignore[attr-defined]
-        features = torch.cat([self.features(batch) for batch in batches]).numpy()
+        features = torch.cat([torch.cat([self.features(batch), timescales(batch)], 1) for batch in batches]).numpy()
         target = torch.cat([batch["target"] for batch in batches]).numpy()
         known = target >= 0
         weight = class_weights(self.info["counts"], self.hparams["balance"]).numpy()[target[known]]

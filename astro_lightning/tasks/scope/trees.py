@@ -78,11 +78,6 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
                 xgb.QuantileDMatrix(features[rows], label[rows], weight=weight[rows], max_bin=self.bins)
             )
 
-    def on_validation_epoch_end(self) -> None:
-        """Also the number of rounds, for a run that does not let validation choose it."""
-        super().on_validation_epoch_end()
-        self.log("val/rounds", float((self.current_epoch + 1) * self.hparams["rounds_per_epoch"]))
-
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
         """Also the picture and the table of what the trees look at: `importance` is the ranking over labels."""
         handed = super().hand_over(best, datamodule, folder)

@@ -135,7 +135,7 @@ def test_folds_test_every_object_once_and_learn_from_no_tested_source(cfg):
     classify = stage(cfg, {"_target_": CLASSIFIERS[0][0]["_target_"]}, TREES) | {
         "takes": {"module.chooser": "periods/x"}
     }
-    stages = fold_stages(cfg, 3, classify, periods=stage(cfg, {}, {}))
+    stages = fold_stages(cfg, 3, periods=stage(cfg, {}, {}), classify=classify)
     assert list(stages)[:2] == ["periods_fold0", "classify_fold0"]
     assert stages["classify_fold2"]["takes"] == {"module.chooser": "periods_fold2/x"}
     tested = []
