@@ -9,20 +9,28 @@ from typing import Any
 Block = dict[str, Any]
 
 
-def fold_stages(cfg: Mapping[str, Any], folds: int, **blocks: Block | None) -> dict[str, dict[str, Any]]:
+def fold_stages(
+    cfg: Mapping[str, Any],
+    folds: int,
+    periods: Block | None = None,
+    classify: Block | None = None,
+    forest: Block | None = None,
+) -> dict[str, dict[str, Any]]:
     """Blocks of stages of a k-fold cross-validation.
 
     Args:
         cfg: The composed configuration.
         folds: How many; each takes its turn as the test.
-        blocks: Name -> block of a stage that is repeated, or null; of all but `periods` the predictions are averaged.
+        periods: Block of the stage that learns to choose periods, so that periods too are learned outside the tested fold.
+        classify: Block of a classifier.
+        forest: Block of another, averaged with the first where both are given.
 
     Returns:
         Name -> block, in order.
     """
     stages: dict[str, dict[str, Any]] = {}
     for fold in range(folds):
-        for name, block in blocks.items():
+        for name, block in (("periods", periods), ("classify", classify), ("forest", forest)):
             if block is None:
                 continue
             own = copy.deepcopy(block)
