@@ -51,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:  # the disk is full, a folder may not be written to
         print(f"error: {error}: {PLACE}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("stopped; go on with resume=RUN_FOLDER", file=sys.stderr)
+    except KeyboardInterrupt as stop:  # its message says how to go on
+        print("stopped", *stop.args, sep="; ", file=sys.stderr)
         sys.exit(130)
 
 

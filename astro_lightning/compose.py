@@ -97,9 +97,10 @@ def job(cfg: DictConfig) -> dict[str, float]:
         traceback.print_exc()
         message = f"{type(error).__name__}: {error}"
     failures.append(message)
-    with suppress(OSError):  # the message may be that nothing can be written there
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "error.txt").write_text(f"{message}\n")
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        with suppress(OSError):  # the message may be that nothing can be written there
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "error.txt").write_text(f"{message}\n")
     return {"objective": float("nan")}
 
 

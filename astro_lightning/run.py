@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ def run(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
     Raises:
         BadInput: The configuration, the data or the checkpoint cannot be used.
     """
+    from astro_lightning.core.alone import alone
     from astro_lightning.core.provenance import write_json, write_text
     from astro_lightning.core.ranks import own_rank, processes_wanted, start_ranks
     from astro_lightning.core.trainer import check_accelerator
@@ -45,16 +47,22 @@ def run(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
 
         return getattr(modes, cfg["mode"])(modes.as_trained(cfg, asked()["overrides"]), folder)
     n = processes_wanted(cfg["trainer"])
-    if not resuming and own_rank() == 0:
-        if (folder / "config.yaml").exists():
-            raise BadInput(f"{folder} holds a run already: go on with resume={folder}, or choose another hydra.run.dir")
-        write_json(folder / "job.json", asked())
-        write_text(folder / "config.yaml", yaml.safe_dump(cfg, sort_keys=False))
-    if n > 1:
-        start_ranks(folder, n)
-        found = [folder / name for name in ("metrics.json", "job.json") if (folder / name).exists()]
-        return {key: value for path in found for key, value in json.loads(path.read_text()).items()}
-    return fit(cfg, folder)
+    with alone(folder / ".lock", folder) if own_rank() == 0 and n == 1 else nullcontext():
+        if not resuming and own_rank() == 0:
+            if (folder / "config.yaml").exists():
+                raise BadInput(
+                    f"{folder} holds a run already: go on with resume={folder}, or choose another hydra.run.dir"
+                )
+            write_json(folder / "job.json", asked())
+            write_text(folder / "config.yaml", yaml.safe_dump(cfg, sort_keys=False))
+        try:
+            if n == 1:
+                return fit(cfg, folder)
+            start_ranks(folder, n)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"go on with resume={folder}") from None
+    found = [folder / name for name in ("metrics.json", "job.json") if (folder / name).exists()]
+    return {key: value for path in found for key, value in json.loads(path.read_text()).items()}
 
 
 def fit(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:

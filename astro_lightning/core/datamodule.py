@@ -133,7 +133,13 @@ class RecordsData(pl.LightningDataModule):
         self.prepare_data()
         self.records = Records.open(self.records_folder())
         self.splits = self.rows(self.records)
-        strange = np.isin(self.records.labels.astype(str), self.unknown)
+        labels = self.records.labels.astype(str)
+        absent = set(self.unknown) - set(labels)
+        if absent and self.part == "labelled":
+            raise BadInput(
+                f"data.unknown: no object is of class {min(absent)!r}; there are {', '.join(np.unique(labels))}"
+            )
+        strange = np.isin(labels, self.unknown)
         if strange.any():
             self.splits = {part: rows if part == "test" else rows[~strange[rows]] for part, rows in self.splits.items()}
 

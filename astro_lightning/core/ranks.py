@@ -34,6 +34,8 @@ def devices_wanted(trainer: dict[str, Any]) -> int:
     n = len(devices) if isinstance(devices, list) else devices
     if n in ("auto", -1, "-1"):
         n = max(1, torch.cuda.device_count()) if trainer["accelerator"] != "cpu" else 1
+    if not str(n).isdecimal() or int(n) < 1:
+        raise BadInput(f"trainer.devices={devices}: give how many (1, 2, ...), auto, or a list of device numbers")
     return int(n)
 
 

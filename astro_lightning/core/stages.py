@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from astro_lightning.core.build import build
-from astro_lightning.core.checkpoint import Identity
+from astro_lightning.core.checkpoint import Identity, read_checkpoint
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.optim import settings
 from astro_lightning.core.provenance import read_kept, write_json
@@ -150,8 +151,15 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
     rate = settings(module.hparams["optimizer"])["lr"]
     log.info("stage %s: rank %d of %d, learning rate %g", stage["name"], trainer.global_rank, trainer.world_size, rate)
     last = checkpoints / "last.ckpt"
+    if last.exists():
+        try:
+            read_checkpoint(last)
+        except BadInput as error:
+            raise BadInput(f"{error}; without it stage {stage['name']} begins anew") from error
     try:
         trainer.fit(module, datamodule, ckpt_path=str(last) if last.exists() else None)
+    except MisconfigurationException as error:  # a monitor that the stage does not log, a limit that fits no batch
+        raise BadInput(f"stage {stage['name']}: {error}") from error
     except SystemExit:
         if not trainer.interrupted:
             raise

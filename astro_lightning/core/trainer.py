@@ -22,6 +22,7 @@ from pytorch_lightning.callbacks import (
     TQDMProgressBar,
 )
 from pytorch_lightning.loggers import CSVLogger, Logger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from astro_lightning.core.provenance import write_text
 from astro_lightning.core.watch import DeviceMemory, EpochSeed, Throughput
@@ -72,15 +73,19 @@ def make_trainer(
         from astro_lightning.core.sharded import Sharded
 
         settings["strategy"] = Sharded(devices_wanted(settings) * settings["num_nodes"])
-    return pl.Trainer(
-        **settings,
-        default_root_dir=str(folder),
-        logger=make_loggers(cfg, stage["name"], folder),
-        callbacks=callbacks,
-        enable_progress_bar=cfg["callbacks"]["progress"] != "none",
-        enable_model_summary=bool(cfg["callbacks"]["summary_depth"]),
-        use_distributed_sampler=False,
-    )
+    loggers = make_loggers(cfg, stage["name"], folder)
+    try:
+        return pl.Trainer(
+            **settings,
+            default_root_dir=str(folder),
+            logger=loggers,
+            callbacks=callbacks,
+            enable_progress_bar=cfg["callbacks"]["progress"] != "none",
+            enable_model_summary=bool(cfg["callbacks"]["summary_depth"]),
+            use_distributed_sampler=False,
+        )
+    except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
+        raise BadInput(f"the trainer's settings do not go together: {error}") from error
 
 
 def quieten() -> None:

@@ -1,4 +1,4 @@
-"""Single values of a configuration that must be numbers in a range: said before anything is read or built."""
+"""Single values of a configuration that must be numbers in a range, or several: said before anything is read or built."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +19,8 @@ NUMBERS: dict[str, tuple[bool, float, float]] = {
     "optimizer.lr": (False, 0, INF),
     "optimizer.weight_decay": (False, 0, INF),
     "optimizer.warmup_fraction": (False, 0, 1),
+    "task.calibrator.alpha": (False, 0, 1),
+    "task.calibrator.fdr": (False, 0, 1),
     "trainer.num_nodes": (True, 1, INF),
     "trainer.max_epochs": (True, -1, INF),
     "trainer.max_steps": (True, -1, INF),
@@ -29,21 +31,29 @@ NUMBERS: dict[str, tuple[bool, float, float]] = {
     "trainer.check_val_every_n_epoch": (True, 1, INF),
     "trainer.log_every_n_steps": (True, 0, INF),
 }
+# Keys that hold several values, and of which kind they are.
+SEVERAL: dict[str, type] = {"data.split": dict, "data.simulation": dict, "data.classes": list, "data.unknown": list}
 
 
 def check_values(cfg: Mapping[str, Any]) -> None:
-    """Whether the values of `NUMBERS` are numbers in their range.
+    """Whether the values of `NUMBERS` are numbers in their range, and those of `SEVERAL` several.
 
     Raises:
         BadInput: One is not; the message names the key, the value and the range.
     """
     for key, (whole, least, most) in NUMBERS.items():
-        value: Any = cfg
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        if value is None:
-            continue
+        value = _value(cfg, key)
         number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-        if not number or not least <= value <= most:
+        if value is not None and not (number and least <= value <= most):
             kind = "a whole number" if whole else "a number"
             raise BadInput(f"{key}={value}: give {kind} from {least:g}" + (f" to {most:g}" if most < INF else " on"))
+    for key, several in SEVERAL.items():
+        value = _value(cfg, key)
+        if value is not None and not isinstance(value, several):
+            raise BadInput(f"{key}={value}: give " + ("[several, values]" if several is list else "{name: value}"))
+
+
+def _value(cfg: Any, key: str) -> Any:
+    for part in key.split("."):
+        cfg = cfg.get(part) if isinstance(cfg, Mapping) else None
+    return cfg

@@ -1,5 +1,6 @@
 """Files in, Parquet out, in bounded memory; the output is there whole or not at all."""
 
+import glob
 import hashlib
 import json
 import shutil
@@ -9,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from filelock import FileLock, Timeout
 
+from astro_lightning.core.alone import alone
 from astro_lightning.core.build import build
 from astro_lightning.core.datamodule import files_of
 from astro_lightning.data.errors import BadInput
@@ -77,22 +78,17 @@ def parts_folder(out: Path, scorer: Scorer, reading: Sequence[Any], path: Path) 
     key = json.dumps([files, [str(word) for word in scorer.arguments], *reading], default=str)
     folder = out.with_name(f".{out.name}.parts-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out.with_name(f".{out.name}.lock"), timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise BadInput(f"another process is writing {out}: wait for it, or give another name") from error
-    try:
-        for stale in out.parent.glob(f".{out.name}.parts-*"):
+    with alone(out.with_name(f".{out.name}.lock"), out):
+        for stale in out.parent.glob(f".{glob.escape(out.name)}.parts-*"):
             if stale != folder:
                 shutil.rmtree(stale)
-        yield folder
-    except BadInput as error:
-        if not isinstance(error, WorkerDied):
+        try:
+            yield folder
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the same command goes on") from None
+        except WorkerDied:
+            raise
+        except BadInput:
             shutil.rmtree(folder, ignore_errors=True)
-        raise
-    else:
+            raise
         shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        lock.release()
-        Path(lock.lock_file).unlink(missing_ok=True)

@@ -6,6 +6,8 @@ import time
 import pytest
 from command import TINY, astro_lightning, clean_environment, command, run_folder
 
+from astro_lightning.core.alone import alone
+
 
 def metrics_of(run):
     metrics = json.loads((run / "metrics.json").read_text())
@@ -32,6 +34,17 @@ def test_a_killed_run_ends_with_the_metrics_of_an_unbroken_one(tmp_path):
     process.wait()
     run = run_folder(broken, "plasticc_finetune")
     assert not (run / "metrics.json").exists(), "the run was too quick to be killed"
+
+    last = run / "checkpoints" / "finetune" / "last.ckpt"
+    content = last.read_bytes()
+    last.write_bytes(content[:1000])
+    cut = astro_lightning(f"resume={run}", folder=whole, expect=2)
+    assert "without it stage finetune begins anew" in cut.stderr
+    last.write_bytes(content)
+    with alone(run / ".lock", run):
+        for words in ((f"resume={run}",), ("task=plasticc_finetune", f"hydra.run.dir={run}")):
+            assert "another process is writing" in astro_lightning(*words, folder=whole, expect=2).stderr
+    assert not (run / "error.txt").exists()
 
     astro_lightning(f"resume={run}", folder=whole)
     assert metrics_of(run) == metrics_of(run_folder(whole, "plasticc_finetune"))

@@ -45,6 +45,10 @@ class CurveBatches:
         if self.settings["kind"] == "continuous":
             keys = ("origin", "shift_days", "metadata", "metadata_dropout")
             chosen = {key: self.settings[key] for key in keys if key in self.settings}
+            strange = set(chosen.get("metadata") or []) - self.metadata.keys()
+            if strange:
+                known = ", ".join(self.metadata)
+                raise BadInput(f"tokenizer.metadata: {min(strange)!r} is unknown; choose from {known}")
             self.tokenizer = ContinuousTokenizer(info["flux_scale"], **chosen)
         elif self.settings["kind"] != "seed":
             raise BadInput(f"tokenizer.kind={self.settings['kind']} is unknown; choose continuous or seed")

@@ -1,0 +1,44 @@
+"""Values that cannot be meant are refused before anything is read or built."""
+
+import pytest
+
+from astro_lightning.core.ranks import devices_wanted
+from astro_lightning.core.trainer import make_trainer
+from astro_lightning.core.values import check_values
+from astro_lightning.data.errors import BadInput
+
+
+@pytest.mark.parametrize(
+    ("cfg", "said"),
+    [
+        ({"seed": 1.5}, "seed=1.5: give a whole number"),
+        ({"workers": True}, "workers=True"),
+        ({"optimizer": {"lr": "1e-3x"}}, "optimizer.lr=1e-3x: give a number"),
+        ({"optimizer": {"lr": float("nan")}}, "optimizer.lr=nan"),
+        ({"task": {"calibrator": {"alpha": 1.2}}}, "alpha=1.2: give a number from 0 to 1"),
+        ({"data": {"classes": "Ia"}}, "data.classes=Ia: give [[]several"),
+        ({"data": {"split": 0.5}}, "data.split=0.5: give {name"),
+    ],
+)
+def test_a_value_of_another_kind_or_range_is_named(cfg, said):
+    with pytest.raises(BadInput, match=said):
+        check_values(cfg)
+    check_values({"optimizer": {"lr": 1, "weight_decay": None}, "data": {"split": {"train": 1.0}}})
+
+
+@pytest.mark.parametrize("devices", ["many", 0, -2])
+def test_devices_are_a_number_of_them(devices):
+    with pytest.raises(BadInput, match=r"trainer\.devices"):
+        devices_wanted({"devices": devices, "accelerator": "cpu"})
+
+
+def test_what_the_trainer_refuses_is_one_error(tmp_path):
+    quiet = {"progress": "none", "summary_depth": 0, "early_stopping": {"patience": None}, "ema": {"decay": None}}
+    cfg = {
+        "seed": 0,
+        "trainer": {"accelerator": "cpu", "strategy": "auto", "precision": "half"},
+        "callbacks": quiet | dict.fromkeys(("lr_monitor", "throughput", "device_memory"), False),
+        "logger": dict.fromkeys(("wandb", "tensorboard", "mlflow")),
+    }
+    with pytest.raises(BadInput, match=r"Precision .half. is invalid"):
+        make_trainer(cfg, {"name": "x", "monitor": "val/loss", "mode": "min"}, tmp_path, [])
