@@ -26,6 +26,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from astro_lightning.core.provenance import write_text
 from astro_lightning.core.watch import DeviceMemory, EpochSeed, Throughput
+from astro_lightning.core.whole import WholeCheckpoints
 from astro_lightning.data.errors import BadInput
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ def make_trainer(
             default_root_dir=str(folder),
             logger=loggers,
             callbacks=callbacks,
+            plugins=[WholeCheckpoints()],
             enable_progress_bar=cfg["callbacks"]["progress"] != "none",
             enable_model_summary=bool(cfg["callbacks"]["summary_depth"]),
             use_distributed_sampler=False,

@@ -132,6 +132,8 @@ def write_records(tables: Iterable[pa.Table], folder: Path) -> Path:
         (temporary / "columns.json").write_text(json.dumps(columns))
         if not folder.exists():
             os.replace(temporary, folder)
+    except OSError as error:
+        raise OSError(f"{folder}: {error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder

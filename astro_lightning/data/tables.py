@@ -133,6 +133,8 @@ def write_parquet(tables: Callable[[], Iterator[pa.Table]], out: Path) -> int:
             raise BadInput(f"there is no object to write to {out}: the input is empty")
         writer.close()
         os.replace(temporary, out)
+    except OSError as error:
+        raise OSError(f"{out}: {error}") from error
     finally:
         with suppress(OSError):  # a full disk: what could not be written cannot be closed either
             if writer is not None:

@@ -1,0 +1,29 @@
+"""Checkpoint files that are there whole or not at all, also where `/tmp` is another disk than the run folder's."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins import TorchCheckpointIO
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes beside the checkpoint's place, then renames.
+
+    Lightning's own way is by `/tmp`, from where a file is copied to another disk over the last good one: a full disk or a kill
+    in between leaves neither.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike, storage_options: Any = None) -> None:
+        """Save under a hidden name, which the next call takes again, then rename."""
+        place = Path(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        part = place.with_name(f".{place.name}.part")
+        try:
+            with part.open("wb") as file:
+                torch.save(checkpoint, file)
+            os.replace(part, place)
+        except (OSError, RuntimeError) as error:  # PyTorch says RuntimeError of a full disk
+            part.unlink(missing_ok=True)
+            raise OSError(f"{place}: {str(error).splitlines()[0]}") from error
