@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import json
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,13 @@ class RecordsData(pl.LightningDataModule):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(str(folder) + ".lock"):
             if not folder.exists():
-                write_records(self._tables(), folder)
+                tables = self._tables()
+                first = next(tables, None)
+                if first is None:
+                    where = "the synthetic twin" if self.data["name"] == "simulated" else self.source()
+                    kind = "" if self.part == "all" else f"{self.part} "
+                    raise BadInput(f"{where} holds no {kind}object to train on")
+                write_records(chain([first], tables), folder)
 
     def setup(self, stage: str | None = None) -> None:
         """Open the records, split them, fit the statistics."""

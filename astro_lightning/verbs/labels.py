@@ -14,5 +14,7 @@ def main(words: list[str]) -> None:
     given = dict(word.split("=", 1) for word in words[1:] if word.startswith(("jobs=", "labels=")))
     rest = [word for word in words[1:] if not word.startswith(("jobs=", "labels="))]
     block = {"_target_": "astro_lightning.tasks.scope.label_runs.run_labels"}
+    if not given.get("jobs", "2").isdecimal():
+        raise BadInput(f"jobs={given['jobs']}: give how many runs go on at a time")
     labels = given["labels"].split(",") if "labels" in given else None
     print(build(block, folder=words[0], words=rest, jobs=int(given.get("jobs", 2)), labels=labels))

@@ -5,6 +5,7 @@ from pathlib import Path
 from astro_lightning.core.conf import data_block
 from astro_lightning.data.errors import BadInput
 
+NUMBERS = {"count": 1000, "least": 0.9, "seed": 0}
 OPTIONS = ("tags", "count", "least", "known", "data", "seed")
 
 
@@ -17,6 +18,10 @@ def main(words: list[str]) -> None:
             "sample takes the scores (Parquet), the light curves, the folder to write, and any of "
             + ", ".join(f"{name}=" for name in OPTIONS)
         )
+    try:
+        numbers = {name: type(value)(given.get(name, value)) for name, value in NUMBERS.items()}
+    except ValueError as error:
+        raise BadInput(f"count= and seed= are whole numbers, least= is a number: {error}") from error
     from astro_lightning.core.build import build
 
     data = data_block(given.get("data", "catalina"))
@@ -24,9 +29,7 @@ def main(words: list[str]) -> None:
     block = {
         "_target_": "astro_lightning.tasks.scope.votes.write_sample",
         "tags": given["tags"].split(",") if "tags" in given else None,
-        "count": int(given.get("count", 1000)),
-        "least": float(given.get("least", 0.9)),
-        "seed": int(given.get("seed", 0)),
+        **numbers,
         "known": given.get("known"),
     }
     for line in build(block, scores=places[0], survey=survey, curves=places[1], out=places[2]):

@@ -20,10 +20,12 @@ def main(words: list[str]) -> None:
     asked = _parser().parse_args(words)
     import torch
 
+    from astro_lightning.core.trainer import check_accelerator
     from astro_lightning.predict.catalogue import is_catalogue, predict_catalogue
     from astro_lightning.predict.files import predict_file
     from astro_lightning.predict.score import Scorer
 
+    check_accelerator({"accelerator": asked.device})
     torch.set_num_threads(1)  # a sum over several threads would depend on how many there are; use --workers
     scorer = Scorer(Path(asked.ckpt).expanduser(), asked.device, asked.batch, exact=asked.batch is None)
     task = scorer.members[0].identity["task"]
@@ -63,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     words.add_argument("--workers", type=int, default=1, help="processes that score (1)")
     words.add_argument("--memory-gib", type=float, help="bound on what is read, and finished, at once")
     words.add_argument("--scheduler", help="address of a Dask cluster, for catalogues; a local one if left out")
-    words.add_argument("--device", default="cpu", help="cpu, cuda or mps (cpu)")
+    words.add_argument("--device", default="cpu", choices=("cpu", "cuda", "mps"), help="where the networks run (cpu)")
     words.add_argument(
         "--batch",
         type=int,

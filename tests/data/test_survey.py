@@ -1,6 +1,7 @@
 import pyarrow as pa
 import pytest
 
+from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.survey import Survey
 
@@ -63,6 +64,14 @@ def test_bad_calls_say_what_was_looked_for(folder, tmp_path_factory):
         Stars().read(tmp_path_factory.mktemp("empty"))
     with pytest.raises(BadInput, match="memory_gib=0"):
         Stars(memory_gib=0)
+
+
+def test_a_survey_without_one_labelled_object_is_named(tmp_path):
+    (tmp_path / "lightcurves.csv").write_text("object_id,mjd,passband,flux,flux_err\n1,58000,1,2,1\n")
+    reader = {"_target_": "astro_lightning.data.surveys.plasticc.Plasticc"}
+    data = {"name": "plasticc", "root": str(tmp_path), "reader": reader, "memory_gib": 1}
+    with pytest.raises(BadInput, match=f"{tmp_path} holds no labelled object"):
+        RecordsData(data=data, cache=str(tmp_path / "cache")).prepare_data()
 
 
 def test_records_without_label_column_are_unlabelled(folder):

@@ -148,6 +148,7 @@ def test_bad_words_and_bad_input_are_one_line_and_leave_nothing(run, spectra, tm
     for words, said in (
         (["--task", "scope"], "of task spectra"),
         (["--workers", "two"], "workers"),
+        (["--device", "tpu"], "--device"),
         (["--data", "nowhere"], "nowhere"),
     ):
         with pytest.raises(BadInput, match=said):
