@@ -36,7 +36,8 @@ class SpectraData(RecordsData):
         val_share: With folds or a survey left out, the share of the rest that validates and calibrates.
         known_only: Leave sky fibres and unknown kinds out of training, for networks without a logit for them.
         survey_power: Spectra are drawn in proportion to (class and survey count)^-power; 0 leaves it to `balanced`.
-        member: Number in an ensemble over seeds; each draws its own batches.
+        member: Number in an ensemble over seeds; each draws its own batches and, with folds or a survey left out, its own
+            validation spectra, so that together they learn from all the rest.
         **shared: See `RecordsData`.
     """
 
@@ -63,7 +64,7 @@ class SpectraData(RecordsData):
         self.inputs, self.augment, self.white_noise = inputs, augment, white_noise
         self.twin = {**twin, "templates": _existing(twin["templates"])} if twin and twin["share"] > 0 else None
         self.fold, self.n_folds, self.leave_out, self.val_share = fold, n_folds, leave_out, val_share
-        self.known_only, self.survey_power = known_only, survey_power
+        self.known_only, self.survey_power, self.member = known_only, survey_power, member
         self.data = {**self.data, "classes": list(self.data.get("classes") or CLASSES)}
 
     @classmethod
@@ -126,7 +127,8 @@ class SpectraData(RecordsData):
 
     def _train_and_val(self, records: Records, strata: np.ndarray, rest: np.ndarray) -> dict[str, np.ndarray]:
         shares = {"train": 1 - self.val_share, "val": self.val_share}
-        parts = split_by_group(records.groups[rest], strata[rest], shares, self.data["split_seed"])
+        seed = self.data["split_seed"] + MEMBER_STEP * self.member
+        parts = split_by_group(records.groups[rest], strata[rest], shares, seed)
         return {part: rest[parts[part]] for part in ("train", "val")}
 
     @staticmethod

@@ -207,6 +207,14 @@ def test_members_of_an_ensemble_start_from_other_weights_and_draw_other_batches(
     assert module_of_data(member=1).seed != module_of_data().seed
 
 
+def test_members_of_a_fold_test_the_same_spectra_and_together_learn_from_all_others(records):
+    parts = [module_of_data(fold=0, n_folds=3, member=k).rows(records) for k in range(3)]
+    assert all(np.array_equal(part["test"], parts[0]["test"]) for part in parts)
+    assert not np.array_equal(parts[0]["val"], parts[1]["val"])
+    learnt = np.union1d(parts[0]["train"], parts[0]["val"])
+    assert len(np.setdiff1d(learnt, np.concatenate([part["train"] for part in parts]))) < len(parts[0]["val"]) / 2
+
+
 # ---- known or not
 
 
