@@ -5,6 +5,7 @@ python -m benchmarks.profiles [TASK ...]     # with tasks: only their rows are m
 
 import cProfile
 import json
+import os
 import pstats
 import re
 import sys
@@ -87,7 +88,9 @@ def main(tasks: list[str]) -> None:
         [row for of_name in rows.values() for row in of_name],
         "The synthetic twin, one thread a tensor operation. Processor time of the training thread in the epochs without their"
         " validation, and its shares; the share of the wall clock in which it waited for a batch; what a batch costs by itself, and"
-        " the function of ours with the largest share of that.",
+        " the function of ours with the largest share of that."
+        f" The machine's load average when it ended was {os.getloadavg()[0]:.0f}: above 1 the wall clock, and with it the waiting,"
+        " is long.",
         "python -m benchmarks.profiles",
         [0],
     )
@@ -113,19 +116,18 @@ def of_task(name: str) -> list[list[Cell]]:
 def data_path(cfg: dict[str, Any], stage: dict[str, Any]) -> list[Cell]:
     """Processor milliseconds of making a batch, and the function of ours that takes most of it with its share."""
     loader = make_datamodule({**cfg, "workers": 0}, stage).train_dataloader()
-    first = next(iter(loader))  # what is made once and kept is not a batch's
-    del first
-    start, n = time.process_time(), 0
+    n = sum(1 for _ in islice(loader, BATCHES))  # what is made once and kept is not a batch's
+    start = time.process_time()
     for _ in islice(loader, BATCHES):
-        n += 1
+        pass
     spent = time.process_time() - start
     profile = cProfile.Profile(time.process_time)
     profile.enable()
     for _ in islice(loader, BATCHES):
         pass
     profile.disable()
-    found: dict[tuple[str, int, str], tuple[int, int, float, float, Any]] = pstats.Stats(profile).stats  # type: ignore[attr-defined]
-    whole = max((cost[3] for (file, _, _), cost in found.items() if file.endswith("core/loader.py")), default=0.0)
+    statistics: Any = pstats.Stats(profile)
+    found: dict[tuple[str, int, str], tuple[int, int, float, float, Any]] = statistics.stats
     # Of a data set's own method only what it does itself counts: all the others are called by it.
     ours = {
         f"{file.rpartition(PACKAGE)[2]} {function}": cost[2] if function == "__getitem__" else cost[3]
@@ -133,7 +135,7 @@ def data_path(cfg: dict[str, Any], stage: dict[str, Any]) -> list[Cell]:
         if PACKAGE in file and not file.endswith("core/loader.py")
     }
     slowest = max(ours, key=lambda name: ours[name], default="")
-    share = f" ({ours[slowest] / whole:.0%})" if slowest and whole else ""
+    share = f" ({ours[slowest] / statistics.total_tt:.0%})" if slowest else ""
     return [1000 * spent / max(n, 1), slowest + share]
 
 

@@ -4,6 +4,7 @@ python -m benchmarks.short_runs [TASK ...]     # with tasks: only their rows are
 """
 
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -41,7 +42,9 @@ def main(tasks: list[str]) -> None:
         "A short run of every task",
         COLUMNS,
         [row for of_name in rows.values() for row in of_name],
-        "The synthetic twin, one core, a process of its own each, report included.",
+        "The synthetic twin, one core, a process of its own each, report included."
+        f" The machine's load average when it ended was {os.getloadavg()[0]:.0f}: above 1 the wall clock, and with it the waiting,"
+        " is long.",
         "python -m benchmarks.short_runs",
         [0],
     )

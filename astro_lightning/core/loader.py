@@ -113,7 +113,8 @@ class EpochLoader(DataLoader):
         if progress is not None and isinstance(self.sampler, BatchSampler) and self.sampler.shuffle:
             self.sampler.set_epoch(progress.current.processed)
         batches = super().__iter__()
-        return self._timed(batches if self.trainer is None or self.num_workers else ahead(batches))
+        threaded = self.trainer is not None and not self.num_workers and len(self) > 1
+        return self._timed(ahead(batches) if threaded else batches)
 
     def _timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         while True:
