@@ -1,10 +1,8 @@
-import time
-
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from astro_lightning.data.surveys.spectra import Spectra, read_spectrum
+from astro_lightning.data.surveys.spectra import Spectra
 from astro_lightning.tasks.spectra.simulate import Twin
 
 
@@ -41,17 +39,6 @@ def test_raw_files_agree_with_the_table_made_from_them(raw, folder):
         both = (ivar > 0) & (weight > 0) & np.isfinite(other)
         assert both.sum() > 2000
         assert np.quantile(np.abs(flux - other)[both] * np.sqrt(weight[both]), 0.99) < 0.1
-
-
-def test_more_than_150_files_a_second(raw):
-    files, _, _ = raw
-    seconds = []
-    for _ in range(3):
-        start = time.process_time()
-        for file in files:
-            read_spectrum(file)
-        seconds.append(time.process_time() - start)
-    assert len(files) / min(seconds) > 150
 
 
 def test_templates_enrich_the_twin(folder):

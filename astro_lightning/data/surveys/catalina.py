@@ -1,4 +1,4 @@
-"""Catalina southern periodic variables (Drake et al. 2017, arXiv:1705.05434) and other lists of magnitudes."""
+"""Catalina southern periodic variables (Drake et al. 2017, MNRAS 469, 3688) and other lists of magnitudes."""
 
 import logging
 from collections.abc import Iterator
