@@ -112,7 +112,8 @@ def test_a_missing_backbone_is_an_error_not_a_random_start(tmp_path):
 def test_the_backbone_of_another_network_is_an_error(tmp_path):
     wrong = torch.nn.Linear(2, 3)
     torch.save(
-        {"astro_lightning": {}, "state_dict": {"network.backbone.weight": wrong.weight}}, tmp_path / "other.ckpt"
+        {"astro_lightning": {}, "hyper_parameters": {}, "state_dict": {"network.backbone.weight": wrong.weight}},
+        tmp_path / "other.ckpt",
     )
     with pytest.raises(BadInput, match="another network"):
         load_backbone(torch.nn.Linear(4, 3), tmp_path / "other.ckpt")
@@ -122,7 +123,8 @@ def test_the_weights_of_the_backbone_are_really_loaded(tmp_path):
     source, target = torch.nn.Linear(2, 3), torch.nn.Linear(2, 3)
     state = {f"network.backbone.{name}": value for name, value in source.state_dict().items()}
     torch.save(
-        {"astro_lightning": {}, "state_dict": state | {"network.contrast.x": torch.zeros(1)}}, tmp_path / "b.ckpt"
+        {"astro_lightning": {}, "hyper_parameters": {}, "state_dict": state | {"network.contrast.x": torch.zeros(1)}},
+        tmp_path / "b.ckpt",
     )
     load_backbone(target, tmp_path / "b.ckpt")
     assert torch.equal(source.weight, target.weight)
