@@ -136,6 +136,10 @@ class TableData(RecordsData):
         count = min(map(len, sides))
         return np.sort(np.concatenate([rng.choice(side, count, replace=False) for side in sides]))
 
+    def records_key(self) -> dict[str, Any]:
+        """With what decides the labels of the records."""
+        return super().records_key() | {"taxonomy": self.taxonomy, "threshold": self.threshold}
+
     def _tables(self) -> Iterator[pa.Table]:
         """Records with `label`: the tags that hold, in one string, for the strata of the split and the test metrics."""
         taxonomy = Taxonomy.from_config(self.taxonomy)

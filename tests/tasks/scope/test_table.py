@@ -93,6 +93,13 @@ def test_sources_stay_whole_rows_with_gaps_are_not_learned_from_and_sides_are_ba
         data(features, taxonomy, tmp_path, tags="yso").info()
 
 
+def test_another_threshold_or_taxonomy_finds_no_labels_of_the_first_in_the_cache(features, taxonomy, tmp_path):
+    loose, strict = (data(features, taxonomy, tmp_path, threshold=t).records.labels for t in (0.7, 0.9))
+    assert (strict == "").sum() > (loose == "").sum()
+    one = taxonomy | {"tags": {"vnv": {"label": "variable"}}, "exclusive": []}
+    assert set(data(features, one, tmp_path).records.labels) == {"", "vnv"}
+
+
 @pytest.mark.slow
 def test_one_label_by_the_published_network_scores_a_published_table(published, tmp_path):
     astro_lightning("task=scope_table", "task.label=e", *TWIN, folder=tmp_path)
