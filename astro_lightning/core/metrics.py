@@ -43,7 +43,7 @@ def classification_metrics(predictions: pa.Table, classes: Sequence[str]) -> dic
         "balanced_accuracy": float(recall[present].mean()),
         "log_loss": float(-np.log(clipped[np.arange(len(truth)), truth]).mean()),
         "calibration_error": calibration_error(probability.max(1), decided == truth),
-        "n": float(len(truth)),
+        "n": len(truth),
     }
     areas, precisions = {}, {}
     for i in present:

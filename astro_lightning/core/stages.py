@@ -171,7 +171,9 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
     handed |= {
         f"{stage['name']}/{name}": str(path) for name, path in module.hand_over(best, datamodule, folder).items()
     }
-    metrics = best_metrics(trainer, stage) | {"parameters": float(count_parameters(module))}
+    metrics = best_metrics(trainer, stage)
+    if module.automatic_optimization:  # the one parameter of what is not descended counts the Trainer's steps
+        metrics["parameters"] = count_parameters(module)
     artefacts.update(handed)
     trainer.strategy.barrier()
     if trainer.is_global_zero and best.exists() and not trial:

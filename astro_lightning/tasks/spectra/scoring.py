@@ -58,7 +58,7 @@ def spectra_metrics(predictions: pa.Table, classes: list[str]) -> dict[str, floa
     for name in sorted(set(survey[clean]) - {""}):
         here = clean & (survey == name)
         metrics[f"accuracy_of_{name}"] = float((decided == labels)[here].mean())
-        metrics[f"n_of_{name}"] = float(here.sum())
+        metrics[f"n_of_{name}"] = int(here.sum())
     both = clean & np.isin(survey, ["SDSS", "BOSS"])
     if both.any():
         metrics["sdss_boss_macro_f1"] = macro_f1(labels[both], decided[both], classes)
