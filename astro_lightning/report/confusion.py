@@ -67,6 +67,7 @@ def class_distribution(true_counts: np.ndarray, predicted_counts: np.ndarray, cl
     if most > 50 * max(true_counts[true_counts > 0].min(initial=most), 1):
         axes.set_xscale("symlog", linthresh=10)
         plain_ticks(axes.xaxis)
-    axes.set_xlabel("Objects in the test split")
+    logarithmic = ", logarithmic above 10" if axes.get_xscale() == "symlog" else ""
+    axes.set_xlabel(f"Objects in the test split{logarithmic}")
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     return figure

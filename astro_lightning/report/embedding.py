@@ -14,7 +14,8 @@ def embedding_map(embedding: np.ndarray, labels: np.ndarray) -> tuple[Figure, np
 
     Args:
         embedding: (rows, d), at least two rows and columns.
-        labels: (rows,) class names, None where there is none.
+        labels: (rows,) class names, None where there is none; labels that do not exclude each other stand in one name, which
+            is empty where an object has none of them.
 
     Returns:
         The figure, and the share (2,) of the variance along each component.
@@ -24,7 +25,7 @@ def embedding_map(embedding: np.ndarray, labels: np.ndarray) -> tuple[Figure, np
     points = centred @ directions[:2].T
     share = singular[:2] ** 2 / max(float((singular**2).sum()), 1e-30)
     figure, (axes,) = canvas(4.7, 4.8)
-    names = np.array([str(label) for label in labels])
+    names = np.array([str(label) or "no label" for label in labels])
     known = np.array([label is not None for label in labels])
     classes, count = np.unique(names[known], return_counts=True)
     styles = [(colour, marker) for marker in _MARKERS for colour in SERIES]
@@ -44,6 +45,7 @@ def embedding_map(embedding: np.ndarray, labels: np.ndarray) -> tuple[Figure, np
         low, high = np.quantile(values, [0.005, 0.995])
         room = 0.08 * (high - low) or 1.0
         limits(low - room, high + room)
+    axes.locator_params(axis="x", nbins=6)
     columns = 6 if max(map(len, style), default=0) <= 4 else 3
     figure.legend(loc="outside lower center", ncols=columns, columnspacing=1.2, handletextpad=0.1)
     return figure, share

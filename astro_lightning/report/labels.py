@@ -14,6 +14,7 @@ from astro_lightning.report.ranking import threshold_counts
 from astro_lightning.report.style import ACCENT, FAINT, INK, canvas, styled
 
 TRUTH = "truth_"
+FEW = 5  # labels that half a page, or a telephone, has room for
 COLUMNS = (
     "label", "objects", "positives", "true_positives", "false_positives", "false_negatives", "true_negatives",
     "accuracy", "precision", "recall", "f1", "roc_auc", "average_precision",
@@ -76,7 +77,9 @@ def label_counts(table: pa.Table) -> Figure:
     for i, row in enumerate(rows):
         axes.text(i, 1.02, str(row["positives"]), ha="center", fontsize=7)
     axes.axhline(0, color=INK, linewidth=0.8)
-    axes.set(ylabel="share of the objects that have it", ylim=(-1.02, 1.12))
+    beside = max(4 - len(rows), 0) / 2  # a single bar is not as wide as the picture
+    axes.set_xlim(-0.6 - beside, len(rows) - 0.4 + beside)
+    axes.set(ylabel="Share of the objects that have it", ylim=(-1.02, 1.12))
     axes.tick_params(axis="x", rotation=60)
     figure.legend(ncols=3, loc="outside lower center", fontsize=7)
     return figure
@@ -84,9 +87,9 @@ def label_counts(table: pa.Table) -> Figure:
 
 @styled
 def label_curves(table: pa.Table) -> Figure:
-    """For each label ROC, precision over recall, and recall and precision over the threshold."""
+    """For each label ROC and precision over recall, with the point at the threshold 0.5."""
     labels = [row for row in label_scores(table) if np.isfinite(float(row["roc_auc"]))]
-    columns = min(4, max(len(labels), 1))
+    columns = min(2 if len(labels) <= FEW else 4, max(len(labels), 1))
     lines = max(-(-len(labels) // columns), 1)
     figure, grid = canvas(2.4 * columns, 2.2 * lines, lines, columns)
     for axes in grid[len(labels) :]:

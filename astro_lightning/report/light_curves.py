@@ -21,7 +21,7 @@ class LightCurve:
     Attributes:
         mjd: (n,) days.
         band: (n,) band names; numbers 0 to 5 are u g r i z y.
-        flux: (n,) in the survey's unit, with `flux_err` (n,).
+        flux: (n,) of AB zero-point 27.5, as all records, with `flux_err` (n,).
         reconstruction: (n,) flux by the network, or None.
         masked: (n,) True where the network did not see the observation, or None.
     """

@@ -12,7 +12,7 @@ from astro_lightning.report.confusion import class_distribution, confusion_matri
 from astro_lightning.report.curves import precision_recall_curves, roc_curves
 from astro_lightning.report.early import early_chart, early_table
 from astro_lightning.report.embedding import embedding_map
-from astro_lightning.report.labels import label_counts, label_curves, labels_of, write_label_table
+from astro_lightning.report.labels import FEW, label_counts, label_curves, label_scores, labels_of, write_label_table
 from astro_lightning.report.learning import learning_curves, stages_and_folds
 from astro_lightning.report.light_curves import light_curve, light_curve_grid, light_curves
 from astro_lightning.report.mistakes import confident_mistakes, mistakes_chart
@@ -90,7 +90,7 @@ def _of_predictions(run: RunFolder, folder: Path) -> list[Picture]:
         _picture(
             folder, "reliability", "Reliability", reliability_diagram(*top_label(kept)),
             "How often the predicted class was right, for each probability it was given; bars are 95 % intervals. "
-            "Below the line the network is too sure of itself.",
+            "Below the line the model is too sure of itself.",
         ),
     ]  # fmt: skip
     if kept.p_values is not None:
@@ -146,22 +146,24 @@ def _of_early(run: RunFolder, folder: Path) -> list[Picture]:
 
 def _of_labels(run: RunFolder, folder: Path) -> list[Picture]:
     path = run.path / "predictions.parquet"
-    if not path.exists() or not labels_of(pq.read_schema(path).names):
+    labels = labels_of(pq.read_schema(path).names) if path.exists() else []
+    if not labels:
         return []
+    wide = len(labels) > FEW
     table = pq.read_table(path)
     write_label_table(table, run.path / "labels.csv")
-    return [
-        _picture(
-            folder, "labels", "Labels", label_counts(table),
+    scored = label_scores(table)
+    pictures = []
+    if any(row["positives"] for row in scored):
+        caption = (
             "Confusion of each label at 0.5: what part of its objects was found, and how many others were given it, "
-            "in units of them (cut at 1). Above: their number. All numbers are in labels.csv.", wide=True,
-        ),
-        _picture(
-            folder, "label_curves", "Label by label", label_curves(table),
-            "Blue: precision over recall; grey: true over false positives (ROC); the dot is the threshold 0.5.",
-            wide=True,
-        ),
-    ]  # fmt: skip
+        )
+        caption += "in units of them (cut at 1). Above: their number. All numbers are in labels.csv."
+        pictures.append(_picture(folder, "labels", "Labels", label_counts(table), caption, wide))
+    if any(np.isfinite(float(row["roc_auc"])) for row in scored):
+        caption = "Blue: precision over recall; grey: true over false positives (ROC); the dot is the threshold 0.5."
+        pictures.append(_picture(folder, "label_curves", "Label by label", label_curves(table), caption, wide))
+    return pictures
 
 
 def _of_embedding(run: RunFolder, folder: Path) -> list[Picture]:
@@ -171,9 +173,7 @@ def _of_embedding(run: RunFolder, folder: Path) -> list[Picture]:
     vectors = table["embedding"].combine_chunks()
     values = vectors.flatten().to_numpy().reshape(len(table), -1)
     figure, share = embedding_map(values, np.array(table["label"].to_pylist(), dtype=object))
-    caption = (
-        f"{len(table):,} test objects as the network sees them, in the two directions in which its vectors scatter "
-    )
+    caption = f"{len(table):,} test objects as the model sees them, in the two directions in which its vectors scatter "
     caption += f"most (principal components, {share.sum():.0%} of the variance). "
     caption += "Classes that overlap here may be apart in the other directions."
     return [_picture(folder, "embedding", "Map of the test objects", figure, caption)]
@@ -183,7 +183,9 @@ def _of_examples(run: RunFolder, folder: Path) -> list[Picture]:
     examples = light_curves(run.examples) if run.examples is not None else []
     if not examples:
         return []
-    caption = "Observations with their errors, in band colours. "
+    caption = "Flux (AB zero-point 27.5) with its error, in band colours. "
+    if any(e.label is not None for e in examples):
+        caption += "Above: the class" + (", and what it was taken for. " if any(e.wrong for e in examples) else ". ")
     if any(e.reconstruction is not None for e in examples):
         caption += "Open symbols: observations hidden from the network; dashes: the flux it puts in their place."
     png = folder / "light_curves.png"

@@ -47,6 +47,7 @@ RC = {
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,  # each tick says its whole value
     "grid.color": GRID,
     "grid.linewidth": 0.8,
     "xtick.color": MUTED,

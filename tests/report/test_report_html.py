@@ -157,7 +157,21 @@ def test_unlabelled_and_foreign_rows_are_counted_not_scored(tmp_path):
 def test_no_labels_at_all(tmp_path):
     table = predictions(THREE, 50).drop_columns("label")
     text = " ".join(page_of(write_report(make_run(tmp_path / "t" / "x", table, {"a/val/loss": 0.25}))).text)
-    assert "No labelled test split" in text and "0.250" in text
+    assert "Nothing was tested against labels" in text and "0.250" in text
+
+
+def test_labels_that_do_not_exclude_each_other_are_a_test_and_without_positives_have_no_picture(tmp_path):
+    table = pa.table(
+        {"id": range(4), "label": ["e", "", "e", ""], "truth_e": [1, 0, 1, 0], "prob_e": [0.9, 0.2, 0.8, 0.6]}
+    )
+    metrics = {"test/tag_f1_e": 0.75, "classify/val/loss": 0.5}
+    report = write_report(make_run(tmp_path / "scope" / "x", table, metrics, stages=()))
+    page = page_of(report)
+    assert "Tag F1 e" in page.text and "Test split, as the run recorded it, without intervals." in page.text
+    without = table.set_column(2, "truth_e", pa.array([0, 0, 0, 0]))
+    bare = write_report(make_run(tmp_path / "scope" / "y", without, metrics, stages=()))
+    assert (report.parent / "plots" / "label_curves.png").exists()
+    assert not list((bare.parent / "plots").glob("label*.png"))
 
 
 def test_sixty_classes_stay_small(tmp_path):

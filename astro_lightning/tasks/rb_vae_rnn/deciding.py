@@ -16,8 +16,8 @@ from astro_lightning.tasks.rb_vae_rnn.sequences import frame_inputs
 
 N_OBJECTS, MOST_FRAMES = 6, 100
 CAPTION = (
-    "Validation objects called artefacts, those first where one frame counts most. Bars: how far the log-odds of an artefact fall"
-    " without the frame. Line: the head's attention, mean over its heads."
+    "Validation objects whose probability p of an artefact is above the run's threshold, those first where one frame counts"
+    " most. Bars: how far the log-odds of an artefact fall without the frame. Line: the head's attention, mean over its heads."
     " Right: the frame that made the decision, and the frame that counts least."
 )
 
