@@ -5,9 +5,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from astro_lightning.report.run_folder import RunFolder, read_run
-from astro_lightning.report.wording import METRIC_NAMES, SIMULATED, interval, metric_name, number, of_class
+from astro_lightning.report.wording import (
+    METRIC_NAMES,
+    SIMULATED,
+    interval,
+    metric_name,
+    number,
+    of_class,
+    says_quality,
+)
 
 _FEW = 30
+_NO_INTERVALS = "One training run with one seed: its numbers have no intervals."
 
 
 def write_card(run_folder: Path) -> Path:
@@ -45,7 +54,8 @@ def limits(run: RunFolder) -> list[str]:
         found.append("Trained and tested on simulated objects: nothing here says how it does on the sky.")
     scores = run.scores
     if scores is None:
-        return [*found, "No labelled test split: this run states no quality."]
+        tested = any(key.startswith("test/") for key in run.metrics)
+        return [*found, _NO_INTERVALS if tested else "Nothing was tested against labels: this run states no quality."]
     found.append("One training run with one seed: the intervals cover the choice of test objects only.")
     objects = scores.per_class["objects"]
     few = [name for name, count in zip(scores.classes, objects) if 0 < count < _FEW]
@@ -74,13 +84,15 @@ def _data(run: RunFolder) -> str:
 
 def _numbers(run: RunFolder) -> str:
     if run.scores is None:
-        return _table(["Metric", "Value"], ([key, number(value, 4)] for key, value in run.metrics.items()))
+        recorded = sorted(filter(says_quality, run.metrics), key=lambda key: not key.startswith("test/"))
+        return _table(["Metric", "Value"], ([key, number(run.metrics[key], 4)] for key in recorded))
     scores = run.scores
     rows = [[METRIC_NAMES[k], number(e.value), interval(e) or "none"] for k, e in scores.overall.items()]
     rows += [
         [metric_name(key), number(value, 4), "none"]
         for key, value in run.metrics.items()
         if key.startswith("test/")
+        and says_quality(key)
         and key.removeprefix("test/") not in scores.overall
         and not of_class(key, scores.classes)
     ]
@@ -105,12 +117,15 @@ def _by_class(run: RunFolder) -> str:
 
 
 def _licence(run: RunFolder) -> str:
-    return f"Code: MIT. Data: {run.setting('data', 'licence') or 'see the source of the data'}."
+    source = "made by this code" if run.simulated else "see the source of the data"
+    return f"Code: MIT. Data: {run.setting('data', 'licence') or source}."
 
 
 def _citation(run: RunFolder) -> str:
     data = run.setting("data", "citation")
     cite = f"astro-lightning {_version(run)} (`CITATION.cff` in its repository)"
+    if run.simulated:
+        return f"{cite}."
     return f"{cite}; data: {data}." if data else f"{cite}, and the source of the data."
 
 

@@ -12,18 +12,20 @@ from rich.text import Text
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.report.intervals import bootstrap
-from astro_lightning.report.page import folded, html_table, png_image, small_png, write_page
+from astro_lightning.report.page import folded, html_table, png_image, png_width, small_png, write_page
 from astro_lightning.report.run_folder import RunFolder, read_run
 from astro_lightning.report.scores import Estimate, confusion_counts, precision_recall_f1
 from astro_lightning.report.wording import (
     LOWER_IS_BETTER,
     METRIC_NAMES,
     SIMULATED,
+    breakable,
     flat,
     interval,
     metric_name,
     number,
     of_class,
+    says_quality,
 )
 
 _NOT_SETTINGS = ("paths.", "hydra.")
@@ -38,6 +40,7 @@ _PICTURES = {
     "early": "Accuracy against time",
     "embedding": "Map of the test objects",
 }
+_PANEL_PX = 740  # natural width of a picture that is still readable at half the page
 _PNG_BYTES = 3_300_000  # of all pictures: the page stays below 5 MB
 
 
@@ -66,7 +69,7 @@ def compare(run_folders: Sequence[Path | str], out: Path | None = None) -> Path:
         body.append(_section("F1 by class", html_table(["Class", *names], rows)))
     body += _pictures(runs, names)
     if rows := setting_differences(runs):
-        cells = [[f"<code>{_breakable(key)}</code>", *(escape(str(v)) for v in values)] for key, values in rows]
+        cells = [[f"<code>{breakable(key)}</code>", *(escape(str(v)) for v in values)] for key, values in rows]
         table = html_table(["Setting", *names], cells, text_columns=len(runs) + 1)
         few = len(rows) <= _FEW_SETTINGS
         body.append(
@@ -109,10 +112,6 @@ def warnings(runs: Sequence[RunFolder]) -> list[str]:
     return found
 
 
-def _breakable(setting: str) -> str:
-    return escape(setting).replace(".", ".<wbr>")
-
-
 def _read(run_folders: Sequence[Path | str]) -> list[RunFolder]:
     if not 2 <= len(run_folders) <= MAX_RUNS:
         raise BadInput(f"compare takes 2 to {MAX_RUNS} run folders, got {len(run_folders)}")
@@ -147,7 +146,7 @@ def _metric_rows(runs: Sequence[RunFolder]) -> tuple[list[list[str]], list[list[
     tested: list[list[str]] = []
     other: list[list[str]] = []
     for title, estimates in _metrics(runs):
-        if "/lr-" in title or "/n_of_" in title or title == "test/n":
+        if not says_quality(title):
             continue
         values = [e.value for e in estimates if e and np.isfinite(e.value)]
         top = best[title](values) if title in best and values else None
@@ -156,7 +155,7 @@ def _metric_rows(runs: Sequence[RunFolder]) -> tuple[list[list[str]], list[list[
             text = f"{number(e.value)} <small>{interval(e)}</small>" if e else ""
             cells.append(f"<b>{text}</b>" if e and e.value == top and values.count(top) == 1 else text)
         of_test = "/" not in title or title.startswith("test/")
-        (tested if of_test else other).append([escape(metric_name(title) if of_test else title), *cells])
+        (tested if of_test else other).append([escape(metric_name(title)) if of_test else breakable(title), *cells])
     return (tested, other) if tested else (other, [])
 
 
@@ -174,7 +173,11 @@ def _pictures(runs: Sequence[RunFolder], names: Sequence[str]) -> list[str]:
             f'<figure><div class="scroll">{png_image(content, name)}</div><figcaption>{escape(name)}</figcaption></figure>'
             for name, content in shown
         )
-        sections.append(f'<h2>{title}</h2><div class="card"><div class="panels few">{"".join(figures)}</div></div>')
+        # Two of the large ones beside each other would hide their right halves, or be too small to read.
+        panels = "few" if all(png_width(content) <= _PANEL_PX for _, content in shown) else "one"
+        sections.append(
+            f'<h2>{title}</h2><div class="card"><div class="panels {panels}">{"".join(figures)}</div></div>'
+        )
     return sections
 
 

@@ -17,12 +17,14 @@ from astro_lightning.report.scores import Scores
 from astro_lightning.report.wording import (
     METRIC_NAMES,
     SIMULATED,
+    breakable,
     duration,
     flat,
     interval,
     metric_name,
     number,
     of_class,
+    says_quality,
 )
 
 _PNG_BYTES = 3_000_000  # room for pictures that are not drawn here; the page stays below 5 MB
@@ -88,13 +90,19 @@ def _tiles(run: RunFolder) -> str:
         ]
         # What only this task measures: the contest's loss, the detection of unknown classes.
         own = [key for key in run.metrics if key.startswith("test/") and not of_class(key, scores.classes)]
-        own = [key for key in own if key.removeprefix("test/") not in {*METRIC_NAMES, "n"} and "/n_of_" not in key]
+        own = [key for key in own if key.removeprefix("test/") not in METRIC_NAMES and says_quality(key)]
         tiles += [tile(_sentence(metric_name(key)), number(run.metrics[key])) for key in own[:_TILES]]
         return f'<div class="tiles">{"".join(tiles)}</div>{_scored_note(scores)}'
     finite = {k: v for k, v in run.metrics.items() if isinstance(v, int | float) and math.isfinite(v)}
-    first = sorted(finite, key=lambda k: ("test/" not in k, "val/" not in k, "loss" not in k))[:_TILES]
-    tiles = [tile(k.replace("_", " "), number(finite[k])) for k in first]
-    note = '<p class="note">No labelled test split in this run: values as the run recorded them.</p>'
+    finite = {k: v for k, v in finite.items() if says_quality(k)}
+    if tested := [k for k in finite if k.startswith("test/")]:
+        tiles = [tile(_sentence(metric_name(k)), number(finite[k])) for k in tested[: 2 * _TILES]]
+        text = "Test split, as the run recorded it, without intervals."
+    else:
+        first = sorted(finite, key=lambda k: ("val/" not in k, "loss" not in k))[:_TILES]
+        tiles = [tile(k.replace("_", " "), number(finite[k])) for k in first]
+        text = "Nothing was tested against labels in this run: values of its training and validation."
+    note = f'<p class="note">{text}</p>'
     return f'<div class="tiles">{"".join(tiles)}</div>{note}' if tiles else note
 
 
@@ -187,8 +195,9 @@ def _recorded(run: RunFolder) -> str:
     for key in sorted(keys, key=lambda k: (not k.startswith("test/"), k)):
         value = run.metrics[key]
         found = run.scores.interval(key, value) if run.scores and isinstance(value, float) else None
-        rows.append([f"<code>{escape(key)}</code>", number(value, 4), interval(found)])
-    return folded("All recorded metrics", html_table(["Metric", "Value", "95 %"], rows))
+        rows.append([f"<code>{breakable(key)}</code>", number(value, 4), *([interval(found)] if run.scores else [])])
+    header = ["Metric", "Value", *(["95 %"] if run.scores else [])]
+    return folded("All recorded metrics", html_table(header, rows))
 
 
 def _reproduce(run: RunFolder) -> str:
@@ -211,10 +220,8 @@ def _data(run: RunFolder) -> str:
 
 def _provenance(run: RunFolder) -> str:
     shown = {k: v for k, v in run.provenance.items() if k not in ("data", "command")}
-    rows = [
-        [f"<code>{escape(key)}</code>", escape(value if isinstance(value, str) else json.dumps(value, default=str))]
-        for key, value in flat(shown).items()
-    ]
+    texts = {k: v if isinstance(v, str) else json.dumps(v, default=str) for k, v in flat(shown).items()}
+    rows = [[f"<code>{breakable(key)}</code>", f"<code>{escape(text)}</code>"] for key, text in texts.items()]
     content = folded("Versions, code and machine", html_table([], rows, text_columns=2)) if rows else ""
     text = yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True)
     return f"<h2>How it was made</h2>{content}" + folded("Configuration", f"<pre>{escape(text)}</pre>")

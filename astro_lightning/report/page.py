@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from string import Template
 
+from astro_lightning.report.wording import breakable
+
 _PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -52,7 +54,7 @@ border:1px solid var(--warn-line)}
 .tile,.card{background:var(--card);border:1px solid var(--line);border-radius:12px}
 .tile{padding:.75rem .9rem}
 .tile b{display:block;font-size:1.6rem;line-height:1.25;font-weight:650;font-variant-numeric:tabular-nums}
-.tile .name{color:var(--muted);font-size:.8rem}
+.tile .name{color:var(--muted);font-size:.8rem;overflow-wrap:anywhere}
 .tile .interval{color:var(--muted);font-size:.8rem;font-variant-numeric:tabular-nums;min-height:1.3em;display:block}
 .grid{columns:2;column-gap:1rem}
 .grid>*{break-inside:avoid;margin:0 0 1rem}
@@ -67,6 +69,7 @@ img.paper{background:#fff;border-radius:8px}
 .panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,19rem),1fr));gap:.5rem 1rem}
 .panels img{width:100%}
 .panels>img{min-width:0!important}
+.panels.one{grid-template-columns:minmax(0,1fr)}
 .panels.few{grid-template-columns:repeat(auto-fill,minmax(min(100%,24rem),1fr))}
 .tall .scroll{max-height:36rem;overflow:auto}
 .tall thead th{position:sticky;top:0;background:var(--card)}
@@ -85,11 +88,12 @@ pre,code{font:.84rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere;user-select:all}
 td code{overflow-wrap:anywhere}
 td:first-child:has(code){min-width:10rem}
+td:first-child:has(wbr){min-width:8rem}
 details{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:.2rem 1rem;margin:.75rem 0}
 summary{cursor:pointer;padding:.5rem 0;font-weight:600}
 details>:last-child{margin-bottom:.8rem}
 @media(max-width:52rem){.grid{columns:1}main{padding:1.1rem .75rem 2rem}h1{font-size:1.4rem}
-.card{padding:.75rem}.tiles{grid-template-columns:repeat(2,minmax(0,1fr))}}
+.card{padding:.75rem}details{padding:.2rem .75rem}th,td{padding-inline:.4rem}.tiles{grid-template-columns:repeat(2,minmax(0,1fr))}}
 @media print{body{background:#fff}.card,.tile,details{break-inside:avoid}}
 """
 
@@ -125,7 +129,7 @@ def html_table(header: Sequence[str], rows: Iterable[Sequence[str]], text_column
 def tile(name: str, value: str, below: str = "") -> str:
     """One large number."""
     return (
-        f'<div class="tile"><span class="name">{escape(name)}</span><b>{escape(value)}</b>'
+        f'<div class="tile"><span class="name">{breakable(name)}</span><b>{escape(value)}</b>'
         f'<span class="interval">{escape(below)}</span></div>'
     )
 
@@ -138,8 +142,13 @@ def folded(summary: str, content: str) -> str:
 def png_image(content: bytes, title: str) -> str:
     """A PNG inside the page, on white paper also where the page is dark."""
     data = base64.b64encode(content).decode()
-    least = least_width(_PNG_SCALE * int.from_bytes(content[16:20], "big"))
+    least = least_width(png_width(content))
     return f'<img class="paper fits" alt="{escape(title)}"{least} src="data:image/png;base64,{data}">'
+
+
+def png_width(content: bytes) -> float:
+    """Width of a PNG file in pixels of the page, at the size it was drawn for."""
+    return _PNG_SCALE * int.from_bytes(content[16:20], "big")
 
 
 def least_width(natural_px: float) -> str:

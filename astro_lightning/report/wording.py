@@ -1,7 +1,9 @@
 """Numbers and names as a reader sees them."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 from astro_lightning.report.scores import Estimate
@@ -25,7 +27,8 @@ LOWER_IS_BETTER = {"log_loss", "calibration_error"}
 def metric_name(key: str) -> str:
     """Name of a metric without its stage and split: `test/macro_f1` is Macro F1."""
     last = key.removeprefix("test/").removeprefix("val/").removeprefix("train/")
-    return METRIC_NAMES.get(last) or " ".join(_ACRONYMS.get(word, word) for word in last.split("_"))
+    words = METRIC_NAMES.get(last) or " ".join(_ACRONYMS.get(word, word) for word in last.split("_"))
+    return re.sub(r"SNR (\d+) (\d+|inf)", r"at SNR \1 to \2", words)
 
 
 def number(value: Any, digits: int = 3) -> str:
@@ -46,6 +49,16 @@ def interval(estimate: Estimate | None, digits: int = 3) -> str:
     if estimate is None or math.isnan(estimate.low):
         return ""
     return f"[{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+
+
+def says_quality(key: str) -> bool:
+    """Whether a recorded value says something of its own: learning rates and counts of objects do not."""
+    return "/lr-" not in key and "/n_of_" not in key and key != "test/n"
+
+
+def breakable(name: str) -> str:
+    """A dotted or slashed name as HTML that a narrow screen breaks between its words, not inside them."""
+    return re.sub(r"([./_])", r"\1<wbr>", escape(name))
 
 
 def of_class(key: str, classes: Sequence[str]) -> bool:

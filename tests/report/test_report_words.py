@@ -67,6 +67,10 @@ def test_card_cells_stay_in_their_column(tmp_path):
 def test_card_without_predictions(tmp_path):
     text = write_card(make_run(tmp_path / "t" / "x", None, {"pretrain/val/loss": 0.5})).read_text()
     assert "this run states no quality" in text and "pretrain/val/loss" in text
+    metrics = {"classify/lr-AdamW": 1e-3, "classify/val/loss": 0.5, "test/tag_f1_e": 0.75}
+    tested = write_card(make_run(tmp_path / "scope" / "x", None, metrics)).read_text()
+    assert "states no quality" not in tested and "have no intervals" in tested
+    assert tested.index("test/tag_f1_e") < tested.index("classify/val/loss") and "lr-AdamW" not in tested
 
 
 def test_metrics_table_puts_the_test_split_first_with_intervals(tmp_path):
