@@ -28,9 +28,11 @@ PAGE = """<!doctype html>
 <style>
  body { font: 16px system-ui, sans-serif; max-width: 64rem; margin: 1rem auto; padding: 0 1rem; background: #111; color: #eee }
  #pictures { display: flex; gap: .5rem; flex-wrap: wrap }
- figure { margin: 0; flex: 1 1 12rem } img { width: 100%; border: 1px solid #555 } .pixels { image-rendering: pixelated }
+ figure { margin: 0; flex: 1 1 16rem } figure:has(.pixels) { flex-basis: 6rem }
+ img { width: 100%; border: 1px solid #555 } .pixels { image-rendering: pixelated }
  button { font-size: 1.1rem; padding: .5rem 1.2rem; margin: .5rem .5rem 0 0 } button:focus { outline: 3px solid #fd0 }
- .chosen { background: #fd0 } progress { width: 100% } .failed { color: #f96 }
+ #choices { position: sticky; bottom: 0; padding-bottom: .5rem; background: #111 } .chosen { background: #fd0 }
+ progress { width: 100%; color-scheme: dark } .failed { color: #f96 }
 </style>
 <h1>@TITLE@</h1>
 <p id="help"></p>
