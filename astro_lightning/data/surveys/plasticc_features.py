@@ -33,7 +33,8 @@ class PlasticcFeatures(Survey[Path]):
     """Parquet files with `object_id` and the statistics `amplitude__0` .. `weighted_average__5` (statistic, band ugrizy).
 
     Parquet files of PLAsTiCC metadata in the same folder (`object_id`, `hostgal_photoz`, ...) are joined by `object_id`, as
-    far as they go; `z__`, `zerr__` and `mwebv__` of the table stand in. Records hold the statistics as `statistics` of length
+    far as they go; `z__`, `zerr__` and `mwebv__` of the table stand in. `hostgal_specz` becomes `specz`, which is no feature:
+    see `tasks.plasticc.redshift_mixture`. Records hold the statistics as `statistics` of length
     66, in the order of `COLUMNS`.
     """
 
@@ -67,6 +68,7 @@ class PlasticcFeatures(Survey[Path]):
             "photoz_err": number("zerr__", "hostgal_photoz_err"),
             "mwebv": number("mwebv__", "mwebv"),
             "ddf": number("ddf", "ddf", "ddf_bool"),
+            "specz": found.numbers("hostgal_specz") if found else np.full(len(ids), np.nan),
             "galactic": np.where(np.isnan(photoz), np.nan, photoz == 0).astype(np.float32),
         }
         values = np.column_stack([table.numbers(name) for name in COLUMNS]).astype(np.float32)

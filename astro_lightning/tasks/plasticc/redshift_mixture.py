@@ -1,0 +1,75 @@
+"""Classifiers that know how wrong a photometric redshift can be, from the spectroscopic ones of the training objects.
+
+They learn p(class | x, z) at spectroscopic redshifts and p(z | x) from how far photometric ones lie from them, and say
+p(class | x) = sum over z of p(z | x) p(class | x, z). No spectroscopic redshift is read of an object that is scored.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from astro_lightning.core.loader import Batch
+from astro_lightning.methods.density_forest import DensityForest
+from astro_lightning.tasks.plasticc.feature_data import METADATA
+from astro_lightning.tasks.plasticc.redshift_table import features_at
+from astro_lightning.tasks.plasticc.tabular import TabularModule
+from astro_lightning.tasks.plasticc.trees import LabelShiftModule, TreesModule
+
+# Redshifts less probable than this are left out: they cost as much as the others.
+SMALLEST_SHARE = 2e-3
+# With fewer spectroscopic redshifts the photometric ones are taken as they are.
+MIN_KNOWN = 200
+
+
+class RedshiftMixture(LabelShiftModule):
+    """A classifier of features at a redshift, averaged over the redshifts that an object may have.
+
+    Args:
+        forest: Arguments of the `DensityForest` over the offset in ln(1 + z).
+        **arguments: Of the next class in line.
+    """
+
+    def __init__(self, *, forest: dict[str, Any] | None = None, **arguments: Any) -> None:
+        super().__init__(forest=forest or {}, **arguments)
+        self.offsets = DensityForest(**self.hparams["forest"])
+
+    def on_fit_start(self) -> None:
+        """Grow the forest, then what the classifier does at its start."""
+        batches = list(self.trainer.datamodule.loader("train"))  # type: ignore[attr-defined]
+        seen, offset = (torch.cat([batch[name] for batch in batches]).numpy() for name in ("seen", "offset"))
+        known = np.isfinite(offset)
+        if known.sum() >= MIN_KNOWN:
+            self.offsets.fit(seen[known], offset[known])
+        super().on_fit_start()
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits (batch, n_classes): of the features as they are in training, else of the mixture over redshifts."""
+        plain = super().forward(batch)
+        if self.training or not self.offsets.nodes:
+            return plain
+        metadata = dict(zip(METADATA, batch["metadata"].cpu().numpy().T))
+        statistics, names = batch["statistics"].cpu().numpy(), list(self.info["features"])
+        moving = torch.from_numpy(metadata["photoz"] > 0).to(plain.device)
+        share = self.offsets(batch["features"]).float()
+        share = torch.where(share < SMALLEST_SHARE, 0, share)
+        share = share / share.sum(1, keepdim=True)
+        total = torch.zeros_like(plain)
+        for i, offset in enumerate(self.offsets.centre.tolist()):
+            rows = torch.nonzero(moving & (share[:, i] > 0))[:, 0]
+            if len(rows):
+                at = rows.cpu().numpy()
+                part = {name: values[at] for name, values in metadata.items()}
+                moved = features_at(statistics[at], part, np.full(len(at), offset), names)
+                logits = super().forward({**batch, "features": torch.from_numpy(moved).to(plain.device)})
+                total[rows] += share[rows, i, None] * logits.softmax(1)
+        return torch.where(moving[:, None], total.clamp_min(1e-12).log(), plain)
+
+
+class RedshiftTreesModule(RedshiftMixture, TreesModule):
+    """Boosted trees on features at a redshift."""
+
+
+class RedshiftTabularModule(RedshiftMixture, TabularModule):
+    """The small network on features at a redshift."""

@@ -1,0 +1,60 @@
+import numpy as np
+import pandas as pd
+import pytest
+from command import astro_lightning, run_folder
+
+from astro_lightning.data.surveys.plasticc_features import COLUMNS
+from astro_lightning.tasks.plasticc.process_features import distance_modulus
+from astro_lightning.tasks.plasticc.redshift_table import OFFSET, features_at
+
+METADATA = {"photoz": [0.3, 0.3], "photoz_err": [0.1, 0.1], "mwebv": [0.0, 0.0], "ddf": [1.0, 1.0]}
+
+
+def test_features_at_an_offset_are_those_of_an_object_whose_photometric_redshift_is_that():
+    statistics = np.random.default_rng(0).uniform(1, 100, (2, 66))
+    metadata = {name: np.array(values) for name, values in METADATA.items()}
+    names = ["meta_photoz", "absolute_maximum_r", "skew_g", OFFSET]
+    moved = features_at(statistics, metadata, np.array([0.0, np.log(2 / 1.3)]), names)
+    other = features_at(statistics, {**metadata, "photoz": np.array([0.3, 1.0])}, np.zeros(2), names)
+    np.testing.assert_allclose(moved[:, :3], other[:, :3], rtol=1e-6)
+    np.testing.assert_allclose(moved[:, 3], [0, np.log(2 / 1.3)], rtol=1e-6)
+
+
+def write_survey(folder, n, seed, spectroscopic):
+    """Two classes that differ by luminosity alone, and photometric redshifts of which a third are far off."""
+    rng = np.random.default_rng(seed)
+    target = rng.choice([42, 90], n)
+    z = rng.uniform(0.1, 0.8, n)
+    photoz = np.where(rng.random(n) < 0.3, rng.uniform(1.5, 2.0, n), z * np.exp(rng.normal(0, 0.02, n)))
+    magnitude = distance_modulus(z) + np.where(target == 90, -19.5, -17.5) + rng.normal(0, 0.2, n)
+    flux = 10 ** (-0.4 * (magnitude - 31.4))
+    values = {name: rng.normal(1, 0.01, n) for name in COLUMNS}
+    for name in COLUMNS:
+        if name.split("__")[0] in ("maximum", "amplitude"):
+            values[name] = flux * rng.normal(1, 0.02, n)
+    folder.mkdir()
+    identity = {"object_id": np.arange(n) + 1000 * seed}
+    pd.DataFrame(identity | values).to_parquet(folder / "features.parquet")
+    known = {"hostgal_photoz": photoz, "hostgal_photoz_err": np.full(n, 0.1), "mwebv": np.zeros(n), "ddf": np.ones(n)}
+    known |= {"target": target} | ({"hostgal_specz": z} if spectroscopic else {})
+    pd.DataFrame(identity | known).to_parquet(folder / "metadata.parquet")
+    return target
+
+
+@pytest.mark.slow
+def test_spectroscopic_redshifts_are_learned_from_and_never_read_of_what_is_scored(tmp_path):
+    write_survey(tmp_path / "train", 500, 1, True)
+    words = ["experiment=plasticc_features", f"data.root={tmp_path / 'train'}", "data.classes=['42','90']"]
+    words += ["task.stages.folds=0", "task.trees.trainer.max_epochs=1", "task.network.trainer.max_epochs=2"]
+    words += ["task.features.val_share=0.2", "callbacks=quiet", "trainer=cpu", "report=false"]
+    astro_lightning(*words, "task.trees.module.forest.n_trees=20", folder=tmp_path)
+    run = run_folder(tmp_path, "plasticc_trees")
+    scored = []
+    for name, spectroscopic in (("new", False), ("same", True)):
+        truth = write_survey(tmp_path / name, 200, 2, spectroscopic)
+        out = tmp_path / f"{name}.parquet"
+        words = ["mode=predict", "experiment=plasticc_features", f"ckpt={run}", f"data.path={tmp_path / name}"]
+        astro_lightning(*words, f"out={out}", "trainer=cpu", folder=tmp_path)
+        scored.append(pd.read_parquet(out)[["prob_42", "prob_90"]].to_numpy())
+    np.testing.assert_allclose(scored[0], scored[1], rtol=1e-5)
+    assert (scored[0].argmax(1) == (truth == 90)).mean() > 0.85
