@@ -15,7 +15,6 @@ from hydra.utils import get_class
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch, EpochLoader, Key
 from astro_lightning.data.bands import wavelengths_nm
-from astro_lightning.data.fingerprint import object_hashes
 from astro_lightning.data.records import Records
 from astro_lightning.data.splits import folds_by_group, split_by_group
 from astro_lightning.tasks.plasticc.augment import end_early
@@ -32,6 +31,7 @@ DETECTIONS, MIN_DETECTIONS = "curve_n_above_5", 2
 # Raised whenever a feature changes its meaning, so that no cache outlives it.
 VERSION = 1
 
+# Also for the worker processes of a loader, which begin as copies of this one.
 _REMEMBERED: WeakKeyDictionary[Records, dict[str, np.ndarray]] = WeakKeyDictionary()
 
 
@@ -40,7 +40,7 @@ class FeatureBatches:
 
     Args:
         data: The data module's class, which knows how to make features.
-        records: With the column `features` where they were made before.
+        records: The objects.
         info: Names of the features and settings.
 
     Attributes:
@@ -156,13 +156,14 @@ class FeatureData(RecordsData):
     @classmethod
     def remembered(cls, records: Records, info: Mapping[str, Any]) -> np.ndarray:
         """Features of all records, made once however many checkpoints of an ensemble ask for them."""
-        if "features" in records.fixed:
-            return records.fixed["features"]
-        key = json.dumps([cls.__qualname__, info["features"], info["deredden"], info["bands"]])
-        kept = _REMEMBERED.setdefault(records, {})
+        kept, key = _REMEMBERED.setdefault(records, {}), cls._key(info)
         if key not in kept:
             kept[key] = cls.matrix(records, np.arange(len(records)), info)
         return kept[key]
+
+    @classmethod
+    def _key(cls, info: Mapping[str, Any]) -> str:
+        return json.dumps([cls.__qualname__, info["features"], info["deredden"], info["bands"]])
 
     def setup(self, stage: str | None = None) -> None:
         """Open the records and the features kept beside them; make these where there are none yet."""
@@ -173,16 +174,9 @@ class FeatureData(RecordsData):
         info = self.statistics(self.records, self.splits["train"])
         self._names = info["features"]
         every = np.arange(len(self.records))
-        self.records.fixed["features"] = self._kept(
+        _REMEMBERED.setdefault(self.records, {})[self._key(info)] = self._kept(
             "features", [info["bands"]], lambda: self.matrix(self.records, every, info)
         )
-
-    def train_hashes(self) -> np.ndarray:
-        """Hashes of the training objects as the survey gives them, without the features."""
-        self.setup()
-        assert self.records is not None
-        fixed = {name: values for name, values in self.records.fixed.items() if name != "features"}
-        return object_hashes(Records(self.records.flat, self.records.ragged, fixed), self.splits["train"])
 
     def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
         """Names of the features, bands and settings."""

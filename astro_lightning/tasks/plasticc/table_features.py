@@ -77,8 +77,8 @@ def table_features(statistics: Mapping[str, np.ndarray], metadata: Mapping[str, 
         for a, b in ((0, 2), (1, 3), (1, 5), (2, 4), (0, 5)):
             table[f"colour_{name}_{BANDS[a]}{BANDS[b]}"] = brightness[name][:, a] - brightness[name][:, b]
     for name, values in ratios.items():
-        table[f"mean_{name}"] = np.nanmean(np.where(np.isfinite(values), values, np.nan)[:, 1:5], axis=1)
-        table[f"spread_{name}"] = np.nanstd(np.where(np.isfinite(values), values, np.nan)[:, 1:5], axis=1)
+        known = np.ma.masked_invalid(values[:, 1:5])
+        table[f"mean_{name}"], table[f"spread_{name}"] = known.mean(1).filled(np.nan), known.std(1).filled(np.nan)
     for name in ("skew", "percent_beyond_1_std", "percent_close_to_median"):
         table[f"mean_{name}"], table[f"most_{name}"] = s[name][:, 1:5].mean(1), s[name].max(1)
     for name in ("amplitude", "maximum"):

@@ -7,6 +7,7 @@ from command import astro_lightning, run_folder
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.light_curves import METADATA
+from astro_lightning.data.records import Records
 from astro_lightning.data.surveys.plasticc_features import COLUMNS
 from astro_lightning.tasks.plasticc.feature_data import FeatureData
 from astro_lightning.tasks.plasticc.grid_features import grid_features
@@ -39,7 +40,7 @@ def data(cache, **arguments):
 
 def test_kept_features_equal_those_made_for_a_file(cache):
     module = data(cache)
-    kept = module.records.fixed.pop("features")
+    kept = FeatureData.remembered(module.records, module.info())
     made = FeatureData.matrix(module.records, np.arange(5, 9), module.info())
     np.testing.assert_array_equal(made, kept[5:9])
     assert np.isfinite(made).any(1).all() and not np.isinf(made).any()
@@ -47,11 +48,10 @@ def test_kept_features_equal_those_made_for_a_file(cache):
 
 def test_an_ensemble_makes_the_features_of_a_table_once(cache, monkeypatch):
     module = data(cache)
-    module.records.fixed.pop("features")
-    info, calls = module.info(), []
+    records, info, calls = Records.open(module.records_folder()), module.info(), []
     monkeypatch.setattr(FeatureData, "features", lambda *a, made=FeatureData.features: calls.append(1) or made(*a))
     for _member in range(3):
-        dataset = FeatureData.dataset(module.records, info)
+        dataset = FeatureData.dataset(records, info)
         for rows in np.split(np.arange(40), 4):
             assert len(dataset[(rows, 0)]["features"]) == 10
     assert len(calls) == 1
@@ -61,9 +61,8 @@ def test_training_hashes_are_those_of_the_light_curves_alone(cache):
     from astro_lightning.data.fingerprint import object_hashes
 
     module = data(cache)
-    hashes = module.train_hashes()
-    del module.records.fixed["features"]
-    np.testing.assert_array_equal(hashes, object_hashes(module.records, module.splits["train"]))
+    records = Records.open(module.records_folder())
+    np.testing.assert_array_equal(module.train_hashes(), object_hashes(records, module.splits["train"]))
 
 
 def test_folds_test_every_object_once_and_never_train_on_it(cache):

@@ -47,7 +47,7 @@ def test_spectroscopic_redshifts_are_learned_from_and_never_read_of_what_is_scor
     words = ["experiment=plasticc_features", f"data.root={tmp_path / 'train'}", "data.classes=['42','90']"]
     words += ["task.stages.folds=0", "task.trees.trainer.max_epochs=1", "task.network.trainer.max_epochs=2"]
     words += ["task.features.val_share=0.2", "callbacks=quiet", "trainer=cpu", "report=false"]
-    astro_lightning(*words, "task.trees.module.forest.n_trees=20", folder=tmp_path)
+    astro_lightning(*words, "task.redshift_trees.module.forest.n_trees=20", folder=tmp_path)
     run = run_folder(tmp_path, "plasticc_trees")
     scored = []
     for name, spectroscopic in (("new", False), ("same", True)):
