@@ -34,7 +34,7 @@ def test_statistics_are_joined_to_metadata_by_id_whatever_the_files_are_called(t
     assert found["id"].to_pylist() == [7, 8, 9, 10]
     np.testing.assert_allclose(found["photoz"].to_numpy(), np.linspace(0, 1, 4)[::-1], rtol=1e-6)
     assert found["label"].to_pylist() == ["90"] * 4
-    assert np.isnan(found["specz"].to_numpy()).all()
+    assert (found["specz"].to_numpy() == 9).all()
     np.testing.assert_allclose(Records.from_table(found).fixed["statistics"], table[COLUMNS].to_numpy(), rtol=1e-6)
 
 
