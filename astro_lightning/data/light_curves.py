@@ -23,7 +23,8 @@ LARGEST_EXACT = 2.0**53
 LATEST_D = 3e6
 DETECTED_SNR = 5.0
 
-# Metadata that records of every light-curve survey have, NaN where not known. `specz` is for analysis and for training; of what is scored it is no input.
+# Metadata that records of every light-curve survey have, NaN where not known. `specz` is for analysis and for training; of what
+# is scored it is no input.
 METADATA = ("photoz", "photoz_err", "mwebv", "ddf", "specz")
 
 # Accepted names of each column of an observation table.
