@@ -19,6 +19,8 @@ from astro_lightning.tasks.plasticc.trees import LabelShiftModule, TreesModule
 
 # Redshifts less probable than this are left out: they cost as much as the others.
 SMALLEST_SHARE = 2e-3
+# Objects times redshifts whose features are made together: memory stays bounded, whatever the batch.
+MOVED_AT_ONCE = 8192
 # With fewer spectroscopic redshifts the photometric ones are taken as they are.
 MIN_KNOWN = 200
 
@@ -53,17 +55,15 @@ class RedshiftMixture(LabelShiftModule):
         statistics, names = batch["statistics"].cpu().numpy(), list(self.info["features"])
         moving = torch.from_numpy(metadata["photoz"] > 0).to(plain.device)
         share = self.offsets(batch["features"]).float()
-        share = torch.where(share < SMALLEST_SHARE, 0, share)
+        share = torch.where((share < SMALLEST_SHARE) | ~moving[:, None], 0, share)
         share = share / share.sum(1, keepdim=True)
         total = torch.zeros_like(plain)
-        for i, offset in enumerate(self.offsets.centre.tolist()):
-            rows = torch.nonzero(moving & (share[:, i] > 0))[:, 0]
-            if len(rows):
-                at = rows.cpu().numpy()
-                part = {name: values[at] for name, values in metadata.items()}
-                moved = features_at(statistics[at], part, np.full(len(at), offset), names)
-                logits = super().forward({**batch, "features": torch.from_numpy(moved).to(plain.device)})
-                total[rows] += share[rows, i, None] * logits.softmax(1)
+        rows, bins = torch.nonzero(share > 0, as_tuple=True)
+        for row, at in zip(rows.split(MOVED_AT_ONCE), bins.split(MOVED_AT_ONCE)):
+            own, offset = row.cpu().numpy(), self.offsets.centre[at].double().cpu().numpy()
+            part = {name: values[own] for name, values in metadata.items()}
+            moved = torch.from_numpy(features_at(statistics[own], part, offset, names)).to(plain.device)
+            total.index_add_(0, row, share[row, at, None] * super().forward({**batch, "features": moved}).softmax(1))
         return torch.where(moving[:, None], total.clamp_min(1e-12).log(), plain)
 
 
