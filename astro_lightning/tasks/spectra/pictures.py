@@ -44,6 +44,8 @@ MARKED = {
         "Ha": [6564.6],
     },
 }
+# Names of lines closer than this would be written over each other.
+LETTERS_A = 150.0
 
 
 @dataclass(frozen=True)
@@ -202,11 +204,17 @@ def mistake_panels(mistakes: list[Example]) -> Figure:
             vmax=1,
         )
         z = example.z if np.isfinite(example.z) and example.z > -0.1 else 0.0
-        for name, rest in MARKED.get(example.label, {}).items():
-            for wave in np.asarray(rest, float) * (1 + z):
-                if GRID_A[0] < wave < GRID_A[-1]:
-                    axes.axvline(wave, color=GOOD, linewidth=0.7, alpha=0.7)
-                    axes.text(wave, high + 0.2 * span, name, fontsize=6.5, color=GOOD, ha="center")
+        marked = [(w * (1 + z), name) for name, rest in MARKED.get(example.label, {}).items() for w in rest]
+        marked = sorted((w, name) for w, name in marked if GRID_A[0] < w < GRID_A[-1])
+        before, lower = (-np.inf, ""), False
+        for wave, name in marked:
+            axes.axvline(wave, color=GOOD, linewidth=0.7, alpha=0.7)
+            close = wave - before[0] < LETTERS_A
+            if not close or name != before[1]:
+                lower = close and not lower
+                height = high + (0.08 if lower else 0.2) * span
+                axes.text(wave, height, name, fontsize=6.5, color=GOOD, ha="center")
+                before = (wave, name)
         taken = f"taken for {example.decided} ({100 * example.probability:.0f} %)"
         title = f"{example.name}: {example.label}, z = {example.z:.3f}, {taken}"
         axes.set_title(title, fontsize=8, color=MUTED)
