@@ -270,7 +270,8 @@ class RecordsData(pl.LightningDataModule):
                 raise BadInput("this task has no synthetic twin: choose data=... (see `astro-lightning datasets`)")
             code = code_of(self.simulate["_target_"])
             return key | {"simulate": self.simulate, "simulation": self.data["simulation"], "code": code}
-        return key | {"files": files_of(self.source())}
+        files = files_of(self.source())
+        return key | {"files": files, "code": code_of(self.data["reader"]["_target_"])}
 
 
 def files_of(source: Path) -> list[list[Any]]:
@@ -280,7 +281,7 @@ def files_of(source: Path) -> list[list[Any]]:
 
 
 def code_of(target: str) -> str:
-    """SHA-256 of the source of a function's module or package, so that an edited twin is made anew."""
+    """SHA-256 of the source of a function's module or package, so that what an edited twin or reader makes is made anew."""
     module = importlib.import_module(target.rpartition(".")[0])
     file = Path(str(module.__file__))
     files = sorted(file.parent.glob("*.py")) if file.name == "__init__.py" else [file]

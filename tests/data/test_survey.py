@@ -81,3 +81,30 @@ def test_records_without_label_column_are_unlabelled(folder):
 
     assert len(list(Plain().read(folder, "unlabelled"))) == 2
     assert not list(Plain().read(folder, "labelled"))
+
+
+READER = """
+import pyarrow as pa
+from astro_lightning.data.survey import Survey
+
+class Own(Survey):
+    layout = "*.own"
+
+    def find(self, path):
+        return [path / "a.own"]
+
+    def chunks(self, source):
+        yield pa.table({"id": [1, 2], "label": ["A", "B"], "value": [VALUE, VALUE]})
+"""
+
+
+def test_records_are_read_anew_by_an_edited_reader(tmp_path, monkeypatch):
+    (tmp_path / "a.own").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    reader = {"_target_": "reader_that_is_edited.Own"}
+    data = {"name": "own", "root": str(tmp_path), "reader": reader, "memory_gib": 1}
+    folders = []
+    for value in (1.0, 2.0):
+        (tmp_path / "reader_that_is_edited.py").write_text(READER.replace("VALUE", str(value)))
+        folders.append(RecordsData(data=data, cache=str(tmp_path / "cache")).records_folder())
+    assert folders[0] != folders[1]
