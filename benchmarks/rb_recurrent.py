@@ -18,7 +18,8 @@ METRICS = ("fold_auc_mean", "fold_auc_std", "accuracy", "accuracy_at_threshold")
 NOTE = (
     "1,765 objects, 8 live dimensions, 5 random folds (seed 7). Trained briefly: 10 epochs (published: 500) of 64 frames an object,"
     " drawn while training, evenly taken when scoring (published: all, zero-padded); learning rate 3e-3 falling to 0 in batches of"
-    " 64 (published: 1e-4, 32); threshold from a tenth of the other folds (published: from the test fold)."
+    " 64 (published: 1e-4, 32); threshold from a tenth of the other folds (published: from the test fold); the Tversky loss is the"
+    " mean over both classes."
 )
 
 

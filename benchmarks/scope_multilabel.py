@@ -3,7 +3,8 @@
     python -m benchmarks.scope_multilabel RUN_FOLDER [--epochs 25] [--seed 0]
 
 Same objects, inputs (features at the chosen periods, dm-dt image), scaling, steps and thresholds (of the highest F1 expected from
-the probabilities of the validation objects); the single networks are the published ones (head of 16 units), the joint one has 128.
+the probabilities of the validation objects); the single networks are the published ones (head of 16 units), the joint one is
+`task=scope`'s: 128 units, the types learned beside the tags, a tag's probability the mean of its own and its share of the types.
 """
 
 import argparse
@@ -18,17 +19,18 @@ from sklearn.metrics import f1_score
 from torch import Tensor, nn
 
 from astro_lightning.core.stages import make_datamodule, stages_of
-from astro_lightning.tasks.scope.module import expected_f1_threshold
+from astro_lightning.tasks.scope.module import expected_f1_threshold, tags_of_types
 from astro_lightning.tasks.scope.network import ScopeNetwork
 from astro_lightning.tasks.scope.scaling import Preparation
 from benchmarks.table import write_table
 
 BATCH = 256
+NAMES = ("features", "dmdt", "tags", "target")
 Part = dict[str, Tensor]
 
 
-def parts_of(run: Path) -> tuple[dict[str, Part], list[str]]:
-    """Features, images and tags of the train, val and test objects of a run, and the tags' names."""
+def parts_of(run: Path) -> tuple[dict[str, Part], list[str], Tensor]:
+    """Features, images, tags and types of the train, val and test objects of a run, the tags' names, the tags of each type."""
     cfg = yaml.safe_load((run / "config.yaml").read_text())
     stage = next(stage for stage in stages_of(cfg) if stage["name"] == "classify")
     stage["datamodule"]["score"] = str(run / "checkpoints" / "periods" / "score.npy")
@@ -36,36 +38,47 @@ def parts_of(run: Path) -> tuple[dict[str, Part], list[str]]:
     parts = {}
     for part in ("train", "val", "test"):
         batches = list(data.loader(part))
-        parts[part] = {name: torch.cat([batch[name] for batch in batches]) for name in ("features", "dmdt", "tags")}
-    return parts, data.info()["tags"]
+        parts[part] = {name: torch.cat([batch[name] for batch in batches]) for name in NAMES}
+    return parts, data.info()["tags"], torch.from_numpy(tags_of_types(data.info())).float()
 
 
-def trained(parts: dict[str, Part], columns: list[int], head: int, epochs: int, seed: int) -> dict[int, float]:
-    """Column -> F1 on the test objects of one network for these columns of the tags."""
+def trained(
+    parts: dict[str, Part], columns: list[int], head: int, epochs: int, seed: int, share: Tensor | None = None
+) -> dict[int, float]:
+    """Column -> F1 on the test objects of one network for these columns of the tags; with `share` it learns the types too."""
     torch.manual_seed(seed)
     train, val = parts["train"], parts["val"]
-    network = ScopeNetwork(train["features"].shape[1], len(columns), head=head)
+    types = 0 if share is None else len(share)
+    network = ScopeNetwork(train["features"].shape[1], types + len(columns), head=head)
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.01)
     steps = epochs * (len(train["tags"]) // BATCH)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+
+    def loss_of(logits: Tensor, part: Part) -> Tensor:
+        loss = nn.functional.binary_cross_entropy_with_logits(logits[:, types:], part["tags"][:, columns])
+        return loss + nn.functional.cross_entropy(logits[:, :types], part["target"]) if types else loss
+
+    def probability(part: Part) -> Tensor:
+        logits = scored(network, part)
+        own = logits[:, types:].sigmoid()
+        return own if share is None else (own + logits[:, :types].softmax(1) @ share[:, columns]) / 2
+
     best: tuple[float, dict[str, Tensor]] = (float("inf"), {})
     for _ in range(epochs):
         network.train()
         order = torch.randperm(len(train["tags"]))
         for rows in order[: len(order) // BATCH * BATCH].split(BATCH):
-            logits = network({"features": train["features"][rows], "dmdt": train["dmdt"][rows]})
-            loss = nn.functional.binary_cross_entropy_with_logits(logits, train["tags"][rows][:, columns])
+            batch = {name: values[rows] for name, values in train.items()}
+            loss = loss_of(network(batch), batch)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
-        logits = scored(network, val)
-        error = float(nn.functional.binary_cross_entropy_with_logits(logits, val["tags"][:, columns]))
+        error = float(loss_of(scored(network, val), val))
         if error < best[0]:
             best = error, copy.deepcopy(network.state_dict())
     network.load_state_dict(best[1])
-    threshold = expected_f1_threshold(scored(network, val).sigmoid())
-    given = (scored(network, parts["test"]).sigmoid() > threshold).numpy()
+    given = (probability(parts["test"]) > expected_f1_threshold(probability(val))).numpy()
     truth = parts["test"]["tags"][:, columns].numpy()
     return {c: float(f1_score(truth[:, i], given[:, i], zero_division=0)) for i, c in enumerate(columns)}
 
@@ -86,13 +99,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    parts, tags = parts_of(given.run)
+    parts, tags, share = parts_of(given.run)
     preparation = Preparation(parts["train"]["features"].shape[1], "quantile")
     preparation.fit(parts["train"]["features"])
     for part in parts.values():
         part["features"] = preparation(part["features"].float())
     every = list(range(len(tags)))
-    joint = trained(parts, every, 128, given.epochs, given.seed)
+    joint = trained(parts, every, 128, given.epochs, given.seed, share)
     single = {c: trained(parts, [c], 16, given.epochs, given.seed)[c] for c in every}
     rows = [[tags[c], int(parts["test"]["tags"][:, c].sum()), single[c], joint[c]] for c in every]
     means = [float(np.mean(list(found.values()))) for found in (single, joint)]

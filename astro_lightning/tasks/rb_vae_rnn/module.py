@@ -145,12 +145,26 @@ class SequenceModule(ArtefactScores):
         return build(self.hparams["model"], n_classes=len(self.info["classes"]), **sizes)
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Cross-entropy, or 1 - Tversky index of class 0 (Salehi et al. 2017, arXiv:1706.05721)."""
+        """Cross-entropy or `tversky_loss`."""
         if self.hparams["criterion"] == "cross_entropy":
             return nn.functional.cross_entropy(logits, target, label_smoothing=self.hparams["label_smoothing"])
-        p, truth, alpha = logits.softmax(-1)[:, 0], (target == 0).float(), self.hparams["tversky_alpha"]
-        hit, false_positive, false_negative = (p * truth).sum(), (p * (1 - truth)).sum(), ((1 - p) * truth).sum()
-        return 1 - (hit + 1) / (hit + alpha * false_positive + (1 - alpha) * false_negative + 1)
+        return tversky_loss(logits, target, self.hparams["tversky_alpha"])
+
+
+def tversky_loss(logits: Tensor, target: Tensor, alpha: float = 0.5) -> Tensor:
+    """1 - the Tversky index (Salehi et al. 2017, arXiv:1706.05721), its mean over the classes.
+
+    Of one class alone the index is 2/3 where half of the objects have the class and all are given it, and training ends there.
+
+    Args:
+        logits: Shape (batch, n_classes).
+        target: Class numbers, shape (batch,).
+        alpha: Weight of false positives; 1 - alpha weighs false negatives.
+    """
+    p = logits.softmax(-1)
+    truth = nn.functional.one_hot(target, p.shape[1]).to(p)
+    hit, false_positive, false_negative = (p * truth).sum(0), (p * (1 - truth)).sum(0), ((1 - p) * truth).sum(0)
+    return 1 - ((hit + 1) / (hit + alpha * false_positive + (1 - alpha) * false_negative + 1)).mean()
 
 
 class KernelModule(GradientFreeModule, ArtefactScores):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from astro_lightning.tasks.rb_vae_rnn.heads import HEADS, _segment_softmax
+from astro_lightning.tasks.rb_vae_rnn.module import tversky_loss
 
 FRAMES = torch.from_numpy(np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32))
 FEATURES = torch.from_numpy(np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32))
@@ -38,3 +39,14 @@ def test_attention_of_each_object_sums_to_one():
     weights = _segment_softmax(1e3 * FRAMES, offsets)
     sums = torch.stack([weights[a:b].sum(0) for a, b in itertools.pairwise(offsets)])
     torch.testing.assert_close(sums, torch.ones_like(sums))
+
+
+def test_tversky_loss_gains_nothing_by_giving_all_objects_one_class():
+    target = torch.tensor([0, 1]).repeat(200)
+    right = 20.0 * torch.nn.functional.one_hot(target, 2)
+    one_class = torch.tensor([20.0, 0.0]).expand(400, 2)
+    assert tversky_loss(right, target) < 1e-4
+    torch.testing.assert_close(tversky_loss(right.flip(0), target.flip(0)), tversky_loss(right, target))
+    assert tversky_loss(one_class, target) > 0.65 > 0.51 > tversky_loss(torch.zeros(400, 2), target)
+    # More weight for false positives makes a wrong class dearer than a missed one, in either class alike.
+    torch.testing.assert_close(tversky_loss(one_class, target, 0.9), tversky_loss(one_class.flip(1), target, 0.9))
