@@ -4,6 +4,7 @@ They learn p(class | x, z) at spectroscopic redshifts and p(z | x) from how far 
 p(class | x) = sum over z of p(z | x) p(class | x, z). No spectroscopic redshift is read of an object that is scored.
 """
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from astro_lightning.tasks.plasticc.feature_data import METADATA
 from astro_lightning.tasks.plasticc.redshift_table import features_at
 from astro_lightning.tasks.plasticc.tabular import TabularModule
 from astro_lightning.tasks.plasticc.trees import LabelShiftModule, TreesModule
+
+log = logging.getLogger(__name__)
 
 # Redshifts less probable than this are left out: they cost as much as the others.
 SMALLEST_SHARE = 2e-3
@@ -44,6 +47,11 @@ class RedshiftMixture(LabelShiftModule):
         known = np.isfinite(offset)
         if known.sum() >= MIN_KNOWN:
             self.offsets.fit(seen[known], offset[known])
+        else:
+            log.warning(
+                "%d training objects have both redshifts, fewer than %d: photometric ones are taken as they are",
+                known.sum(), MIN_KNOWN,
+            )  # fmt: skip
         super().on_fit_start()
 
     def forward(self, batch: Batch) -> Tensor:

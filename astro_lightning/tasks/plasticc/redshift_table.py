@@ -7,11 +7,9 @@ import numpy as np
 import torch
 
 from astro_lightning.core.loader import Batch, Key
-from astro_lightning.data.bands import BANDS
 from astro_lightning.data.records import Records
-from astro_lightning.data.surveys.plasticc_features import STATISTICS
 from astro_lightning.tasks.plasticc.feature_data import METADATA, FeatureBatches, Table
-from astro_lightning.tasks.plasticc.table_features import TableData, table_features
+from astro_lightning.tasks.plasticc.table_features import TableData, by_name, table_features
 
 # How far the redshift that features were made for lies from the photometric one, in ln(1 + z).
 OFFSET = "redshift_offset"
@@ -34,16 +32,11 @@ def features_at(
     """
     photoz = metadata["photoz"]
     moved = np.maximum((1 + photoz) * np.exp(offset) - 1, SMALLEST_Z)
-    table = _table(statistics, {**metadata, "photoz": np.where(offset == 0, photoz, moved)})
+    table = table_features(by_name(statistics), {**metadata, "photoz": np.where(offset == 0, photoz, moved)})
     table[OFFSET] = offset
     values = np.column_stack([table[name] for name in names]).astype(np.float32)
     values[~np.isfinite(values)] = np.nan
     return values
-
-
-def _table(statistics: np.ndarray, metadata: Mapping[str, np.ndarray]) -> Table:
-    values = np.asarray(statistics, dtype=np.float64).reshape(len(statistics), len(STATISTICS), len(BANDS))
-    return table_features({name: values[:, i] for i, name in enumerate(STATISTICS)}, metadata)
 
 
 class RedshiftBatches(FeatureBatches):

@@ -24,11 +24,14 @@ class TableData(FeatureData):
         cls, records: Records, rows: np.ndarray, info: Mapping[str, Any], rng: np.random.Generator | None = None
     ) -> Table:
         """Features of some objects."""
-        values = np.asarray(records.fixed["statistics"][rows], dtype=np.float64).reshape(
-            len(rows), len(STATISTICS), len(BANDS)
-        )
         metadata = {name: records.column(name, np.nan).astype(np.float64)[rows] for name in METADATA}
-        return table_features({name: values[:, i] for i, name in enumerate(STATISTICS)}, metadata)
+        return table_features(by_name(records.fixed["statistics"][rows]), metadata)
+
+
+def by_name(statistics: np.ndarray) -> dict[str, np.ndarray]:
+    """Name of a statistic -> (n, 6) of ugrizy, from rows of the reader's column `statistics` (n, 66)."""
+    values = np.asarray(statistics, dtype=np.float64).reshape(len(statistics), len(STATISTICS), len(BANDS))
+    return {name: values[:, i] for i, name in enumerate(STATISTICS)}
 
 
 def table_features(statistics: Mapping[str, np.ndarray], metadata: Mapping[str, np.ndarray]) -> Table:

@@ -58,3 +58,15 @@ def test_spectroscopic_redshifts_are_learned_from_and_never_read_of_what_is_scor
         scored.append(pd.read_parquet(out)[["prob_42", "prob_90"]].to_numpy())
     np.testing.assert_allclose(scored[0], scored[1], rtol=1e-5)
     assert (scored[0].argmax(1) == (truth == 90)).mean() > 0.85
+
+
+@pytest.mark.slow
+def test_without_spectroscopic_redshifts_the_photometric_ones_serve_and_a_warning_says_so(tmp_path):
+    write_survey(tmp_path / "train", 150, 3, False)
+    words = ["experiment=plasticc_features", f"data.root={tmp_path / 'train'}", "data.classes=['42','90']"]
+    words += ["task.stages.folds=0", "task.stages.models=[redshift_trees]", "task.trees.trainer.max_epochs=1"]
+    words += ["task.features.val_share=0.2", "callbacks=quiet", "trainer=cpu", "report=false"]
+    said = astro_lightning(*words, folder=tmp_path)
+    assert "0 training objects have both redshifts" in said.stdout + said.stderr
+    tested = pd.read_parquet(run_folder(tmp_path, "plasticc_trees") / "predictions.parquet")
+    assert np.isfinite(tested[["prob_42", "prob_90"]]).all(axis=None) and len(tested) > 0
