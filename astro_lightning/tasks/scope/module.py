@@ -228,10 +228,13 @@ class ScopeModule(TaskModule):
         metrics = classification_metrics(predictions, types) if types else {}
         labels = predictions["label"].to_pylist()
         truths = tags_of_labels(labels, info)
-        for tag, truth in zip(info["tags"], truths.T == 1):
-            decided = predictions[f"prob_{tag}"].to_numpy() > 0.5
-            metrics[f"tag_f1_{tag}"] = float(f1_score(truth, decided, zero_division=0))
-        metrics["tag_macro_f1"] = float(np.mean([metrics[f"tag_f1_{tag}"] for tag in info["tags"]]))
+        of_tag = {
+            tag: float(f1_score(truth, predictions[f"prob_{tag}"].to_numpy() > 0.5, zero_division=0))
+            for tag, truth in zip(info["tags"], truths.T == 1)
+        }
+        # First, for a report shows the first few.
+        metrics["tag_macro_f1"] = float(np.mean(list(of_tag.values())))
+        metrics |= {f"tag_f1_{tag}": value for tag, value in of_tag.items()}
         if "period_reference" in predictions.column_names:
             ratio = predictions["period"].to_numpy() / predictions["period_reference"].to_numpy()
             known = np.isfinite(ratio)
