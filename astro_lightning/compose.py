@@ -6,6 +6,7 @@ import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.config_search_path import ConfigSearchPath
@@ -19,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from astro_lightning.core.build import plain
 from astro_lightning.core.conf import conf_folder, plugin_folders
+from astro_lightning.core.values import check_kinds
 from astro_lightning.data.errors import PLACE, BadInput
 
 
@@ -84,7 +86,9 @@ def job(cfg: DictConfig) -> dict[str, float]:
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
-        return run(plain(cfg), folder)
+        settings = plain(cfg)
+        check_overrides(settings)
+        return run(settings, folder)
     except BrokenPipeError:
         raise
     except BadInput as error:
@@ -102,6 +106,20 @@ def job(cfg: DictConfig) -> dict[str, float]:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "error.txt").write_text(f"{message}\n")
     return {"objective": float("nan")}
+
+
+def check_overrides(settings: dict[str, Any]) -> None:
+    """Whether each value that somebody set is of the kind of the value it replaces.
+
+    Raises:
+        BadInput: One is not.
+    """
+    chosen, overrides = HydraConfig.get().runtime.choices, HydraConfig.get().overrides.task
+    keys = [word.partition("=")[0] for word in overrides]
+    groups = [word for key, word in zip(keys, overrides, strict=True) if key.lstrip("+") in chosen]
+    if len(groups) < len(overrides):
+        usual = hydra.compose(HydraConfig.get().job.config_name, groups)
+        check_kinds(settings, OmegaConf.to_container(usual, resolve=True), keys)
 
 
 def resume(words: list[str]) -> None:

@@ -48,6 +48,10 @@ def test_unknown_names_are_one_line_and_exit_two(tmp_path):
         (("mode=predict", "data.path=x"), "needs ckpt="),
         (("batch_size=many",), "batch_size=many: give a whole number"),
         (("optimizer.lr=-1",), "optimizer.lr=-1"),
+        (
+            ("task.stages.finetune.trainer.max_epochs=many",),
+            "task.stages.finetune.trainer.max_epochs=many: give a number",
+        ),
         (("mode=predict", "ckpt=é (copy)=2.ckpt", "data.path=x"), "é (copy)=2.ckpt does not exist"),
         (("hydra.run.dir=/dev/null/run",), "/dev/null"),
         (("mode=predict", "ckpt=absent.ckpt", "data.path=x"), "absent.ckpt does not exist"),

@@ -1,6 +1,7 @@
 """Single values of a configuration that must be numbers in a range, or several: said before anything is read or built."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from astro_lightning.data.errors import BadInput
@@ -34,6 +35,12 @@ NUMBERS: dict[str, tuple[bool, float, float]] = {
 # Keys that hold several values, and of which kind they are.
 SEVERAL: dict[str, type] = {"data.split": dict, "data.simulation": dict, "data.classes": list, "data.unknown": list}
 
+# Kind of a value -> how it is called; true and false are whole numbers to Python, so they come first.
+KINDS: dict[Any, str] = {
+    bool: "true or false", int | float: "a number", list: "[several, values]", dict: "{name: value}"
+}  # fmt: skip
+FREE = ("trainer.devices",)  # a number, a list or `auto`: see `ranks.devices_wanted`
+
 
 def check_values(cfg: Mapping[str, Any]) -> None:
     """Whether the values of `NUMBERS` are numbers in their range, and those of `SEVERAL` several.
@@ -51,6 +58,28 @@ def check_values(cfg: Mapping[str, Any]) -> None:
         value = _value(cfg, key)
         if value is not None and not isinstance(value, several):
             raise BadInput(f"{key}={value}: give " + ("[several, values]" if several is list else "{name: value}"))
+
+
+def check_kinds(cfg: Mapping[str, Any], usual: Mapping[str, Any], keys: Iterable[str]) -> None:
+    """Whether what somebody set is of the kind that stands there usually: a number for a number, a list for a list.
+
+    Args:
+        cfg: The composed configuration.
+        usual: The same without what somebody set.
+        keys: What they set. Null fits everywhere, and anything fits where null or text stands, or in `FREE`.
+
+    Raises:
+        BadInput: A value is of another kind; the message names the key, the value and the usual one.
+    """
+    for key in keys:
+        value, default = _value(cfg, key), _value(usual, key)
+        kind = next((name for kinds, name in KINDS.items() if isinstance(default, kinds)), None)
+        if kind and value is not None and key not in FREE and not _is_of(value, kind):
+            raise BadInput(f"{key}={value}: give {kind}, as {json.dumps(default)[:60]} is by default")
+
+
+def _is_of(value: Any, kind: str) -> bool:
+    return next((name for kinds, name in KINDS.items() if isinstance(value, kinds)), None) == kind
 
 
 def _value(cfg: Any, key: str) -> Any:

@@ -1,10 +1,13 @@
 """Values that cannot be meant are refused before anything is read or built."""
 
+import re
+
 import pytest
+from omegaconf import OmegaConf
 
 from astro_lightning.core.ranks import devices_wanted
 from astro_lightning.core.trainer import make_trainer
-from astro_lightning.core.values import check_values
+from astro_lightning.core.values import check_kinds, check_values
 from astro_lightning.data.errors import BadInput
 
 
@@ -24,6 +27,34 @@ def test_a_value_of_another_kind_or_range_is_named(cfg, said):
     with pytest.raises(BadInput, match=said):
         check_values(cfg)
     check_values({"optimizer": {"lr": 1, "weight_decay": None}, "data": {"split": {"train": 1.0}}})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "kind"),
+    [
+        ("task.stage.share", "abc", "a number, as 0.5"),
+        ("task.stage.share", True, "a number"),
+        ("task.stage.views", 1, "true or false, as true"),
+        ("task.heads", "gru", "[several, values], as "),
+        ("task.stage", 3, "{name: value}"),
+    ],
+)
+def test_a_value_of_another_kind_than_the_usual_one_is_named(key, value, kind):
+    def settings(key="task.stage.name", value="x"):
+        cfg = OmegaConf.create({"task": {"stage": {"share": 0.5, "views": True, "norm": None}, "heads": ["a"]}})
+        OmegaConf.update(cfg, key, value, merge=False)
+        return OmegaConf.to_container(cfg)
+
+    with pytest.raises(BadInput, match=re.escape(f"{key}={value}: give {kind}")):
+        check_kinds(settings(key, value), settings(), [key])
+    for good in (
+        ("task.stage.share", 1),
+        ("task.stage.share", None),
+        ("task.stage.norm", "abc"),
+        ("task.stage.name", 7),
+    ):
+        check_kinds(settings(*good), settings(), [good[0]])
+    check_kinds(settings("task.stage.new", 1), settings(), ["+task.stage.new", "~task.gone"])
 
 
 @pytest.mark.parametrize("devices", ["many", 0, -2])
