@@ -5,22 +5,26 @@
     python -m benchmarks speed                # the speed alone
     python -m benchmarks scope seeds=0,1,2    # the quality over three seeds
 
-A set whose files are not here is skipped by name. Quality takes the seeds that its file in benchmarks/results/quality holds,
-one where there is none: hours for all of it; speed takes minutes.
+A set whose files are not here is skipped by name. Quality takes the settings and seeds of its file in benchmarks/results/quality,
+one seed where there is none: hours for all of it, so that a bench that was stopped goes on where it was; speed takes minutes.
 """
 
+import hashlib
 import json
 import os
+import shlex
 import sys
-import tempfile
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from astro_lightning.core.conf import configs
 from astro_lightning.data.errors import BadInput
-from benchmarks import record, results
-from benchmarks.clock import run
+from benchmarks import clock, record, results
+from benchmarks.runs import run
 from benchmarks.table import RESULTS
 
 # Script -> the part of the real data that it takes; left out where the data are absent.
@@ -61,33 +65,41 @@ def main(words: list[str]) -> None:
 
 
 def quality(name: str, seeds: list[int]) -> None:
-    """Run an experiment seed by seed and write its file; skipped by name where it has no recipe or its files are not here."""
+    """Run an experiment seed by seed and write its file; skipped by name where it has no recipe or its files are not here.
+
+    What is finished below `outputs/bench` with this very code is not run again, and what was stopped goes on.
+    """
     if name not in configs("experiment"):
         print(f"{name}: skipped, there is no experiment of this name")
         return
     path = RESULTS / "quality" / f"{name}.json"
-    before = json.loads(path.read_text())["seeds"] if path.exists() else [0]
-    with tempfile.TemporaryDirectory() as folder:
-        runs = []
-        for seed in seeds or before:
-            runs.append(f"{folder}/{seed}")
-            words = [
-                f"experiment={name}",
-                "trainer=cpu",
-                f"seed={seed}",
-                "callbacks=quiet",
-                f"hydra.run.dir={runs[-1]}",
-            ]
-            done = run(["-m", "astro_lightning", *words], os.cpu_count() or 1)
-            last = done.output.strip().splitlines()[-1] if done.output.strip() else ""
-            if done.status == 2 and "not found" in last:
-                print(f"{name}: skipped, {last}")
-                return
-            if done.status:
-                print(f"{name}: failed, {last}")
-                return
-            print(f"{name}, seed {seed}: {done.wall_s / 60:.1f} min, peak memory {done.peak_gib:.1f} GiB", flush=True)
-        record.main([name, *runs])
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    runs = []
+    for seed in seeds or kept.get("seeds", [0]):
+        runs.append(results.HERE.parent / "outputs" / "bench" / code() / name / str(seed))
+        start = time.perf_counter()
+        try:
+            run(runs[-1], [*settings(name, kept), f"seed={seed}", f"data.split_seed={seed}", "callbacks=quiet"])
+        except RuntimeError as error:
+            last = str(error).strip().splitlines()[-1]
+            print(f"{name}: {'skipped' if 'not found' in last else 'failed'}, {last}", flush=True)
+            return
+        print(f"{name}, seed {seed}: {(time.perf_counter() - start) / 60:.1f} min", flush=True)
+    record.main([name, *map(str, runs)])
+
+
+def code() -> str:
+    """Short hash of the program and its configurations: runs of another state are other runs."""
+    root = results.HERE.parent
+    files = sorted(path for part in ("astro_lightning", "conf") for path in (root / part).rglob("*"))
+    files = [path for path in files if path.suffix in (".py", ".yaml")]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
+
+
+def settings(name: str, kept: Mapping[str, Any]) -> list[str]:
+    """The words of an experiment's own command, its seeds apart."""
+    words = shlex.split(kept.get("command", f"python -m astro_lightning experiment={name} trainer=cpu"))[3:]
+    return [word for word in words if word != "-m" and not word.startswith(("seed=", "data.split_seed="))]
 
 
 def speed(script: str, data: str | None) -> None:
@@ -96,7 +108,7 @@ def speed(script: str, data: str | None) -> None:
     if data and not (surveys and (Path(surveys) / data).exists()):
         print(f"{script}: skipped, needs {data} below ASTRO_LIGHTNING_DATA")
         return
-    done = run(["-m", f"benchmarks.{script}", *([str(Path(surveys) / data)] if data and surveys else [])])
+    done = clock.run(["-m", f"benchmarks.{script}", *([str(Path(surveys) / data)] if data and surveys else [])])
     print(done.output.strip() if not done.status else f"{script}: failed, {done.output.strip()[-300:]}", flush=True)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from astro_lightning.__main__ import main
-from benchmarks.__main__ import quality, speed
+from benchmarks.__main__ import quality, settings, speed
 
 
 def test_an_unknown_word_is_named(capsys):
@@ -11,6 +11,14 @@ def test_an_unknown_word_is_named(capsys):
         main(["bench", "galaxies"])
     assert stopped.value.code == 2
     assert "'galaxies' is not measured; choose among plasticc, spectra" in capsys.readouterr().err
+
+
+def test_an_experiment_is_measured_again_as_its_file_says():
+    kept = {
+        "command": "python -m astro_lightning -m experiment=x 'task.heads=[a,b]' seed=0,1 'data.split_seed=${seed}'"
+    }
+    assert settings("x", kept) == ["experiment=x", "task.heads=[a,b]"]
+    assert settings("x", {}) == ["experiment=x", "trainer=cpu"]
 
 
 def test_sets_that_are_not_here_are_skipped_by_name(tmp_path, monkeypatch, capsys):
