@@ -91,12 +91,12 @@ def _tiles(run: RunFolder) -> str:
         # What only this task measures: the contest's loss, the detection of unknown classes.
         own = [key for key in run.metrics if key.startswith("test/") and not of_class(key, scores.classes)]
         own = [key for key in own if key.removeprefix("test/") not in METRIC_NAMES and says_quality(key)]
-        tiles += [tile(_sentence(metric_name(key)), number(run.metrics[key])) for key in own[:_TILES]]
+        tiles += [tile(metric_name(key), number(run.metrics[key])) for key in own[:_TILES]]
         return f'<div class="tiles">{"".join(tiles)}</div>{_scored_note(scores)}'
     finite = {k: v for k, v in run.metrics.items() if isinstance(v, int | float) and math.isfinite(v)}
     finite = {k: v for k, v in finite.items() if says_quality(k)}
     if tested := [k for k in finite if k.startswith("test/")]:
-        tiles = [tile(_sentence(metric_name(k)), number(finite[k])) for k in tested[: 2 * _TILES]]
+        tiles = [tile(metric_name(k), number(finite[k])) for k in tested[: 2 * _TILES]]
         text = "Test split, as the run recorded it, without intervals."
     else:
         first = sorted(finite, key=lambda k: ("val/" not in k, "loss" not in k))[:_TILES]
@@ -104,10 +104,6 @@ def _tiles(run: RunFolder) -> str:
         text = "Nothing was tested against labels in this run: values of its training and validation."
     note = f'<p class="note">{text}</p>'
     return f'<div class="tiles">{"".join(tiles)}</div>{note}' if tiles else note
-
-
-def _sentence(words: str) -> str:
-    return words[:1].upper() + words[1:]
 
 
 def _scored_note(scores: Scores) -> str:
@@ -191,7 +187,8 @@ def _recorded(run: RunFolder) -> str:
     if not run.metrics:
         return ""
     rows = []
-    keys = [key for key in run.metrics if not of_class(key, run.scores.classes if run.scores else ())]
+    classes = run.scores.classes if run.scores else ()
+    keys = [key for key in run.metrics if "/lr-" not in key and not of_class(key, classes)]
     for key in sorted(keys, key=lambda k: (not k.startswith("test/"), k)):
         value = run.metrics[key]
         found = run.scores.interval(key, value) if run.scores and isinstance(value, float) else None

@@ -28,7 +28,8 @@ def metric_name(key: str) -> str:
     """Name of a metric without its stage and split: `test/macro_f1` is Macro F1."""
     last = key.removeprefix("test/").removeprefix("val/").removeprefix("train/")
     words = METRIC_NAMES.get(last) or " ".join(_ACRONYMS.get(word, word) for word in last.split("_"))
-    return re.sub(r"SNR (\d+) (\d+|inf)", r"at SNR \1 to \2", words)
+    words = re.sub(r"SNR (\d+) (\d+|inf)", r"at SNR \1 to \2", words)
+    return words[:1].upper() + words[1:]
 
 
 def number(value: Any, digits: int = 3) -> str:

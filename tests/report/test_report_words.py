@@ -39,7 +39,7 @@ def test_card_states_what_a_reader_needs(tmp_path):
     text = write_card(make_run(tmp_path / "plasticc" / "x", table, {"test/weighted_log_loss": 0.9})).read_text()
     assert f"| Accuracy | {accuracy(table):.3f} | [0." in text
     assert "bootstrap over 100 groups" in text
-    assert "| weighted log loss | 0.9000 | none |" in text
+    assert "| Weighted log loss | 0.9000 | none |" in text
     assert "ab" * 32 in text and "| train | 17,500 |" in text and "seed 0" in text
     assert "CC BY 4.0" in text and "CITATION.cff" in text
     assert "python -m astro_lightning task=plasticc" in text

@@ -44,7 +44,7 @@ def spectra_metrics(predictions: pa.Table, classes: list[str]) -> dict[str, floa
         classes: Known classes.
 
     Returns:
-        Metrics of clean spectra under plain names; `all_macro_f1` of every spectrum of a known class; accuracy and
+        Metrics of clean spectra under plain names; `macro_f1_with_doubtful` of every spectrum of a known class; accuracy and
         count of each survey; macro-F1 by signal-to-noise ratio; macro-F1 of SDSS and BOSS together; shares rejected.
     """
     labels = column(predictions, "label", "")
@@ -53,7 +53,7 @@ def spectra_metrics(predictions: pa.Table, classes: list[str]) -> dict[str, floa
     if not metrics:
         return metrics
     decided = np.asarray(classes)[probabilities(predictions, classes).argmax(1)]
-    metrics["all_macro_f1"] = macro_f1(labels[known], decided[known], classes)
+    metrics["macro_f1_with_doubtful"] = macro_f1(labels[known], decided[known], classes)
     survey, snr = column(predictions, "survey", ""), column(predictions, "snr", np.nan)
     for name in sorted(set(survey[clean]) - {""}):
         here = clean & (survey == name)
