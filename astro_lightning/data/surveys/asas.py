@@ -16,40 +16,42 @@ CURVES = "asas_training_set.tar.gz"
 
 
 class Asas(Survey[Path]):
-    """`asas_training_set.tar.gz` (one text file of time, magnitude, error for each star) beside its table of classes.
+    """`asas_training_set.tar.gz` (one `.dat` file of time, magnitude, error for each star), its table of classes beside it.
 
-    Times are Julian days less 2,400,000.5 where the files give full Julian days, else as they stand.
+    Without that table, or for a star that it does not name, there is no label. Times are Julian days less 2,400,000.5 where the
+    files give full Julian days, else as they stand.
     """
 
-    layout = f"{CURVES} with {CLASSES}"
+    layout = f"{CURVES} (with {CLASSES}, where labels are known)"
 
     def find(self, path: Path) -> list[Path]:
-        """The archive, where its classes lie beside it."""
+        """The archive."""
         archive = path if path.is_file() else path / CURVES
-        return [archive] if archive.is_file() and archive.with_name(CLASSES).is_file() else []
+        return [archive] if archive.is_file() else []
 
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """All stars at once: the whole set is a few megabytes."""
-        with readable(source.with_name(CLASSES)):
-            lines = source.with_name(CLASSES).read_text().split()[1:]
-            labels = dict(line.split(",", 1) for line in lines)
+        labels, table = {}, source.with_name(CLASSES)
+        if table.is_file():
+            with readable(table):
+                rows = (line.partition(",") for line in table.read_text().split()[1:])
+                labels = {name: label for name, _, label in rows if label}
         ids, curves = [], []
         try:
             with tarfile.open(source) as archive:
                 for member in archive:
                     file = archive.extractfile(member) if member.isfile() else None
-                    name = Path(member.name).stem
-                    if file is not None and name in labels:
-                        ids.append(name)
+                    if file is not None and member.name.endswith(".dat"):
+                        ids.append(Path(member.name).stem)
                         curves.append(_observations(file.read().decode(), member.name))
         except tarfile.TarError as error:
             raise BadInput(f"{source} is no tar.gz ({str(error).splitlines()[0]}): get the file again") from error
         if not ids:
-            raise BadInput(f"{source} holds no star that {CLASSES} names: get both files again")
+            raise BadInput(f"{source} holds no star (*.dat): get the archive again")
         offsets = pa.array(np.concatenate([[0], np.cumsum([len(curve) for curve in curves])]), pa.int64())
         flat = np.concatenate(curves)
         columns = {"mjd": flat[:, 0], "mag": flat[:, 1].astype(np.float32), "mag_err": flat[:, 2].astype(np.float32)}
-        label = self.class_names(pa.array([labels[name] for name in ids]), str(source))
+        label = self.class_names(pa.array([labels.get(name) for name in ids], pa.string()), str(source))
         lists = {name: pa.LargeListArray.from_arrays(offsets, pa.array(values)) for name, values in columns.items()}
         yield pa.table({"id": ids, "label": label} | lists)
 

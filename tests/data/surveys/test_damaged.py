@@ -1,6 +1,8 @@
 """Files that are empty, of another kind, hidden or of two forms: one line that names them, or a way through."""
 
+import io
 import re
+import tarfile
 
 import numpy as np
 import pyarrow as pa
@@ -59,6 +61,21 @@ def test_either_file_of_asas_may_be_the_damaged_one(tmp_path, damaged):
     (tmp_path / damaged).write_bytes(b"\xff junk")
     with pytest.raises(BadInput, match=f"^[^\n]*{damaged}[^\n]*$"):
         list(Asas().read(tmp_path))
+
+
+def test_stars_of_asas_need_no_classes_to_be_scored(tmp_path):
+    with tarfile.open(tmp_path / CURVES, "w:gz") as archive:
+        for name in ("set/1.dat", "set/2.dat", "set/README"):
+            text = b"2450010.5 11.0 0.1\n2450000.5 10.0 0.1\n"
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text))
+    (table,) = Asas().read(tmp_path)
+    assert table["id"].to_pylist() == ["1", "2"] and table["label"].to_pylist() == [None, None]
+    assert table["mjd"][0].as_py() == [50000.0, 50010.0]
+    for content in ("filename,class\n2,Mira\n", "filename,class\n1,\n2,Mira\n"):
+        (tmp_path / CLASSES).write_text(content)
+        assert next(Asas().read(tmp_path))["label"].to_pylist() == [None, "Mira"]
 
 
 def test_columns_of_the_wrong_type_are_bad_input_and_text_identifiers_are_not(tmp_path):
