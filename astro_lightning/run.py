@@ -69,32 +69,28 @@ def fit(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Run the stages that are not yet done, test what they made on objects that no stage trained on, write the report."""
     from pytorch_lightning.utilities import rank_zero_only
 
+    from astro_lightning.core.checkpoint import REFIT
     from astro_lightning.core.provenance import provenance, write_json
-    from astro_lightning.core.stages import Artefacts, is_trial, run_stage, stages_of
-    from astro_lightning.predict.calibrate import calibrate
+    from astro_lightning.core.stages import is_trial, stages_of
     from astro_lightning.predict.early import predict_early
-    from astro_lightning.predict.modes import run_device, test_run
+    from astro_lightning.predict.modes import test_run
 
     start = time.time()
-    stages, artefacts, metrics = stages_of(cfg), Artefacts(), {}
+    again = with_tested(cfg) if cfg.get("refit") else None
     try:
-        for stage in stages:
-            found = run_stage(cfg, stage, folder, artefacts)
-            metrics |= {f"{stage['name']}/{name}": value for name, value in found.items()}
+        metrics = train(cfg, folder)
+        if again and not is_trial(cfg):
+            train(again, folder / REFIT)
         if rank_zero_only.rank != 0:
             return metrics
         if is_trial(cfg):
             shutil.rmtree(folder / "checkpoints")
             return metrics
-        predicting = [stage for stage in stages if stage["predicts"]]
-        index = [str(Path(artefacts[f"{stage['name']}/checkpoint"]).relative_to(folder)) for stage in predicting]
-        write_json(folder / "checkpoints" / "predicting.json", index)
-        calibrate(cfg, folder, run_device(cfg))
         tested, info = test_run(cfg, folder, folder)
         metrics |= tested
         if cfg["task"].get("early_days"):
             predict_early(cfg, folder, cfg["task"]["early_days"])
-        last = predicting[-1]
+        last = [stage for stage in stages_of(cfg) if stage["predicts"]][-1]
         objective = metrics.get(f"{last['name']}/best/{last['monitor']}", float("nan"))
         job = json.loads((folder / "job.json").read_text())
         write_json(
@@ -117,6 +113,46 @@ def fit(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:
         return metrics | {"objective": objective}
     finally:
         close_loggers(cfg)
+
+
+def train(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
+    """Run the stages that are not yet done; say in the folder which of them score, and calibrate those.
+
+    Returns:
+        Last validation metrics, `<stage>/<metric>`.
+    """
+    from pytorch_lightning.utilities import rank_zero_only
+
+    from astro_lightning.core.provenance import write_json
+    from astro_lightning.core.stages import Artefacts, is_trial, run_stage, stages_of
+    from astro_lightning.predict.calibrate import calibrate
+    from astro_lightning.predict.modes import run_device
+
+    stages, artefacts, metrics = stages_of(cfg), Artefacts(), {}
+    for stage in stages:
+        found = run_stage(cfg, stage, folder, artefacts)
+        metrics |= {f"{stage['name']}/{name}": value for name, value in found.items()}
+    if rank_zero_only.rank == 0 and not is_trial(cfg):
+        files = [Path(artefacts[f"{stage['name']}/checkpoint"]) for stage in stages if stage["predicts"]]
+        write_json(folder / "checkpoints" / "predicting.json", [str(file.relative_to(folder)) for file in files])
+        calibrate(cfg, folder, run_device(cfg))
+    return metrics
+
+
+def with_tested(cfg: dict[str, Any]) -> dict[str, Any]:
+    """The same training, the test's share of the objects given to it, for `refit`; kept out of the metric services.
+
+    Raises:
+        BadInput: The objects are in folds, so that all are trained on already.
+    """
+    from astro_lightning.core.stages import stages_of
+
+    if any(stage["datamodule"].get("n_folds") for stage in stages_of(cfg)):
+        raise BadInput("refit=true: the folds of this task train on all objects already; leave it out")
+    split = cfg["data"]["split"]
+    split = {**split, "train": split["train"] + split["test"], "test": 0.0}
+    data = {**cfg["data"], "split": split, "train_column": None}
+    return {**cfg, "data": data, "logger": dict.fromkeys(cfg["logger"])}
 
 
 def asked() -> dict[str, Any]:

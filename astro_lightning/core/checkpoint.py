@@ -17,6 +17,7 @@ from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
 
 KEY = "astro_lightning"
+REFIT = "refit"  # folder of a run that trained once more
 
 
 class Identity(pl.Callback):
@@ -88,6 +89,11 @@ def restore(path: Path) -> Restored:
     datamodule = class_of(identity["datamodule"], RecordsData)
     hashes = identity["train_hashes"].numpy().view(np.uint64)
     return Restored(module, datamodule, content["hyper_parameters"]["info"], identity, hashes)
+
+
+def scoring_folder(path: Path) -> Path:
+    """Where a run keeps what scores new files: its refit where it has one, else itself (or the checkpoint file)."""
+    return path / REFIT if (path / REFIT / "checkpoints" / "predicting.json").is_file() else path
 
 
 def predicting_checkpoints(path: Path) -> list[Path]:

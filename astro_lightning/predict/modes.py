@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from astro_lightning.core.checkpoint import scoring_folder
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.provenance import read_kept, write_json
 from astro_lightning.core.stages import datamodule_of
@@ -121,7 +122,9 @@ def make_scorer(cfg: dict[str, Any]) -> Scorer:
         if wanted == "mps"
         else "cpu"
     )
-    return Scorer(Path(str(cfg["ckpt"])).expanduser(), device, cfg["batch_size"], cfg["trainer"]["precision"])
+    return Scorer(
+        scoring_folder(Path(str(cfg["ckpt"])).expanduser()), device, cfg["batch_size"], cfg["trainer"]["precision"]
+    )
 
 
 def test_run(

@@ -101,7 +101,9 @@ class RunFolder:
 
     @property
     def splits_note(self) -> str:
-        """What the splits do not say: of a run in folds they are those of the last fold."""
+        """What the splits do not say: of a run in folds they are those of the last fold; what a refit trained on."""
+        if self.config.get("refit"):
+            return "New files are scored by a model trained once more, with the test's share too. The numbers are the first's."
         tested = self.scores.n_scored if self.scores else 0
         if not tested or tested <= self.splits.get("test", tested):
             return ""

@@ -16,9 +16,10 @@ def main(words: list[str]) -> None:
     if len(places) != 2 or not runs:
         raise BadInput("catalogue takes a folder of fields, the folder to write, and NAME=RUN for each algorithm")
     from astro_lightning.core.build import build
+    from astro_lightning.core.checkpoint import scoring_folder
     from astro_lightning.predict.score import Scorer
 
-    scorers = {name: Scorer(path) for name, path in runs.items()}
+    scorers = {name: Scorer(scoring_folder(path)) for name, path in runs.items()}
     first = next(iter(scorers.values()))
     write = {
         "_target_": "astro_lightning.tasks.scope.fields.write_fields",

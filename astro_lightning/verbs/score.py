@@ -20,6 +20,7 @@ def main(words: list[str]) -> None:
     asked = _parser().parse_args(words)
     import torch
 
+    from astro_lightning.core.checkpoint import scoring_folder
     from astro_lightning.core.trainer import check_accelerator
     from astro_lightning.predict.catalogue import is_catalogue, predict_catalogue
     from astro_lightning.predict.files import predict_file
@@ -27,7 +28,7 @@ def main(words: list[str]) -> None:
 
     check_accelerator({"accelerator": asked.device})
     torch.set_num_threads(1)  # a sum over several threads would depend on how many there are; use --workers
-    scorer = Scorer(Path(asked.ckpt).expanduser(), asked.device, asked.batch, exact=asked.batch is None)
+    scorer = Scorer(scoring_folder(Path(asked.ckpt).expanduser()), asked.device, asked.batch, exact=asked.batch is None)
     task = scorer.members[0].identity["task"]
     if asked.task not in (None, task):
         raise BadInput(f"--task {asked.task}: {asked.ckpt} is of task {task}; leave --task out, or give another --ckpt")
