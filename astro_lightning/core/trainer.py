@@ -24,6 +24,7 @@ from pytorch_lightning.callbacks import (
 from pytorch_lightning.loggers import CSVLogger, Logger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from astro_lightning.core.compiled import Compile, check_compiler
 from astro_lightning.core.provenance import write_text
 from astro_lightning.core.watch import DeviceMemory, EpochSeed, Throughput
 from astro_lightning.core.whole import WholeCheckpoints
@@ -67,6 +68,9 @@ def make_trainer(
     debug = {key: value for key, value in (cfg.get("debug") or {}).items() if key != "overfit"}
     callbacks = [*make_callbacks(cfg, stage, folder / "checkpoints" / stage["name"]), *further]
     settings = {"num_sanity_val_steps": 0, "log_every_n_steps": 10, **own, **chosen, **debug}
+    if settings.pop("compile", False):
+        check_compiler(settings["accelerator"])
+        callbacks.append(Compile())
     if settings.get("precision") == "auto":
         settings["precision"] = fast_precision(settings["accelerator"])
     if settings["strategy"] == "fsdp":

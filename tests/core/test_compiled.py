@@ -1,0 +1,37 @@
+"""A compiled run leaves what any run leaves."""
+
+import shutil
+
+import pytest
+from command import astro_lightning, run_folder
+
+from astro_lightning.core.checkpoint import predicting_checkpoints, read_checkpoint
+from astro_lightning.core.compiled import check_compiler
+from astro_lightning.data.errors import BadInput
+
+SMALL = (
+    "task=scope",
+    "trainer=cpu",
+    "callbacks=quiet",
+    "data.simulation.n_objects=80",
+    "trainer.max_epochs=1",
+    "report=false",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler here")
+def test_checkpoints_are_the_same_with_and_without(tmp_path):
+    keys = []
+    for compiled in ("null", "true"):
+        folder = tmp_path / compiled
+        astro_lightning(*SMALL, f"trainer.compile={compiled}", folder=folder)
+        (file,) = predicting_checkpoints(run_folder(folder, "scope"))
+        keys.append(list(read_checkpoint(file)["state_dict"]))
+    assert keys[0] == keys[1] and keys[0]
+
+
+def test_a_processor_without_a_compiler_is_said_in_one_line(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(BadInput, match=r"trainer\.compile=true needs a C"):
+        check_compiler("cpu")
