@@ -38,6 +38,7 @@ SPEED = {
     "spectra_speed": None,
     "scope_speed": "scope/css_periodic_variables.parquet",
     "rb_speed": "realbogus/avro/ztf_kowalski",
+    "gpu": None,
 }
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -14,11 +15,16 @@ class Compile(pl.Callback):
     """Compiles what is descended at the start of a stage; boosted trees, forests and kernels have nothing to compile."""
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Compile the network, or each network of several."""
-        network = getattr(pl_module, "network", None)
-        if pl_module.automatic_optimization and network is not None:
-            for part in network.values() if isinstance(network, nn.ModuleDict) else [network]:
-                part.compile()
+        """Compile the networks."""
+        if pl_module.automatic_optimization:
+            compile_networks(pl_module)
+
+
+def compile_networks(module: Any) -> None:
+    """Compile a module's network, or each of several; a call compiles for the shapes that it meets."""
+    network = module.network
+    for part in network.values() if isinstance(network, nn.ModuleDict) else [network]:
+        part.compile()
 
 
 def check_compiler(accelerator: str) -> None:

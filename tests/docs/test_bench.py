@@ -1,9 +1,14 @@
 """The measuring verb says what it cannot measure, and why."""
 
+import shutil
+
 import pytest
 
 from astro_lightning.__main__ import main
+from benchmarks import gpu
 from benchmarks.__main__ import quality, settings, speed
+
+HOW = ("float32", "bfloat16", "float32, compiled", "bfloat16, compiled")
 
 
 def test_an_unknown_word_is_named(capsys):
@@ -33,3 +38,12 @@ def test_sets_that_are_not_here_are_skipped_by_name(tmp_path, monkeypatch, capsy
         "plasticc: skipped, there is no experiment of this name",
         "rb_speed: skipped, needs realbogus/avro below ASTRO_LIGHTNING_DATA",
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler here")
+def test_networks_are_timed_as_they_are_and_compiled(capsys):
+    gpu.main(["rb_vae", "--device", "cpu", "--steps", "1", "--objects", "8"])
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines() if line.startswith("rb_vae")]
+    assert [row[0] for row in rows] == [f"rb_vae, {how}" for how in HOW]
+    assert all(float(value) > 0 for row in rows for value in row[1:])
