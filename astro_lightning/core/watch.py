@@ -34,15 +34,16 @@ class Throughput(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
         self._start = self._end = time.perf_counter()
-        self._waited, self._objects, self._tokens = _waited(trainer), 0, 0
+        self._waited, self._objects = _waited(trainer), 0
+        self._tokens: int | torch.Tensor = 0
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Count the batch."""
         self._objects += len(batch["row"])
-        # A batch of sequences says by its mask which positions are real.
-        self._tokens += int(batch["mask"].sum()) if "mask" in batch else 0
+        # A batch of sequences says by its mask which positions are real; read at the end, for a read waits for the device.
+        self._tokens = self._tokens + batch["mask"].sum() if "mask" in batch else self._tokens
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -55,8 +56,8 @@ class Throughput(pl.Callback):
         seconds = max(self._end - self._start, 1e-9)
         share = (_waited(trainer) - self._waited) / seconds
         rates = {"speed/objects_per_s": self._objects / seconds, "speed/waiting_share": share}
-        if self._tokens:
-            rates["speed/tokens_per_s"] = self._tokens / seconds
+        if tokens := int(self._tokens):
+            rates["speed/tokens_per_s"] = tokens / seconds
         pl_module.log_dict(rates, rank_zero_only=True)
 
 
