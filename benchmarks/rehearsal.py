@@ -100,7 +100,7 @@ def main(words: list[str]) -> None:
     write_table(
         "rehearsal",
         "Files that nothing has seen",
-        ["experiment", "objects put aside", "metric", "by the run itself", "put aside", "95%, low", "95%, high"],
+        ["experiment: metric", "objects put aside", "by the run itself", "put aside", "95%, low", "95%, high"],
         rows,
         "A fifth of the objects (of frame sequences: of the survey fields; of spectra: of what is one object) put aside once, the "
         "experiment run on the rest, four fifths of what the numbers above had, and the fifth scored from files without labels "
@@ -175,7 +175,7 @@ def compared(name: str, runs: Path) -> list[list[Cell]]:
         own = said.get(f"test/{metric}")
         if metric in whole and own is not None:
             low, high = np.percentile([one[metric] for one in drawn], [2.5, 97.5])
-            rows.append([name, len(found), metric, own, whole[metric], float(low), float(high)])
+            rows.append([f"{name}: {metric}", len(found), own, whole[metric], float(low), float(high)])
     return rows
 
 
