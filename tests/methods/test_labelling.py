@@ -169,9 +169,13 @@ def test_keys_label_on_the_page_from_disk_and_a_button_saves(folder, browser, tm
     browser.call(f"/element/{button}/value", {"text": ENTER})
     browser.press(RIGHT, "s")
     assert "2 labelled" in browser.text("state")
-    time.sleep(1)  # the browser keeps a page's memory in another process, a moment later
-    browser.call("/refresh", {})
-    assert until(lambda: "2 of 3" in browser.text("state") and "2 labelled" in browser.text("state"))
+    # The browser keeps a page's memory in another process, a moment later: a busy machine is given more than one.
+    for seconds in (1, 5, 10):
+        time.sleep(seconds)
+        browser.call("/refresh", {})
+        if kept := until(lambda: "2 of 3" in browser.text("state") and "2 labelled" in browser.text("state"), 5):
+            break
+    assert kept
     browser.call("/execute/sync", {"script": "document.getElementById('save').click()", "args": []})
     saved = tmp_path / "downloads" / "labels.csv"
     assert until(saved.exists)
