@@ -73,13 +73,13 @@ def check_kinds(cfg: Mapping[str, Any], usual: Mapping[str, Any], keys: Iterable
     """
     for key in keys:
         value, default = _value(cfg, key), _value(usual, key)
-        kind = next((name for kinds, name in KINDS.items() if isinstance(default, kinds)), None)
-        if kind and value is not None and key not in FREE and not _is_of(value, kind):
+        kind = _kind(default)
+        if kind and value is not None and key not in FREE and _kind(value) != kind:
             raise BadInput(f"{key}={value}: give {kind}, as {json.dumps(default)[:60]} is by default")
 
 
-def _is_of(value: Any, kind: str) -> bool:
-    return next((name for kinds, name in KINDS.items() if isinstance(value, kinds)), None) == kind
+def _kind(value: Any) -> str | None:
+    return next((name for kinds, name in KINDS.items() if isinstance(value, kinds)), None)
 
 
 def _value(cfg: Any, key: str) -> Any:
