@@ -27,18 +27,26 @@ from benchmarks import clock, record, results
 from benchmarks.runs import run
 from benchmarks.table import RESULTS
 
-# Script -> the part of the real data that it takes; left out where the data are absent.
+# Script of a table that compares several runs -> its words: {own}, a folder for runs of its own, or {experiment}, finished runs.
+TABLES = {
+    "conformal_ood": "{own} --seeds 0 1 2 --data spcc mallorn",
+    "spectra_quality": "{spectra_real}",
+    "spectra_unknown": "{spectra_real}",
+    "rb_des": "10 {own}",
+    "rb_recurrent": "{own}",
+}
+# Script -> its words and the part of the real data that follows them; left out where the data are absent.
 SPEED = {
-    "start_up": None,
-    "short_runs": None,
-    "profiles": None,
-    "plasticc_simulate": None,
-    "light_curve_reading": None,
-    "plasticc_training": None,
-    "spectra_speed": None,
-    "scope_speed": "scope/css_periodic_variables.parquet",
-    "rb_speed": "realbogus/avro/ztf_kowalski",
-    "gpu": None,
+    "start_up": ("", None),
+    "short_runs": ("", None),
+    "profiles": ("", None),
+    "plasticc_simulate": ("", None),
+    "light_curve_reading": ("", None),
+    "plasticc_training": ("", None),
+    "spectra_speed": ("--score --data", "spectra/raw_lamost"),
+    "scope_speed": ("", "scope/css_periodic_variables.parquet"),
+    "rb_speed": ("", "realbogus/avro/ztf_kowalski"),
+    "gpu": ("", None),
 }
 
 
@@ -59,9 +67,11 @@ def main(words: list[str]) -> None:
         if section["task"] != "speed" and section["task"] in (tasks or known):
             for name in dict.fromkeys(row["run"] for row in section["rows"] if "run" in row):
                 quality(name, seeds)
+            for topic in dict.fromkeys(row["cell"][0] for row in section["rows"] if "cell" in row):
+                table(topic)
     if "speed" in (tasks or known):
-        for script, data in SPEED.items():
-            speed(script, data)
+        for script, (own, data) in SPEED.items():
+            speed(script, own.split(), data)
     results.main([])
 
 
@@ -77,7 +87,7 @@ def quality(name: str, seeds: list[int]) -> None:
     kept = json.loads(path.read_text()) if path.exists() else {}
     runs = []
     for seed in seeds or kept.get("seeds", [0]):
-        runs.append(results.HERE.parent / "outputs" / "bench" / code() / name / str(seed))
+        runs.append(place() / name / str(seed))
         start = time.perf_counter()
         try:
             run(runs[-1], [*settings(name, kept), f"seed={seed}", f"data.split_seed={seed}", "callbacks=quiet"])
@@ -89,12 +99,27 @@ def quality(name: str, seeds: list[int]) -> None:
     record.main([name, *map(str, runs)])
 
 
-def code() -> str:
-    """Short hash of the program and its configurations: runs of another state are other runs."""
+def table(topic: str) -> None:
+    """Run a script that compares several runs, and makes those that are not finished yet; skipped like an experiment."""
+    words = []
+    for word in TABLES[topic].split():
+        name = word.strip("{}")
+        runs = sorted((place() / name).glob("*/job.json"))
+        words += (
+            [word] if word == name else [str(place() / topic)] if name == "own" else [str(job.parent) for job in runs]
+        )
+    if not words:
+        print(f"{topic}: skipped, it takes finished runs of {name}", flush=True)
+        return
+    report(topic, clock.run(["-m", f"benchmarks.{topic}", *words]))
+
+
+def place() -> Path:
+    """Folder of the runs of this very program and these configurations: runs of another state are other runs."""
     root = results.HERE.parent
     files = sorted(path for part in ("astro_lightning", "conf") for path in (root / part).rglob("*"))
     files = [path for path in files if path.suffix in (".py", ".yaml")]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
+    return root / "outputs" / "bench" / hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
 
 
 def settings(name: str, kept: Mapping[str, Any]) -> list[str]:
@@ -103,14 +128,23 @@ def settings(name: str, kept: Mapping[str, Any]) -> list[str]:
     return [word for word in words if word != "-m" and not word.startswith(("seed=", "data.split_seed="))]
 
 
-def speed(script: str, data: str | None) -> None:
+def speed(script: str, words: list[str], data: str | None) -> None:
     """Run one script, which writes its own file."""
     surveys = os.environ.get("ASTRO_LIGHTNING_DATA")
     if data and not (surveys and (Path(surveys) / data).exists()):
         print(f"{script}: skipped, needs {data} below ASTRO_LIGHTNING_DATA")
         return
-    done = clock.run(["-m", f"benchmarks.{script}", *([str(Path(surveys) / data)] if data and surveys else [])])
-    print(done.output.strip() if not done.status else f"{script}: failed, {done.output.strip()[-300:]}", flush=True)
+    report(
+        script,
+        clock.run(["-m", f"benchmarks.{script}", *words, *([str(Path(surveys) / data)] if data and surveys else [])]),
+    )
+
+
+def report(script: str, done: clock.Process) -> None:
+    """What a script said, or why it wrote nothing."""
+    said = done.output.strip()
+    last = said.splitlines()[-1] if said else ""
+    print(f"{script}: {'skipped' if 'not found' in last else 'failed'}, {last}" if done.status else said, flush=True)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ Each seed draws its own labelled set, pool and test set; the differences are of 
 cancels. Runs go to FOLDER, where those that are there already are taken as they are.
 """
 
-import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -15,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t as student
 
+from benchmarks.runs import run
 from benchmarks.table import Cell, write_table
 
 LOOP = {
@@ -41,14 +40,11 @@ CHOICES = {
 
 def sums(words: list[str], n_seeds: int, folder: Path) -> list[dict[str, float]]:
     """Sum of the six metrics of every stage, one dict a seed; the last stage is `last`."""
-    missing = [seed for seed in range(n_seeds) if not (folder / str(seed) / "metrics.json").exists()]
-    for seed in missing:
-        command = [sys.executable, "-m", "astro_lightning", "experiment=rb_des", "trainer=cpu", "callbacks=quiet"]
-        command += ["report=false", f"seed={seed}", f"data.split_seed={seed}", f"hydra.run.dir={folder / str(seed)}"]
-        subprocess.run([*command, *words], check=True, capture_output=True)
     found = []
     for seed in range(n_seeds):
-        metrics = json.loads((folder / str(seed) / "metrics.json").read_text())
+        of_seed = ["report=false", f"seed={seed}", f"data.split_seed={seed}"]
+        common = ["experiment=rb_des", "trainer=cpu", "callbacks=quiet", *of_seed]
+        metrics = run(folder.resolve() / str(seed), [*common, *words])
         own = {k.removeprefix("test/").removesuffix("_sum"): v for k, v in metrics.items() if k.endswith("_sum")}
         found.append(own | {"last": metrics["test/sum"]})
     return found

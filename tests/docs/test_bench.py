@@ -1,10 +1,11 @@
 """The measuring verb says what it cannot measure, and why."""
 
 import pytest
+import yaml
 
 from astro_lightning.__main__ import main
-from benchmarks import gpu
-from benchmarks.__main__ import quality, settings, speed
+from benchmarks import gpu, results
+from benchmarks.__main__ import SPEED, TABLES, quality, settings, speed, table
 
 HOW = ("float32", "bfloat16", "float32, compiled", "bfloat16, compiled")
 
@@ -29,13 +30,26 @@ def test_sets_that_are_not_here_are_skipped_by_name(tmp_path, monkeypatch, capsy
     monkeypatch.setenv("ASTRO_LIGHTNING_CACHE", str(tmp_path))
     quality("rb_embeddings", [])
     quality("plasticc", [])
-    speed("rb_speed", "realbogus/avro")
+    speed("rb_speed", [], "realbogus/avro")
+    table("spectra_quality")
+    table("rb_recurrent")
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("rb_embeddings: skipped, error: files of snad_embeddings not found")
-    assert said[1:] == [
+    assert said[1:4] == [
         "plasticc: skipped, there is no experiment of this name",
         "rb_speed: skipped, needs realbogus/avro below ASTRO_LIGHTNING_DATA",
+        "spectra_quality: skipped, it takes finished runs of spectra_real",
     ]
+    assert said[4].startswith("rb_recurrent: skipped,") and "files of snad_embeddings not found" in said[4]
+
+
+def test_every_row_of_the_page_has_a_script_that_measures_it():
+    sections = yaml.safe_load((results.HERE / "published.yaml").read_text())
+    cells = [(section["task"], row["cell"][0]) for section in sections for row in section["rows"] if "cell" in row]
+    assert {topic for task, topic in cells if task != "speed"} == set(TABLES)
+    assert {topic for task, topic in cells if task == "speed"} <= set(SPEED)
+    for script in [*TABLES, *SPEED]:
+        assert (results.HERE / f"{script}.py").exists()
 
 
 def test_networks_are_timed_as_they_are_and_compiled(monkeypatch, capsys):

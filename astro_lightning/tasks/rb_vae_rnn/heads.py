@@ -26,15 +26,12 @@ class SequenceHead(nn.Module):
         super().__init__()
         self.n_features = n_features
         self.features = nn.Sequential(nn.Linear(n_features, 64), nn.GELU(), nn.Dropout(dropout)) if n_features else None
-        joined = width + (64 if n_features else 0)
-        self.classify = nn.Sequential(
-            nn.LayerNorm(joined),
-            nn.Dropout(dropout),
-            nn.Linear(joined, 64),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(64, n_classes),
-        )
+        self.classify = self.classifier(width + (64 if n_features else 0), n_classes, dropout)
+
+    def classifier(self, width: int, n_classes: int, dropout: float) -> nn.Module:
+        """From the joined vector to logits."""
+        hidden = [nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, 64), nn.GELU()]
+        return nn.Sequential(*hidden, nn.Dropout(dropout), nn.Linear(64, n_classes))
 
     def encode(self, frames: Tensor, offsets: Tensor) -> Tensor:
         """(total_frames, n_inputs) -> (batch, width)."""
@@ -77,6 +74,10 @@ class Recurrent(SequenceHead):
         self.max_frames = max_frames
         kind = {"gru": nn.GRU, "lstm": nn.LSTM}[cell]
         self.recurrent = kind(n_inputs, hidden, bidirectional=bidirectional)
+
+    def classifier(self, width: int, n_classes: int, dropout: float) -> nn.Module:
+        """One linear layer, as published."""
+        return nn.Sequential(nn.Dropout(dropout), nn.Linear(width, n_classes))
 
     def encode(self, frames: Tensor, offsets: Tensor) -> Tensor:
         """The last hidden state of each direction."""
