@@ -15,14 +15,31 @@ from benchmarks.table import RESULTS, Cell, write_table
 # Task -> the words of a short run: a few epochs on a few objects.
 SHORT = {
     "plasticc": ["task=plasticc", "data.simulation.n_objects=500", "trainer.max_epochs=2"],
+    "plasticc_pretrain": ["task=plasticc_pretrain", "data.simulation.n_objects=200", "trainer.max_epochs=2"],
+    "plasticc_finetune": ["task=plasticc_finetune", "data.simulation.n_objects=200", "trainer.max_epochs=2"],
     "plasticc_trees": ["task=plasticc_trees", "data.simulation.n_objects=400", "trainer.max_epochs=3"],
     "spectra": ["experiment=spectra_quick", "data.simulation.n_objects=2000", "trainer.max_epochs=2"],
     "spectra_xgb": ["task=spectra_xgb", "data.simulation.n_objects=2000", "trainer.max_epochs=3"],
     "rb_c1000": ["experiment=rb_c1000_quick", "trainer.max_epochs=1"],
-    "rb_rnn": ["task=rb_rnn", "data.simulation.n_objects=200"],
+    "rb_vae": ["task=rb_vae", "data.simulation.n_objects=60", "trainer.max_epochs=2"],
+    # The default head is one step in closed form, of which nothing can be said.
+    "rb_rnn": [
+        "task=rb_rnn",
+        "task.heads=[attention]",
+        "task.folds=[0]",
+        "data.simulation.n_objects=200",
+        "trainer.max_epochs=3",
+    ],
     "rb_vae_rnn": ["experiment=rb_vae_rnn_quick", "trainer.max_epochs=2"],
     "scope": ["task=scope", "data.simulation.n_objects=200", "trainer.max_epochs=3"],
     "scope_xgb": ["task=scope_xgb", "data.simulation.n_objects=200", "trainer.max_epochs=3"],
+    "scope_table": ["task=scope_table", "task.label=vnv", "data.simulation.n_objects=500", "trainer.max_epochs=3"],
+    "scope_table_xgb": [
+        "task=scope_table_xgb",
+        "task.label=vnv",
+        "data.simulation.n_objects=500",
+        "trainer.max_epochs=3",
+    ],
 }
 COLUMNS = [
     "task: stage", "objects/s", "share of an epoch spent waiting for data", "processor seconds of the run", "peak memory, GiB"
