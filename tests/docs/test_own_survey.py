@@ -1,10 +1,13 @@
 """The page about a survey of one's own, followed to the letter."""
 
 import re
+import shlex
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from command import astro_lightning, run_folder
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
@@ -52,3 +55,34 @@ def test_a_band_that_the_survey_has_not_is_named(survey, tmp_path):
     (tmp_path / "photometry.csv").write_text("object_id,mjd,filter,flux,flux_err\na,60002,clear,3.6,0.4\n")
     with pytest.raises(BadInput, match="clear"):
         list(build(survey["reader"], memory_gib=1).read(tmp_path))
+
+
+@pytest.mark.slow
+def test_its_commands_train_and_test(survey, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [
+        f"{star},{60000 + 3 * day},zg,{flux:.2f},1"
+        for star in range(24)
+        for day, flux in enumerate(
+            20 * np.exp(-0.5 * ((np.arange(12) - 6) / (1 + star % 2)) ** 2) + rng.normal(0, 1, 12)
+        )
+    ]
+    objects = [f"{star},{'SNIa' if star % 2 else 'SN*'},0.1" for star in range(24)]
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "photometry.csv").write_text("\n".join(["object_id,mjd,filter,flux,flux_err", *rows]))
+    (tmp_path / "files" / "photometry_objects.csv").write_text("\n".join(["object_id,kind,redshift", *objects]))
+    here = {"=FOLDER": f"={tmp_path / 'files'}", "=conf": f"={tmp_path / 'conf'}"}
+    train, test = (
+        [
+            re.sub("=(FOLDER|conf)$", lambda m: here[m[0]], w)
+            for w in shlex.split(line.partition("-m astro_lightning ")[2])
+        ]
+        for line in re.findall(r"^.*python -m astro_lightning .*$", PAGE.read_text(), flags=re.M)
+    )
+    small = ("trainer.max_epochs=1", "model.d_model=16", "model.n_layers=1", "callbacks=quiet")
+    astro_lightning(*train, *small, folder=tmp_path, PYTHONPATH=str(tmp_path))
+    folder = run_folder(tmp_path, "plasticc")
+    assert (folder / "report.html").exists()
+    words = [word.replace("RUN_FOLDER", str(folder)) for word in test]
+    said = astro_lightning(*words, folder=tmp_path, PYTHONPATH=str(tmp_path)).stdout
+    assert "test/accuracy" in said
