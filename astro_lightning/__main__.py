@@ -4,14 +4,22 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 PATH = re.compile(r"(out|ckpt|data\.(path|root)|paths\.\w+|hydra\.(run|sweep)\.dir)=(?=[^'\"])")
 
 
 def quoted(word: str) -> str:
-    """A path with accents, parentheses or an equals sign, at which Hydra's grammar would stumble, in quotes."""
+    """A path in quotes, where it exists or holds accents, parentheses or an equals sign.
+
+    Hydra's grammar would stumble at them, and read a folder 2019_01_10 as a number.
+    """
     key = PATH.match(word)
-    if key is None or re.fullmatch(r"[\w./:@%+ $,{}\[\]-]*", word[key.end() :], re.ASCII):
+    if key is None:
+        return word
+    path = word[key.end() :]
+    exists = path != "null" and Path(path).expanduser().exists()
+    if not exists and re.fullmatch(r"[\w./:@%+ $,{}\[\]-]*", path, re.ASCII):
         return word
     return key[0] + "'" + word[key.end() :].replace("'", r"\'") + "'"
 

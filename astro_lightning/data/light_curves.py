@@ -17,11 +17,12 @@ from astro_lightning.data.errors import BadInput
 log = logging.getLogger(__name__)
 
 FLUX_ZERO_POINT = 27.5
-# Whole numbers from here on are not exact in float64.
-LARGEST_EXACT = 2.0**53
+# Whole numbers from here on are not exact.
+LARGEST_EXACT = {pa.float16(): 2.0**11, pa.float32(): 2.0**24, pa.float64(): 2.0**53}
 # Days, Julian dates included; what lies beyond is a placeholder, and would make a period search endless.
 LATEST_D = 3e6
 DETECTED_SNR = 5.0
+LARGEST_MWEBV = 20.0  # magnitudes; no line of sight through the Galaxy has more in the surveys' maps
 
 # Metadata that records of every light-curve survey have, NaN where not known. `specz` is for analysis and for training; of what
 # is scored it is no input.
@@ -62,8 +63,9 @@ def choose_columns(found: list[str], where: str) -> dict[str, str]:
     """Which of a table's columns hold what, as record column -> the table's name.
 
     Raises:
-        BadInput: A column is missing; the message names it, `where`, and what was found.
+        BadInput: A column is missing or there twice; the message names it, `where`, and what was found.
     """
+    check_names(found, where)
     chosen = {name: next(n for n in names if n in found) for name, names in COLUMNS.items() if set(names) & set(found)}
     needed = ["id", "mjd", "band"] + (
         ["mag", "mag_err"] if "mag" in chosen and "flux" not in chosen else ["flux", "flux_err"]
@@ -72,6 +74,17 @@ def choose_columns(found: list[str], where: str) -> dict[str, str]:
     if missing:
         raise BadInput(f"{where}: missing column {', '.join(missing)}; found {', '.join(found)}")
     return {name: chosen[name] for name in [*needed, *(["detected"] if "detected" in chosen else [])]}
+
+
+def check_names(found: list[str], where: str) -> None:
+    """Whether each column has a name of its own.
+
+    Raises:
+        BadInput: Two share one; which of them is meant nobody can tell.
+    """
+    twice = next((name for name in found if found.count(name) > 1), None)
+    if twice is not None:
+        raise BadInput(f"{where}: column {twice} is there {found.count(twice)} times: keep one")
 
 
 def to_observations(
@@ -133,7 +146,10 @@ def identifiers(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     if column.null_count:
         raise BadInput(f"{where}: {column.null_count} rows have no object id: fill or remove them")
     number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
-    if pa.types.is_floating(column.type) and pc.any(pc.greater_equal(pc.abs(column), LARGEST_EXACT)).as_py():
+    if (
+        pa.types.is_floating(column.type)
+        and pc.any(pc.greater_equal(pc.abs(column), LARGEST_EXACT[column.type])).as_py()
+    ):
         raise BadInput(
             f"{where}: object ids are {column.type}, which has lost their last digits: give integers or text"
         )
@@ -143,12 +159,25 @@ def identifiers(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
 def to_objects(
     ids: pa.ChunkedArray | pa.Array, columns: Mapping[str, pa.Array | pa.ChunkedArray | np.ndarray]
 ) -> pa.Table:
-    """A metadata table for `to_records`: `label` and all of `METADATA`, null or NaN where `columns` has none."""
+    """A metadata table for `to_records`: `label` and all of `METADATA`, null or NaN where `columns` has none.
+
+    An extinction below 0 or above 20 is a placeholder (-999) and not known; a warning counts them.
+    """
     empty = {"label": pa.nulls(len(ids), pa.string()), **{name: np.full(len(ids), np.nan) for name in METADATA}}
     table = pa.table({"id": ids, **empty, **columns})
     for name in METADATA:
         position = table.schema.get_field_index(name)
         table = table.set_column(position, name, pc.fill_null(table[name].cast(pa.float32()), np.nan))
+    extinction = table["mwebv"].to_numpy()
+    odd = ~np.isnan(extinction) & ~((extinction >= 0) & (extinction < LARGEST_MWEBV))
+    if odd.any():
+        log.warning(
+            "%d objects have an impossible extinction E(B-V) (first: %s), taken as not known",
+            odd.sum(),
+            extinction[odd][0],
+        )
+        position = table.schema.get_field_index("mwebv")
+        table = table.set_column(position, "mwebv", pa.array(np.where(odd, np.float32(np.nan), extinction)))
     return table
 
 

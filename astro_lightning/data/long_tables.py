@@ -32,6 +32,10 @@ log = logging.getLogger(__name__)
 BYTES_PER_OBSERVATION = 150
 
 
+# In the metadata of a part that `convert` wrote: what it was made of.
+SOURCE = b"astro_lightning.source"
+
+
 @dataclass(frozen=True)
 class LongTables:
     """Photometry files and the metadata file that describes their objects."""
@@ -223,13 +227,13 @@ def _check_disjoint(ids: list[pa.ChunkedArray], files: tuple[Path, ...]) -> None
 
 def _converted(file: Path) -> bool:
     try:
-        return file.suffix == ".parquet" and b"source" in (pq.read_schema(file).metadata or {})
+        return file.suffix == ".parquet" and SOURCE in (pq.read_schema(file).metadata or {})
     except (pa.ArrowInvalid, OSError):  # not Parquet, or cut short: said when it is read
         return False
 
 
 def _finished(part: Path, stamp: bytes) -> bool:
-    return part.exists() and (pq.read_schema(part).metadata or {}).get(b"source") == stamp
+    return part.exists() and (pq.read_schema(part).metadata or {}).get(SOURCE) == stamp
 
 
 def _write(tables: Iterable[pa.Table], part: Path, stamp: bytes) -> None:
@@ -238,7 +242,7 @@ def _write(tables: Iterable[pa.Table], part: Path, stamp: bytes) -> None:
     try:
         for table in tables:
             if writer is None:
-                writer = pq.ParquetWriter(temporary, table.schema.with_metadata({"source": stamp}), compression="zstd")
+                writer = pq.ParquetWriter(temporary, table.schema.with_metadata({SOURCE: stamp}), compression="zstd")
             writer.write_table(table, row_group_size=65536)
         if writer:
             writer.close()

@@ -1,5 +1,6 @@
 """One survey's table with one row per object, column by column."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.light_curves import cast, identifiers
+from astro_lightning.data.light_curves import cast, check_names, identifiers
+
+log = logging.getLogger(__name__)
 
 
 class Metadata:
@@ -16,10 +19,14 @@ class Metadata:
     Args:
         table: As read.
         file: Named in messages.
+
+    Raises:
+        BadInput: Two columns share a name.
     """
 
     def __init__(self, table: pa.Table, file: Path) -> None:
         self.table, self.file = table, file
+        check_names(table.column_names, str(file))
 
     def _column(self, names: tuple[str, ...]) -> pa.ChunkedArray:
         found = next((name for name in names if name in self.table.column_names), None)
@@ -43,6 +50,13 @@ class Metadata:
             BadInput: The column holds text.
         """
         return cast(self._column(names), pa.float64(), " or ".join(names), str(self.file)).to_numpy()
+
+    def inputs(self, *names: str) -> np.ndarray:
+        """As `numbers`, of something that scores depend on: a warning says where the table has no such column."""
+        if not set(names) & set(self.table.column_names):
+            found = ", ".join(self.table.column_names)
+            log.warning("%s: no column %s, unknown for all objects; found %s", self.file, " or ".join(names), found)
+        return self.numbers(*names)
 
     def labels(self, *names: str) -> pa.ChunkedArray:
         """Class labels as text, null where unknown; numbers that are float because some are missing come out whole.

@@ -1,6 +1,7 @@
 """What every survey reader has in common: find the files, read them in chunks, name the classes, pick a part."""
 
 import fnmatch
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.data.tables import readable
 
 Source = TypeVar("Source")
+
+log = logging.getLogger(__name__)
 
 PARTS = ("labelled", "unlabelled", "all")
 
@@ -27,10 +30,15 @@ class Survey(ABC, Generic[Source]):
         memory_gib: Bound on the memory that reading may take; decides how many observations or images a chunk holds.
         classes: The survey's label -> class name, tried in the order given; keys may be patterns (`SN Ia*`), a value of
             None makes the object unlabelled. Empty keeps the survey's labels, None takes the survey's own default.
+
+    Attributes:
+        scoring: What is read is to be scored, which needs no label: one without a class is not known, where training stops.
     """
 
     layout: ClassVar[str]
     default_classes: ClassVar[Mapping[str, str | None]] = {}
+    scoring: bool = False
+    _numbered: int = 0
 
     def __init__(self, *, memory_gib: float = 1.0, classes: Mapping[str, str | None] | None = None) -> None:
         if not memory_gib > 0:
@@ -72,10 +80,21 @@ class Survey(ABC, Generic[Source]):
         with readable(path):
             sources = self.find(path)
         if not sources:
-            raise BadInput(f"{path} holds no data of {type(self).__name__}: looked for {self.layout}")
+            parts = next(
+                (f" ({p.name} is a folder: give it as one file)" for p in path.rglob("*.parquet") if p.is_dir()), ""
+            )
+            raise BadInput(f"{path} holds no data of {type(self).__name__}: looked for {self.layout}{parts}")
         return sources
 
+    def numbered(self, n_objects: int, file: Path) -> pa.Array:
+        """Identifiers of the next objects of this reading, for a file that gives none; a warning says so."""
+        if not self._numbered:
+            log.warning("%s: no column of identifiers: objects are numbered in the order of reading", file)
+        self._numbered += n_objects
+        return pa.array(range(self._numbered - n_objects, self._numbered), pa.int64())
+
     def _parts(self, sources: list[Source], part: str, path: Path) -> Iterator[pa.Table]:
+        self._numbered = 0
         for source in sources:
             with readable(source if isinstance(source, Path) else path):
                 for records in self.chunks(source):
@@ -87,7 +106,8 @@ class Survey(ABC, Generic[Source]):
         """Map the survey's labels (strings, null = unlabelled) to class names.
 
         Raises:
-            BadInput: A label that `classes` does not cover; the message names it and `where` it stands.
+            BadInput: A label that `classes` does not cover, unless the objects are to be scored; the message names it and `where`
+                it stands.
         """
         if not self.classes:
             return labels
@@ -100,6 +120,9 @@ class Survey(ABC, Generic[Source]):
             # Survey labels such as "SN Iax[02cx-like]" hold the characters of patterns.
             if label == pattern or fnmatch.fnmatchcase(label, pattern):
                 return name
+        if self.scoring:
+            log.warning("%s: label %r has no class, taken as not known", where, label)
+            return None
         raise BadInput(f"{where}: label {label!r} has no class: add it to classes (now {', '.join(self.classes)})")
 
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.light_curves import COLUMNS
 
 # Bytes of CSV decoded at a time; a row of photometry is about 40 bytes.
 _CSV_BLOCK = 16 << 20
@@ -53,6 +54,7 @@ def read_batches(file: Path, columns: Mapping[str, str], rows: int) -> Iterator[
                     yield pa.Table.from_batches([batch])
             return
         types = {columns[name]: kind for name, kind in _CSV_TYPES.items() if name in columns}
+        types |= _text_ids(file)
         convert = csv.ConvertOptions(include_columns=names, column_types=types)
         read = csv.ReadOptions(block_size=max(1 << 12, min(_CSV_BLOCK, rows * _CSV_ROW)))
         with csv.open_csv(file, read_options=read, convert_options=convert) as reader:
@@ -67,7 +69,11 @@ def read_table(file: Path) -> pa.Table:
         BadInput: The file is empty, truncated, malformed or of another format.
     """
     with readable(file):
-        return pq.read_table(file) if file.suffix == ".parquet" else csv.read_csv(file)
+        if file.suffix == ".parquet":
+            return pq.read_table(file)
+        # What pandas leaves empty is not known, of words as of numbers.
+        convert = csv.ConvertOptions(strings_can_be_null=True, column_types=_text_ids(file))
+        return csv.read_csv(file, convert_options=convert)
 
 
 def mean_of_objects(tables: Sequence[pa.Table]) -> pa.Table:
@@ -88,6 +94,21 @@ _CSV_TYPES = {
     "mag": pa.float32(),
     "mag_err": pa.float32(),
 }
+
+
+def _text_ids(file: Path) -> dict[str, pa.DataType]:
+    """CSV types of the identifiers whose first ones begin with a zero: as numbers they would lose it."""
+    names = [name for name in column_names(file) if name in COLUMNS["id"]]
+    if not names:
+        return {}
+    text = dict.fromkeys(names, pa.string())
+    convert = csv.ConvertOptions(include_columns=names, column_types=text)
+    with csv.open_csv(file, read_options=csv.ReadOptions(block_size=1 << 16), convert_options=convert) as reader:
+        first = next(iter(reader), None)
+    padded = [
+        name for name in names if first is not None and pc.any(pc.match_substring_regex(first[name], r"^0\d")).as_py()
+    ]
+    return {name: text[name] for name in padded}
 
 
 @contextmanager

@@ -49,12 +49,21 @@ def score_parts(scorer: Scorer, tables: Iterable[pa.Table], folder: Path, worker
 
     Returns:
         The parts in the input's order.
+
+    Raises:
+        BadInput: Identifiers of several types.
     """
     folder.mkdir(parents=True, exist_ok=True)
     parts: list[Path] = []
 
     def missing() -> Iterator[tuple[pa.Table, Path]]:
+        kinds = set()
         for table in tables:
+            kinds.add(table.schema.field("id").type)
+            if len(kinds) > 1:
+                raise BadInput(
+                    f"identifiers are {' in one file and '.join(sorted(map(str, kinds)))} in another: use one type"
+                )
             for start in range(0, table.num_rows, OBJECTS):
                 parts.append(folder / f"{len(parts):08d}.parquet")
                 if not parts[-1].exists():

@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.light_curves import METADATA, record_schema, to_objects, to_observations, to_records
+from astro_lightning.data.light_curves import (
+    METADATA,
+    choose_columns,
+    identifiers,
+    record_schema,
+    to_objects,
+    to_observations,
+    to_records,
+)
 
 LISTS = ("mjd", "band", "flux", "flux_err", "detected")
 
@@ -205,3 +213,22 @@ def test_order_of_observations_does_not_matter(order):
     objects = to_objects(pa.array([2, 0, 1]), {})
     shuffled = records([rows[k] for k in order], objects)
     assert shuffled.select(("id", *LISTS)).equals(records(rows, objects).select(("id", *LISTS)))
+
+
+@pytest.mark.parametrize(("kind", "largest"), [(np.float32, 2**24), (np.float64, 2**53)])
+def test_ids_whose_digits_the_type_cannot_hold_are_refused(kind, largest):
+    exact = identifiers(pa.chunked_array([pa.array(np.array([largest - 1], kind))]), "file")
+    assert exact.to_pylist() == [largest - 1]
+    with pytest.raises(BadInput, match="has lost their last digits"):
+        identifiers(pa.chunked_array([pa.array(np.array([largest], kind))]), "file")
+
+
+def test_a_column_that_is_there_twice_is_named():
+    with pytest.raises(BadInput, match=r"a\.csv: column flux is there 2 times: keep one"):
+        choose_columns(["object_id", "mjd", "band", "flux", "flux_err", "flux"], "a.csv")
+
+
+def test_a_placeholder_is_no_extinction(caplog):
+    found = to_objects(pa.array([1, 2, 3, 4]), {"mwebv": np.array([0.1, -999.0, np.inf, np.nan])})
+    np.testing.assert_array_equal(np.isnan(found["mwebv"].to_numpy()), [False, True, True, True])
+    assert "2 objects have an impossible extinction" in caplog.text

@@ -4,6 +4,7 @@ import pytest
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.survey import Survey
+from astro_lightning.data.surveys.spcc import Spcc
 
 
 class Stars(Survey):
@@ -108,3 +109,16 @@ def test_records_are_read_anew_by_an_edited_reader(tmp_path, monkeypatch):
         (tmp_path / "reader_that_is_edited.py").write_text(READER.replace("VALUE", str(value)))
         folders.append(RecordsData(data=data, cache=str(tmp_path / "cache")).records_folder())
     assert folders[0] != folders[1]
+
+
+def test_to_be_scored_a_label_without_class_is_not_known(folder, caplog):
+    survey = Stars(classes={"SN*": "SN"})
+    survey.scoring = True
+    assert pa.concat_tables(survey.read(folder))["label"].to_pylist() == ["SN", None, "SN", None, None]
+    assert "b.stars: label 'AGN' has no class, taken as not known" in caplog.text
+
+
+def test_a_folder_of_the_name_of_a_file_is_named(tmp_path):
+    (tmp_path / "lightcurves.parquet").mkdir()
+    with pytest.raises(BadInput, match=r"lightcurves.parquet is a folder: give it as one file"):
+        Spcc().read(tmp_path)

@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from astro_lightning.data.tables import mean_of_objects
+from astro_lightning.data.tables import mean_of_objects, read_batches, read_table
 
 
 def test_numbers_of_an_object_in_several_tables_are_averaged_and_words_kept():
@@ -14,3 +14,12 @@ def test_numbers_of_an_object_in_several_tables_are_averaged_and_words_kept():
 def test_tables_of_different_objects_are_joined_as_they_are():
     parts = [pa.table({"id": [i], "set": [["STAR"]]}) for i in (1, 2)]
     assert mean_of_objects(parts).equals(pa.concat_tables(parts))
+
+
+def test_identifiers_of_csv_keep_their_zeros_and_empty_words_are_not_known(tmp_path):
+    (tmp_path / "a.csv").write_text("object_id,kind\n007,Ia\n7,\n")
+    (tmp_path / "b.csv").write_text("object_id,kind\n8,Ia\n7,\n")
+    assert read_table(tmp_path / "a.csv").to_pydict() == {"object_id": ["007", "7"], "kind": ["Ia", None]}
+    assert read_table(tmp_path / "b.csv")["object_id"].to_pylist() == [8, 7]
+    (batch,) = read_batches(tmp_path / "a.csv", {"id": "object_id"}, 10)
+    assert batch["object_id"].to_pylist() == ["007", "7"]

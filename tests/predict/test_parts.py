@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -203,3 +204,11 @@ def test_a_base_task_needs_no_whole_table(run):
     assert scorer.needs_whole
     scorer.members[0].module = TaskModule(model={}, optimizer={}, info={"classes": ["a", "b"], "counts": [1, 1]})
     assert not scorer.needs_whole
+
+
+def test_identifiers_of_two_types_are_named(tmp_path):
+    tables = [pa.table({"id": [1]}), pa.table({"id": ["a"]})]
+    scorer = SimpleNamespace(arguments=())
+    (tmp_path / "00000000.parquet").touch()  # the first is scored already
+    with pytest.raises(BadInput, match="identifiers are int64 in one file and string in another: use one type"):
+        parts.score_parts(scorer, tables, tmp_path)

@@ -101,6 +101,25 @@ def test_bad_input_leaves_no_output_and_exits_two(run, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_file_that_is_to_be_scored_is_not_written_over(run, tmp_path):
+    above, folder = run
+    write_survey(tmp_path / "2019_01_10")  # a name that reads like a number
+    for name in ("lightcurves", "metadata"):
+        table = pd.read_csv(tmp_path / "2019_01_10" / f"training_set{'_metadata' * (name == 'metadata')}.csv")
+        table.to_parquet(tmp_path / "2019_01_10" / f"{name}.parquet")
+    for file in (tmp_path / "2019_01_10").glob("*.csv"):
+        file.unlink()
+    out = tmp_path / "2019_01_10" / "lightcurves.parquet"
+    before = out.read_bytes()
+    words = ("mode=predict", f"ckpt={folder}", f"data.path={out.parent}")
+    finished = astro_lightning(*words, f"out={out}", folder=above, expect=2)
+    assert "is a file that is to be scored: give another name" in finished.stderr
+    assert out.read_bytes() == before
+    for _ in range(2):  # an earlier output beside the survey's files is no input
+        astro_lightning(*words, f"out={out.with_name('scores.parquet')}", folder=above)
+
+
+@pytest.mark.slow
 def test_export_agrees_with_the_network_on_any_batch_size(run, tmp_path):
     import torch
 

@@ -1,5 +1,7 @@
 """ASAS training set of variable stars: 810 V-band light curves of 28 classes (Richards et al. 2012, arXiv:1204.4180)."""
 
+import logging
+import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,10 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.data.survey import Survey
 from astro_lightning.data.tables import readable
 
+log = logging.getLogger(__name__)
+
 CLASSES = "asas_training_set_classes.dat"
+NUMBER = re.compile(r"[-+.]*\d|nan|inf", re.IGNORECASE)
 CURVES = "asas_training_set.tar.gz"
 
 
@@ -41,7 +46,8 @@ class Asas(Survey[Path]):
             with tarfile.open(source) as archive:
                 for member in archive:
                     file = archive.extractfile(member) if member.isfile() else None
-                    if file is not None and member.name.endswith(".dat"):
+                    # Names that begin with a dot are a desktop's, no star.
+                    if file is not None and re.search(r"(^|/)[^./][^/]*\.dat$", member.name):
                         ids.append(Path(member.name).stem)
                         curves.append(_observations(file.read().decode(), member.name))
         except tarfile.TarError as error:
@@ -59,11 +65,18 @@ class Asas(Survey[Path]):
 def _observations(text: str, name: str) -> np.ndarray:
     """Time, magnitude and error, ascending in time, shape (observations, 3)."""
     try:
-        rows = np.array([line.replace(",", " ").split()[:3] for line in text.splitlines() if line[:1].isdigit()], float)
+        lines = [line.replace(",", " ").split()[:3] for line in text.splitlines()]
+        rows = np.array([words for words in lines if words and NUMBER.match(words[0])] or np.empty((0, 3)), float)
+        if rows.shape[1:] != (3,):
+            raise ValueError(f"{rows.shape[1]} columns")
     except ValueError as error:
         raise BadInput(f"{name}: a line is not three numbers ({error}): get the archive again") from error
-    rows = rows.reshape(-1, 3)
-    rows = rows[np.isfinite(rows).all(1) & (rows[:, 2] > 0)]
+    good = np.isfinite(rows).all(1) & (rows[:, 2] > 0)
+    if not good.all():
+        log.warning(
+            "%s: %d of %d observations left out: no finite time, magnitude or error > 0", name, (~good).sum(), len(good)
+        )
+    rows = rows[good]
     if len(rows) and rows[0, 0] > 2_400_000:
         rows[:, 0] -= 2_400_000.5
     return rows[np.argsort(rows[:, 0], kind="stable")]

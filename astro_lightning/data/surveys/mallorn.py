@@ -43,7 +43,7 @@ class Mallorn(LongTableSurvey):
     def objects(self, metadata: pa.Table, file: Path) -> pa.Table:
         """Labels, redshifts and extinction."""
         table = Metadata(metadata, file)
-        redshift, error = table.numbers("Z"), table.numbers("Z_err")
+        redshift, error = table.inputs("Z"), table.numbers("Z_err")
         ids, kind = table.ids("oid"), table.labels("SpecType")
         return to_objects(
             ids,
@@ -52,7 +52,7 @@ class Mallorn(LongTableSurvey):
                 "group": _families(ids.to_numpy(), table.labels("split"), kind, redshift),
                 "photoz": redshift,
                 "photoz_err": error,
-                "mwebv": table.numbers("EBV"),
+                "mwebv": table.inputs("EBV"),
                 "specz": np.where(np.isnan(error), redshift, np.nan),
             },
         )

@@ -31,14 +31,14 @@ class Plasticc(LongTableSurvey):
     def objects(self, metadata: pa.Table, file: Path) -> pa.Table:
         """Labels, redshifts, extinction and field type."""
         table = Metadata(metadata, file)
-        photoz = table.numbers("hostgal_photoz")
+        photoz = table.inputs("hostgal_photoz")
         return to_objects(
             table.ids("object_id"),
             {
                 "label": self.class_names(table.labels("true_target", "target"), str(file)),
                 "photoz": photoz,
                 "photoz_err": table.numbers("hostgal_photoz_err"),
-                "mwebv": table.numbers("mwebv"),
+                "mwebv": table.inputs("mwebv"),
                 "ddf": table.numbers("ddf", "ddf_bool"),
                 "specz": table.numbers("hostgal_specz"),
                 "training": np.full(len(photoz), not file.name.startswith(("test", "plasticc_test"))),

@@ -1,5 +1,6 @@
 """Tables of light-curve statistics of PLAsTiCC objects, one row per object, with the survey's metadata beside them."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from astro_lightning.data.light_curves import METADATA, to_objects
 from astro_lightning.data.metadata import Metadata
 from astro_lightning.data.survey import Survey, visible
 from astro_lightning.data.tables import column_names, read_table, readable
+
+log = logging.getLogger(__name__)
 
 STATISTICS = (
     "amplitude",
@@ -56,6 +59,10 @@ class PlasticcFeatures(Survey[Path]):
         table = Metadata(features, source)
         ids = table.ids("object_id")
         found = self._metadata(source.parent, ids)
+        if "z__" not in features.column_names and not (found and set(found.table.column_names) >= {"hostgal_photoz"}):
+            log.warning(
+                "%s: no column z__, and no *metadata with hostgal_photoz beside it: redshifts are not known", source
+            )
 
         def number(own: str, *names: str) -> np.ndarray:
             joined = found.numbers(*names) if found else np.full(len(ids), np.nan)
@@ -79,13 +86,18 @@ class PlasticcFeatures(Survey[Path]):
     @staticmethod
     def _metadata(folder: Path, ids: pa.ChunkedArray) -> Metadata | None:
         """The metadata of these objects from all files of the folder, null where no file has the object."""
-        files = [file for file in visible(folder, "*.parquet") if "hostgal_photoz" in column_names(file)]
+        files = [file for file in visible(folder, "*") if file.suffix in (".parquet", ".csv")]
+        files = [file for file in files if {"object_id", "hostgal_photoz"} <= set(column_names(file))]
         if not files:
             return None
         table = pa.concat_tables([read_table(file) for file in files], promote_options="permissive")
         with readable(files[0]):
             known = Metadata(table, files[0]).ids("object_id").combine_chunks().cast(ids.type)
             place = pc.index_in(ids, value_set=known)
+        if place.null_count:
+            log.warning("%s: %d of %d objects have no metadata row", files[0], place.null_count, len(ids))
+        if pc.count_distinct(known).as_py() < len(known):
+            log.warning("%s: objects have several metadata rows; the first of each is taken", files[0])
         return Metadata(table.take(place), files[0])
 
 

@@ -32,9 +32,9 @@ class Spcc(LongTableSurvey):
             table.ids("object_id"),
             {
                 "label": self.class_names(table.labels("sim_type"), str(file)),
-                "photoz": table.numbers("host_photoz"),
+                "photoz": table.inputs("host_photoz"),
                 "photoz_err": table.numbers("host_photoz_err"),
-                "mwebv": table.numbers("mwebv"),
+                "mwebv": table.inputs("mwebv"),
                 "specz": np.where(specz == -9, np.nan, specz),
                 "spec_subset": ~np.isnan(sntype) & (sntype != -9),
             },

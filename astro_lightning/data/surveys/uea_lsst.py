@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.light_curves import COLUMNS as NAMES
 from astro_lightning.data.metadata import Metadata
 from astro_lightning.data.survey import Survey, visible
 from astro_lightning.data.tables import column_names
@@ -19,8 +20,8 @@ COLUMNS = [f"b{band}_t{time:02d}" for band in range(N_BANDS) for time in range(N
 class UeaLsst(Survey[Path]):
     """Parquet files with fluxes `b0_t00` .. `b5_t35` (band, time step) and, where labelled, `target`.
 
-    Records hold them as `flux_grid` of length 216, band after band. There are no times, errors or redshifts. The identifier
-    is `id` or `object_id` where the file has one, else the row number.
+    Records hold them as `flux_grid` of length 216, band after band. There are no times, errors or redshifts. An object without
+    an identifier (`id`, `object_id` or another of its usual names) has its number among those of all files.
     """
 
     layout = "*.parquet with the columns b0_t00 .. b5_t35"
@@ -36,16 +37,13 @@ class UeaLsst(Survey[Path]):
         missing = [name for name in COLUMNS if name not in names]
         if missing:
             raise BadInput(f"{source}: missing column {missing[0]}; needed are b0_t00 .. b5_t35")
-        identifier = next((name for name in ("id", "object_id") if name in names), None)
-        start = 0
+        identifiers = sorted(set(NAMES["id"]) & set(names))
         for batch in pq.ParquetFile(source).iter_batches(batch_size=max(1000, int(self.memory_gib * 2e5))):
             table = Metadata(pa.Table.from_batches([batch]), source)
-            rows = np.arange(start, start + len(batch))
-            start += len(batch)
             flux = np.column_stack([table.numbers(name) for name in COLUMNS]).astype(np.float32)
             yield pa.table(
                 {
-                    "id": table.ids(identifier) if identifier else pa.array(rows),
+                    "id": table.ids(*identifiers) if identifiers else self.numbered(len(batch), source),
                     "label": self.class_names(table.labels("target"), str(source)),
                     "flux_grid": pa.FixedSizeListArray.from_arrays(pa.array(flux.ravel()), flux.shape[1]),
                 }

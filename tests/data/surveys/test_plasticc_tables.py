@@ -78,3 +78,27 @@ def test_a_missing_grid_column_is_named(tmp_path):
     grid().drop(columns="b3_t07").to_parquet(tmp_path / "lsst.parquet")
     with pytest.raises(BadInput, match="b3_t07"):
         read(UeaLsst(), tmp_path)
+
+
+def test_objects_without_identifiers_are_numbered_through_all_files(tmp_path, caplog):
+    grid(2).to_parquet(tmp_path / "a.parquet")
+    grid(3).to_parquet(tmp_path / "b.parquet")
+    reader = UeaLsst()
+    assert read(reader, tmp_path)["id"].to_pylist() == [0, 1, 2, 3, 4]
+    assert read(reader, tmp_path)["id"].to_pylist() == [0, 1, 2, 3, 4]
+    assert "objects are numbered in the order of reading" in caplog.text
+    grid(2).assign(objid=[8, 9]).to_parquet(tmp_path / "b.parquet")
+    assert read(reader, tmp_path / "b.parquet")["id"].to_pylist() == [8, 9]
+
+
+@pytest.mark.parametrize("form", ["renamed", "absent", "strangers"])
+def test_redshifts_that_are_not_found_are_warned_of(tmp_path, caplog, form):
+    statistics().to_parquet(tmp_path / "features.parquet")
+    table = metadata(np.array([7, 8]) if form == "strangers" else np.arange(4) + 7)
+    if form == "renamed":
+        table = table.rename(columns={"hostgal_photoz": "photo_z"})
+    if form != "absent":
+        table.to_csv(tmp_path / "metadata.csv", index=False)
+    read(PlasticcFeatures(), tmp_path)
+    said = "2 of 4 objects have no metadata row" if form == "strangers" else "redshifts are not known"
+    assert said in caplog.text

@@ -64,3 +64,12 @@ def test_held_out_file_without_labels(tmp_path, ids):
     table = read(tmp_path, photometry, metadata.select([name for name in metadata.column_names if name in INPUTS]))
     assert table["id"].to_pylist() == ids.tolist()
     assert table["label"].null_count == 3 and table["spec_subset"].to_pylist() == [False] * 3
+
+
+def test_a_redshift_that_is_not_there_is_warned_of(tmp_path, caplog):
+    photometry, metadata = tables([1, 2])
+    read(tmp_path, photometry, metadata)
+    assert "no column" not in caplog.text
+    found = read(tmp_path, photometry, metadata.drop_columns(["host_photoz"]))
+    assert "no column host_photoz, unknown for all objects; found object_id, sntype" in caplog.text
+    assert np.isnan(found["photoz"].to_numpy()).all()
