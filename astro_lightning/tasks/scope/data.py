@@ -128,10 +128,7 @@ class ScopeData(RecordsData):
         return {part: rest[rows] for part, rows in inner.items()} | {"test": np.flatnonzero(tested)}
 
     def _chosen(self, tags: list[str] | str) -> list[str]:
-        decided = {
-            tag for held in self.taxonomy.types.values() for t in held for tag in (t, *self.taxonomy.ancestors(t))
-        }
-        available = [tag for tag in self.taxonomy.tags if tag in decided]
+        available = self.taxonomy.decided
         chosen = available if tags == "all" else [tags] if isinstance(tags, str) else list(tags)
         for tag in chosen:
             if tag not in available:

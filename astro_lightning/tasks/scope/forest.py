@@ -26,11 +26,13 @@ class ScopeForestModule(GradientFreeModule, ScopeModule):
 
     Args:
         balance: A type weighs as its count to the power of minus this.
+        types: Whether the types are predicted as well; they are learned in any case.
         arguments: Of `ScopeModule`.
     """
 
-    def __init__(self, *, balance: float = 0.25, **arguments: Any) -> None:
-        super().__init__(balance=balance, **arguments)
+    def __init__(self, *, balance: float = 0.25, types: bool = True, **arguments: Any) -> None:
+        super().__init__(balance=balance, types=types, **arguments)
+        self.n_types = len(self.info["classes"])
         if not self.n_types:
             raise BadInput("a forest learns types: give data that has them, or choose another module")
 
@@ -43,6 +45,12 @@ class ScopeForestModule(GradientFreeModule, ScopeModule):
         types = self.network["classifier"](torch.cat([features, timescales(batch)], 1))
         tags = (types @ self.share).clamp(SMALLEST, 1 - SMALLEST)
         return torch.cat([types.clamp_min(SMALLEST).log(), tags.logit()], 1)
+
+    def columns(self, batch: Batch) -> dict[str, Tensor]:
+        """Without `prob_<type>` where types are not asked for."""
+        columns = super().columns(batch)
+        left_out = [] if self.hparams["types"] else [f"prob_{name}" for name in self.info["classes"]]
+        return {name: values for name, values in columns.items() if name not in left_out}
 
     def on_fit_start(self) -> None:
         """Take over the chooser; grow the forest."""

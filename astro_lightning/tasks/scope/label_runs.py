@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from hydra import compose, initialize_config_dir
 
 from astro_lightning.core.build import plain
 from astro_lightning.core.conf import conf_folder
+from astro_lightning.core.stages import datamodule_of
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.tables import write_parquet
 from astro_lightning.report.labels import label_scores, write_label_table
@@ -31,7 +32,7 @@ def run_labels(folder: str, words: Sequence[str], jobs: int = 2, labels: Sequenc
         folder: A run folder for each label goes below it, then `labels.csv` and `predictions.parquet`.
         words: What else a run is given: `task=`, `data=`, ...
         jobs: Runs at once.
-        labels: Tags; None = all that the types of the taxonomy decide.
+        labels: Tags; None = all that the types of the taxonomy decide, or that a training table has a column of.
 
     Returns:
         What was done, in a line.
@@ -41,22 +42,19 @@ def run_labels(folder: str, words: Sequence[str], jobs: int = 2, labels: Sequenc
     """
     out = Path(folder).expanduser().resolve()
     cfg = composed([*words, *([f"task.label={labels[0]}"] if labels else [])])
-    stages, block = cfg["task"]["stages"], cfg["taxonomy"]
-    taxonomy = Taxonomy.from_config(block)
-    decided = {t for held in taxonomy.types.values() for tag in held for t in (tag, *taxonomy.ancestors(tag))}
-    chosen = list(labels) if labels else [tag for tag in taxonomy.tags if tag in decided]
-    if not chosen:
-        raise BadInput(f"taxonomy {taxonomy.name} maps no type: give labels=TAG,TAG")
+    stages = {name: block for name, block in cfg["task"]["stages"].items() if isinstance(block, dict)}
+    chosen = list(labels or all_labels(cfg))
     first, *others = chosen
-    own = ["task.stages.classify.module.types=false"] if "types" in stages["classify"]["module"] else []
+    own = [f"task.stages.{name}.module.types=false" for name, stage in stages.items() if "types" in stage["module"]]
     taken = []
-    if stages.get("periods"):
+    if "periods" in stages:
         at = out / first / "checkpoints" / "periods"
-        taken = [
-            "task.stages.periods=null", "task.stages.classify.takes=null",
-            f"task.stages.classify.module.chooser={at / 'best.ckpt'}",
-            f"+task.features.score={at / 'score.npy'}",
-        ]  # fmt: skip
+        taken = ["task.stages.periods=null", f"+task.features.score={at / 'score.npy'}"]
+        for name, stage in stages.items():
+            if "periods/checkpoint" in (stage.get("takes") or {}).values():
+                taken += [
+                    f"task.stages.{name}.takes=null", f"task.stages.{name}.module.chooser={at / 'best.ckpt'}",
+                ]  # fmt: skip
     failed = [run_label(out, first, [*words, *own])]
     if not failed[0]:
         with ThreadPoolExecutor(max(1, jobs)) as pool:
@@ -68,6 +66,12 @@ def run_labels(folder: str, words: Sequence[str], jobs: int = 2, labels: Sequenc
     write_label_table(table, out / "labels.csv")
     mean = sum(float(row["f1"]) for row in label_scores(table)) / len(chosen)
     return f"{len(chosen)} labels, mean F1 {mean:.4f} on {table.num_rows} test objects: {out / 'labels.csv'}"
+
+
+def all_labels(cfg: Mapping[str, Any]) -> list[str]:
+    """Tags that the types of the taxonomy decide; where it maps no type, those that the table has a column of."""
+    taxonomy = Taxonomy.from_config(cfg["taxonomy"])
+    return taxonomy.decided if taxonomy.types else datamodule_of(cfg, "classify").info()["tags"]
 
 
 def composed(words: Sequence[str]) -> dict[str, Any]:

@@ -77,6 +77,12 @@ class Taxonomy:
         """All tags, parents before children."""
         return list(self.parents)
 
+    @property
+    def decided(self) -> list[str]:
+        """The tags that the types decide, their ancestors included, parents before children."""
+        held = {t for tags in self.types.values() for tag in tags for t in (tag, *self.ancestors(tag))}
+        return [tag for tag in self.tags if tag in held]
+
     def ancestors(self, tag: str) -> list[str]:
         """Parent, grandparent, ... of a tag."""
         found, parent = [], self.parents[tag]

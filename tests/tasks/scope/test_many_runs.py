@@ -6,19 +6,17 @@ import pyarrow.parquet as pq
 import pytest
 from command import astro_lightning
 
-from astro_lightning.data.errors import BadInput
-from astro_lightning.tasks.scope.label_runs import run_labels
 from astro_lightning.tasks.scope.simulate import simulate
 
 TINY = (
-    "task=scope_xgb", "trainer=cpu", "callbacks=quiet", "report=false", "data.simulation.n_objects=120",
+    "trainer=cpu", "callbacks=quiet", "report=false", "data.simulation.n_objects=120",
     "task.features.max_per_day=8", "trainer.max_epochs=1", "task.folds=2",
 )  # fmt: skip
 
 
 @pytest.mark.slow
 def test_a_run_for_each_label_goes_on_and_its_runs_score_fields_together(tmp_path):
-    words = ("labels", str(tmp_path / "all"), "labels=e,rrlyr", f"paths.outputs={tmp_path}", *TINY)
+    words = ("labels", str(tmp_path / "all"), "labels=e,rrlyr", f"paths.outputs={tmp_path}", "task=scope_xgb", *TINY)
     assert "2 labels, mean F1" in astro_lightning(*words, folder=tmp_path, timeout=900).stdout
     with (tmp_path / "all" / "labels.csv").open() as file:
         assert [row["label"] for row in csv.DictReader(file)] == ["e", "rrlyr"]
@@ -41,6 +39,23 @@ def test_a_run_for_each_label_goes_on_and_its_runs_score_fields_together(tmp_pat
     assert scored["id"].to_pylist() == pq.read_table(fields / "f2.parquet")["id"].to_pylist()
 
 
-def test_a_taxonomy_without_types_needs_labels(tmp_path):
-    with pytest.raises(BadInput, match="labels="):
-        run_labels(str(tmp_path), ["task=scope_table"])
+@pytest.mark.slow
+def test_every_stage_of_an_experiment_takes_the_periods_of_the_first_label(tmp_path):
+    """Boosters and forest, averaged; neither gives types where one label is asked for."""
+    words = ("experiment=scope_catalina", "data=simulated", "refit=false", "task.stages.forest.model.n_trees=5", *TINY)
+    all_of = ("labels", str(tmp_path / "all"), "jobs=1", "labels=e,ea", f"paths.outputs={tmp_path}", *words)
+    assert "2 labels, mean F1" in astro_lightning(*all_of, folder=tmp_path, timeout=900).stdout
+    for label in ("e", "ea"):
+        predictions = pq.read_table(tmp_path / "all" / label / "predictions.parquet")
+        assert [name for name in predictions.column_names if name.startswith("prob_")] == [f"prob_{label}"]
+    assert (tmp_path / "all" / "ea" / "checkpoints" / "forest" / "done.json").exists()
+    assert not (tmp_path / "all" / "ea" / "checkpoints" / "periods").exists()
+
+
+@pytest.mark.slow
+def test_without_a_list_a_training_table_has_a_run_for_each_of_its_label_columns(tmp_path):
+    table = ("task=scope_table_xgb", "trainer=cpu", "callbacks=quiet", "report=false", "data.simulation.n_objects=200")
+    words = (str(tmp_path / "all"), f"paths.outputs={tmp_path}", "trainer.max_epochs=1", *table)
+    astro_lightning("labels", *words, folder=tmp_path, timeout=600)
+    with (tmp_path / "all" / "labels.csv").open() as file:
+        assert [row["label"] for row in csv.DictReader(file)] == ["vnv", "pnp", "e", "i"]
