@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from astro_lightning.data.curve_rows import ENDINGS, curves_of_rows, missing_columns
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.light_curves import LATEST_D, warn_of_float32
 from astro_lightning.data.metadata import Metadata
@@ -24,7 +25,9 @@ LISTS: dict[str, dict[str, float]] = {
     "mag": {"mag_1e4": 1e4, "mag": 1.0},
     "mag_err": {"magerr_1e4": 1e4, "magerr": 1.0, "mag_err": 1.0},
 }
-IDS = ("id", "obj_id", "oid", "objectid")
+IDS = ("id", "_id", "oid", "objectid", "obj_id")
+# Names of the star that several curves belong to; `obj_id` names one where it is not the curve's own id.
+SOURCES = ("source", "obj_id")
 # Of ZTF's data releases: an observation with any of them set is not used.
 FLAGS = "catflags"
 # Bytes that an observation takes while it is read, sorted and handed on.
@@ -33,36 +36,48 @@ OBSERVATIONS_PER_OBJECT = 400
 
 
 class Catalina(Survey[Path]):
-    """Light curves in one band: a Parquet row per object with lists of times, magnitudes and errors.
+    """Light curves in one band: a Parquet row per object with lists of times, magnitudes and errors, or a CSV row per observation.
 
-    `type_name` and `period` (days) are read where the file has them. Records hold `mjd` (float64), `mag` and `mag_err`
-    (float32), sorted by time; observations that are not finite, have no positive error or are flagged (`catflags` of ZTF's
-    data releases) are left out, objects never.
+    `type_name`, `period` (days) and the curve's `source` (else `obj_id`) are read where the file has them. Records hold `mjd`
+    (float64), `mag` and `mag_err` (float32), sorted by time; observations that are not finite, have no positive error or are
+    flagged (`catflags` of ZTF's data releases) are left out, objects never.
     """
 
-    layout = "*.parquet with lists mjd_1e6, mag_1e4, magerr_1e4 (or mjd, mag, magerr in days and magnitudes)"
+    layout = (
+        "*.parquet with lists mjd_1e6, mag_1e4, magerr_1e4 (or mjd, mag, magerr in days and magnitudes), "
+        "or *.csv with a row per observation: id, mjd or hjd, mag, magerr"
+    )
     default_classes: ClassVar[dict[str, str | None]] = {}
 
     def find(self, path: Path) -> list[Path]:
-        """The file itself, or the folder's Parquet files that hold such lists."""
-        return [f for f in visible(path, "*.parquet") if path.is_file() or not _missing(column_names(f))]
+        """The file itself, or the folder's Parquet and CSV files that hold such columns."""
+        if path.is_file():
+            return [path]
+        lists = [file for file in visible(path, "*.parquet") if not _missing(column_names(file))]
+        rows = [file for ending in ENDINGS for file in visible(path, f"*{ending}")]
+        return lists + [file for file in rows if not missing_columns(column_names(file), IDS)]
 
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """Records of one file."""
+        first = 0
+        for table in self._tables(source):
+            yield self._records(table, source, first)
+            first += table.num_rows
+
+    def _tables(self, source: Path) -> Iterator[pa.Table]:
+        rows = max(1, int(self.memory_gib * 2**30 / BYTES_PER_OBSERVATION / OBSERVATIONS_PER_OBJECT))
+        if source.name.endswith(ENDINGS):
+            table = curves_of_rows(source, IDS, (*SOURCES, "type_name", "period"), FLAGS)
+            yield from (table.slice(first, rows) for first in range(0, table.num_rows, rows))
+            return
         with pq.ParquetFile(source) as file:
-            missing = _missing(file.schema_arrow.names)
-            if missing:
-                raise BadInput(
-                    f"{source}: missing column {', '.join(missing)}; found {', '.join(file.schema_arrow.names)}"
-                )
-            rows = max(1, int(self.memory_gib * 2**30 / BYTES_PER_OBSERVATION / OBSERVATIONS_PER_OBJECT))
-            first = 0
-            time = next(name for name in LISTS["mjd"] if name in file.schema_arrow.names)
-            kind = file.schema_arrow.field(time).type
+            names = file.schema_arrow.names
+            if missing := _missing(names):
+                raise BadInput(f"{source}: missing column {', '.join(missing)}; found {', '.join(names)}")
+            kind = file.schema_arrow.field(next(name for name in LISTS["mjd"] if name in names)).type
             warn_of_float32(getattr(kind, "value_type", kind), str(source))
             for batch in file.iter_batches(rows):
-                yield self._records(pa.Table.from_batches([batch]), source, first)
-                first += batch.num_rows
+                yield pa.Table.from_batches([batch])
 
     def _records(self, table: pa.Table, file: Path, first_row: int) -> pa.Table:
         lists = {}
@@ -97,8 +112,11 @@ class Catalina(Survey[Path]):
         order = order[good[order]]
         offsets = np.concatenate([[0], np.cumsum(np.bincount(owner[order], minlength=len(lengths)))])
         metadata = Metadata(table, file)
-        ids = metadata.ids(*IDS) if set(IDS) & set(table.column_names) else None
-        columns = {"id": pa.array(first_row + np.arange(len(lengths))) if ids is None else ids}
+        own = next((name for name in IDS if name in table.column_names), None)
+        columns = {"id": pa.array(first_row + np.arange(len(lengths))) if own is None else metadata.ids(own)}
+        source = next((name for name in SOURCES if name in table.column_names and name != own), None)
+        if source is not None:
+            columns["group"] = metadata.ids(source)
         if "type_name" in table.column_names:
             columns["label"] = self.class_names(metadata.labels("type_name"), str(file))
         if "period" in table.column_names:

@@ -55,8 +55,6 @@ class ScopeBatches:
     """
 
     def __init__(self, records: Records, info: Mapping[str, Any], features: np.ndarray | None = None) -> None:
-        if "mjd" not in records.ragged:
-            raise BadInput("the records hold no light curves (column mjd): choose a survey with times and magnitudes")
         self.records, self.settings, self.features = records, dict(info["features"]), features
         classes = {name: i for i, name in enumerate(info["classes"])}
         self.target = np.array([classes.get(label, -1) for label in records.labels], dtype=np.int64)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from astro_lightning.data.errors import BadInput
 from astro_lightning.data.light_curves import FLUX_ZERO_POINT
 from astro_lightning.data.records import Records
 from astro_lightning.methods.periodograms.light_curves import LightCurves
@@ -33,7 +34,12 @@ def magnitudes(records: Records, rows: np.ndarray, min_gap_d: float = 0.0) -> Ar
         records: With `mag` and `mag_err`, or with `flux` and `flux_err` on the scale of all records.
         rows: Which objects.
         min_gap_d: Keep an observation only if it comes this many days or more after the last one kept.
+
+    Raises:
+        BadInput: The records hold no times.
     """
+    if "mjd" not in records.ragged:
+        raise BadInput("the records hold no light curves (column mjd): choose a survey with times and magnitudes")
     mjd, offsets = records.ragged["mjd"].take(rows)
     if "mag" in records.ragged:
         mag, mag_err = (records.ragged[name].take(rows)[0].astype(np.float64) for name in ("mag", "mag_err"))

@@ -2,6 +2,8 @@
 
 import csv
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from command import astro_lightning
@@ -31,11 +33,17 @@ def test_a_run_for_each_label_goes_on_and_its_runs_score_fields_together(tmp_pat
     fields = tmp_path / "fields"
     fields.mkdir()
     for name, seed in (("f1", 5), ("f2", 6)):
-        pq.write_table(simulate(5, seed).drop_columns(["label", "period"]), fields / f"{name}.parquet")
+        curves = simulate(5, seed).drop_columns(["label", "period"])
+        pq.write_table(curves.append_column("source", [["a", "b", "a", "b", name]]), fields / f"{name}.parquet")
     run = str(tmp_path / "all" / "e")
     astro_lightning("catalogue", str(fields), str(tmp_path / "scored"), f"xgb={run}", f"dnn={run}", folder=tmp_path)
     scored = pq.read_table(tmp_path / "scored" / "f2.parquet")
-    assert scored.column_names == ["id", "prob_e_xgb", "period", "prob_e_dnn", "prob_e", "tags", "conflicts"]
+    assert scored.column_names == ["id", "source", "prob_e_xgb", "period", "prob_e_dnn", "prob_e", "tags", "conflicts"]
+    every = pa.concat_tables([pq.read_table(tmp_path / "scored" / f"{name}.parquet") for name in ("f1", "f2")])
+    sources = pq.read_table(tmp_path / "scored" / "sources.parquet")
+    assert sources["source"].to_pylist() == ["a", "b", "f1", "f2"]
+    of_a = [row["prob_e"] for row in every.to_pylist() if row["source"] == "a"]
+    assert len(of_a) == 4 and sources["prob_e"][0].as_py() == pytest.approx(np.mean(of_a))
     assert scored["id"].to_pylist() == pq.read_table(fields / "f2.parquet")["id"].to_pylist()
 
 
