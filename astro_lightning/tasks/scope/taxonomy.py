@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
+import yaml
 
+from astro_lightning.core.conf import configs
 from astro_lightning.data.errors import BadInput
 
 
@@ -24,6 +27,13 @@ class Conflict:
     kind: str
     tags: tuple[str, str]
     rows: np.ndarray
+
+
+@cache
+def tags_of_conf() -> frozenset[str]:
+    """The tags of all files of `conf/taxonomy`, those of plug-ins included."""
+    files = [file for _, file in configs("taxonomy").values()]
+    return frozenset(tag for file in files for tag in yaml.safe_load(file.read_text())["tags"])
 
 
 @dataclass(frozen=True)

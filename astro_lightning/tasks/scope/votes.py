@@ -19,6 +19,7 @@ from astro_lightning.data.tables import write_parquet
 from astro_lightning.methods.labelling.question import QUESTION, read_labels
 from astro_lightning.tasks.scope.consolidate import labelling_sample, merge_votes
 from astro_lightning.tasks.scope.labelling import write_pages
+from astro_lightning.tasks.scope.taxonomy import tags_of_conf
 
 VALUE = {"yes": 1, "no": -1, "unsure": 0}
 
@@ -34,7 +35,7 @@ def write_sample(
         survey: Reader of the light curves.
         curves: File or folder that holds them.
         out: Folder for `sample.parquet`, `sample.csv`, `counts.json` and a folder for each tag.
-        tags: In the order in which they choose; None = all columns that are no type's.
+        tags: In the order in which they choose; None = all columns of tags of `conf/taxonomy`, in the order of the table.
         count: Objects of each tag.
         least: Least probability, where enough objects reach it.
         seed: Of the choice.
@@ -45,10 +46,11 @@ def write_sample(
     """
     table = pq.read_table(scores)
     there = [name.removeprefix("prob_") for name in table.column_names if name.startswith("prob_")]
-    chosen = list(tags) if tags else [name for name in there if name == name.lower() and "_" not in name]
+    chosen = list(tags) if tags else [name for name in there if name in tags_of_conf()]
     absent = [tag for tag in chosen if tag not in there]
     if absent or not chosen:
-        raise BadInput(f"{scores} has no column prob_{(absent or ['TAG'])[0]}; there are: {', '.join(there) or 'none'}")
+        missing = f"has no column prob_{absent[0]}" if absent else "has no column of a tag of conf/taxonomy"
+        raise BadInput(f"{scores} {missing}: give tags= of {', '.join(there) or 'another table'}")
     labelled = pq.read_table(known, columns=["id"])["id"].to_numpy() if known else np.empty(0)
     sample = labelling_sample(table, chosen, labelled, count, least, seed)
     if not sample.num_rows:

@@ -22,6 +22,7 @@ def stars(tmp_path_factory):
     pq.write_table(table, folder / "curves.parquet")
     probability = np.where(np.arange(12) % 2, 0.95, 0.3)
     scores = {"id": table["id"], "prob_EA": probability, "prob_e": probability, "prob_rot": 1 - probability}
+    scores["prob_rotational"] = scores["prob_rot"]  # a type, as EA is
     pq.write_table(pa.table(scores | {"period": table["period"]}), folder / "scores.parquet")
     pq.write_table(pa.table({"id": [1, 2]}), folder / "known.parquet")
     return folder
@@ -33,6 +34,7 @@ def test_a_sample_is_shown_voted_on_and_merged(stars, tmp_path):
     said = astro_lightning("sample", *places, "count=3", f"known={stars / 'known.parquet'}", folder=tmp_path).stdout
     assert "3 objects: astro-lightning label" in said
     sample = pq.read_table(tmp_path / "a" / "sample.parquet")
+    assert sorted(path.parent.name for path in (tmp_path / "a").glob("*/index.html")) == ["e", "rot"]
     assert json.loads((tmp_path / "a" / "counts.json").read_text()) == {"e": 3, "rot": 3}
     assert not {1, 2} & set(sample["id"].to_pylist())
     page = (tmp_path / "a" / "e" / "index.html").read_text()
