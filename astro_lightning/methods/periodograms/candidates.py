@@ -52,6 +52,8 @@ def candidate_periods(
         if excise:
             power[terrestrial(grid.frequency_per_day)] = 0
         found = _peaks_with_multiples(power, int(oversample))
+        if excise:  # a half or a double may lie in a zone
+            found[terrestrial(grid.spacing_per_day * (found + 1))] = found[0]
         frequency[row] = grid.spacing_per_day * (found + 1)
         power_at[row] = _power_near(power, np.multiply.outer(found + 1, RATIOS) - 1, reach=int(oversample) // 2)
         top = int(power.argmax())

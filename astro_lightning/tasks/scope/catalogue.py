@@ -20,14 +20,15 @@ from astro_lightning.data.survey import Survey
 from astro_lightning.methods.periodograms.candidates import CANDIDATES
 from astro_lightning.methods.periodograms.descriptors import DESCRIPTORS
 from astro_lightning.methods.periodograms.light_curves import LightCurves
+from astro_lightning.methods.periodograms.peaks import agreement
 from astro_lightning.tasks.scope.dmdt import SIZE
 from astro_lightning.tasks.scope.feature_cache import chunks, measure_chunk
 from astro_lightning.tasks.scope.features import FEATURES, PERIODIC, periodic
-from astro_lightning.tasks.scope.fourier import FOURIER
+from astro_lightning.tasks.scope.fourier import FOURIER, fourier_features
 from astro_lightning.tasks.scope.measure import MIN_POINTS, magnitudes
 from astro_lightning.tasks.scope.statistics import STATISTICS
 
-ALGORITHM = "ELS_EAOV"
+ALGORITHM, NESTED = "ELS_EAOV", "ELS_ECE_EAOV"
 SETTINGS = {"max_per_day": 20.0, "min_gap_d": 0.0, "processes": 0}
 
 
@@ -36,7 +37,7 @@ def write_features(
     path: Path,
     out: Path,
     cache: Path,
-    settings: Mapping[str, Any] = SETTINGS,
+    settings: Mapping[str, Any] = {},
     every_feature: bool = False,
 ) -> int:
     """Measure every object of a catalogue into a Parquet table, in the input's order; a killed call goes on where it was.
@@ -45,9 +46,11 @@ def write_features(
         survey: Reader of the files.
         path: File or folder that it reads.
         out: Parquet file: `id`, `label` where there is one, the basic statistics, the periodic features at the candidate
-            of the highest analysis of variance (suffix `_ELS_EAOV`), `dmdt`.
+            of the highest analysis of variance (suffix `_ELS_EAOV`), `dmdt`; with `nested`, also the periodic features at
+            the period of the published nested search (suffix `_ELS_ECE_EAOV`, as `task=scope_table` reads them) and
+            `periods_agree`, whether both periods do within 5%, or within 5% of a half, double, third or triple.
         cache: Folder that keeps measured chunks.
-        settings: See `measure.measure`.
+        settings: Those of `measure.measure` that are not the usual ones.
         every_feature: Also the features beyond the published ones.
 
     Returns:
@@ -55,6 +58,7 @@ def write_features(
     """
     if out.suffix != ".parquet":
         raise BadInput(f"{out} must end in .parquet")
+    settings = SETTINGS | dict(settings)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
     count = 0
@@ -96,13 +100,26 @@ def _columns(
     values = values.masked_fill((curves.count < MIN_POINTS)[:, None], torch.nan).numpy()
     named = dict(zip(FEATURES, values.T))
     columns = {name: pa.array(named[name]) for name in STATISTICS}
-    start = len(FEATURES) - len(PERIODIC)
-    columns[f"period_{ALGORITHM}"] = pa.array(10 ** values[:, start].astype(np.float64))
-    columns[f"significance_{ALGORITHM}"] = pa.array(named["significance"])
-    # Changing periods are not searched for.
-    columns[f"pdot_{ALGORITHM}"] = pa.array(np.zeros(len(rows), np.float32))
-    columns |= {f"{name}_{ALGORITHM}": pa.array(named[name]) for name in FOURIER}
+    period_d = 10 ** named["log_period"].astype(np.float64)
+    columns |= _at_period(ALGORITHM, period_d, named["significance"], np.stack([named[name] for name in FOURIER], 1))
+    if "nested" in found:
+        nested_d, certainty = found["nested"].T
+        # A curve too short to measure has no period; any serves, for its features are left out.
+        series = fourier_features(curves, torch.from_numpy(nested_d).nan_to_num(1.0)).numpy()
+        series[np.isnan(nested_d)] = np.nan
+        columns |= _at_period(NESTED, nested_d, certainty, series)
+        columns["periods_agree"] = pa.array(agreement(nested_d, period_d))
     if every_feature:
         columns |= {name: pa.array(named[name]) for name in PERIODIC if name not in FOURIER}
     flat = pa.array(np.ascontiguousarray(found["dmdt"], dtype=np.float32).reshape(-1))
     return columns | {"dmdt": pa.FixedSizeListArray.from_arrays(flat, SIZE * SIZE)}
+
+
+def _at_period(
+    algorithm: str, period_d: np.ndarray, significance: np.ndarray, series: np.ndarray
+) -> dict[str, pa.Array]:
+    """The published periodic columns of one algorithm."""
+    # Changing periods are not searched for.
+    single = {"significance": significance, "pdot": np.zeros(len(period_d)), **dict(zip(FOURIER, series.T))}
+    columns = {f"period_{algorithm}": pa.array(period_d)}
+    return columns | {f"{name}_{algorithm}": pa.array(values.astype(np.float32)) for name, values in single.items()}

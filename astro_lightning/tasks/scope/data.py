@@ -95,6 +95,7 @@ class ScopeData(RecordsData):
         max_per_day: Highest frequency searched, cycles a day.
         min_gap_d: Thin the curves to one observation in this many days (0 = keep all).
         processes: Worker processes for the features; 0 = one for each core.
+        excise: Leave out the terrestrial zones of the periodogram.
         fold: Number of the fold that is tested.
         n_folds: 0 = split as `data.split` says; k = k folds by source.
         val_share: Of the sources outside the tested fold.
@@ -104,7 +105,7 @@ class ScopeData(RecordsData):
 
     def __init__(
         self, *, taxonomy: dict, tags: list[str] | str = "all", max_per_day: float = 20.0, min_gap_d: float = 0.0,
-        processes: int = 0, score: str | None = None, fold: int = 0, n_folds: int = 0, val_share: float = 0.1,
+        processes: int = 0, excise: bool = False, score: str | None = None, fold: int = 0, n_folds: int = 0, val_share: float = 0.1,
         **arguments: Any,
     ) -> None:  # fmt: skip
         super().__init__(**arguments)
@@ -112,6 +113,8 @@ class ScopeData(RecordsData):
         self.taxonomy_block = taxonomy
         self.tags = self._chosen(tags)
         self.features = {"max_per_day": max_per_day, "min_gap_d": min_gap_d, "processes": processes}
+        # Only where it is on: what was measured without it keeps its name in the cache.
+        self.features |= {"excise": True} if excise else {}
         self.score, self.fold, self.n_folds, self.val_share = score, fold, n_folds, val_share
 
     def rows(self, records: Records) -> dict[str, np.ndarray]:

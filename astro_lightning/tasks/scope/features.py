@@ -31,18 +31,19 @@ WIDTHS = {
 }  # fmt: skip
 
 
-def aperiodic(curves: LightCurves, max_per_day: float = 20.0) -> dict[str, Tensor]:
+def aperiodic(curves: LightCurves, max_per_day: float = 20.0, excise: bool = False) -> dict[str, Tensor]:
     """All that does not depend on which of the candidate periods is the right one.
 
     Args:
         curves: The light curves.
         max_per_day: Highest frequency searched, cycles a day.
+        excise: Whether to leave out the terrestrial zones.
 
     Returns:
         `statistics` float32, `dmdt` float32, `frequency` of the candidates float64, `candidates` (their descriptors)
         float32, `best_sine` float64, each of shape (curves, WIDTHS[name]).
     """
-    frequency, power_at, best_sine = candidate_periods(curves, max_per_day)
+    frequency, power_at, best_sine = candidate_periods(curves, max_per_day, excise=excise)
     return {
         "statistics": basic_statistics(curves).float(),
         "dmdt": dmdt(curves).flatten(1),

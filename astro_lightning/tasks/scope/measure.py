@@ -16,6 +16,7 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.data.light_curves import FLUX_ZERO_POINT
 from astro_lightning.data.records import Records
 from astro_lightning.methods.periodograms.light_curves import LightCurves
+from astro_lightning.methods.periodograms.nested import els_ece_eaov
 from astro_lightning.tasks.scope.features import FEATURES, WIDTHS, aperiodic, periodic
 from astro_lightning.tasks.scope.statistics import STATISTICS
 
@@ -75,8 +76,9 @@ def thinned(mjd: np.ndarray, owner: np.ndarray, keep: np.ndarray, min_gap_d: flo
 
 
 def measure(
-    records: Records, rows: np.ndarray, max_per_day: float = 20.0, min_gap_d: float = 0.0, processes: int = 0
-) -> dict[str, np.ndarray]:
+    records: Records, rows: np.ndarray, max_per_day: float = 20.0, min_gap_d: float = 0.0, processes: int = 0,
+    excise: bool = False, nested: bool = False,
+) -> dict[str, np.ndarray]:  # fmt: skip
     """The columns of `features.aperiodic` for some rows.
 
     Args:
@@ -85,16 +87,19 @@ def measure(
         max_per_day: Highest frequency searched, cycles a day.
         min_gap_d: See `magnitudes`.
         processes: Worker processes; 0 takes as many as there are cores.
+        excise: Whether to leave out the terrestrial zones.
+        nested: Whether to search by `els_ece_eaov` as well: `nested`, period (days) and significance, shape (rows, 2).
 
     Returns:
         Arrays of shape (rows, WIDTHS[name]); NaN (frequency 1) for a curve of fewer than MIN_POINTS observations.
     """
     mjd, mag, mag_err, offsets = magnitudes(records, rows, min_gap_d)
-    out = {name: np.full((len(rows), width), np.nan, _dtype(name)) for name, width in WIDTHS.items()}
+    widths = WIDTHS | ({"nested": 2} if nested else {})
+    out = {name: np.full((len(rows), width), np.nan, _dtype(name)) for name, width in widths.items()}
     out["frequency"][:] = 1.0
     out["dmdt"][:] = 0.0
     blocks = _blocks(np.diff(offsets))
-    arguments = ((_cut(mjd, mag, mag_err, offsets, block), max_per_day) for block in blocks)
+    arguments = ((_cut(mjd, mag, mag_err, offsets, block), max_per_day, excise, nested) for block in blocks)
     for block, columns in zip(blocks, _apply(_measure_block, arguments, len(blocks), processes), strict=True):
         for name, values in columns.items():
             out[name][block] = values
@@ -155,7 +160,7 @@ def _apply(work: Callable[..., Any], arguments: Iterable[Any], count: int, proce
 
 
 def _dtype(name: str) -> type:
-    return np.float64 if name in ("frequency", "best_sine") else np.float32
+    return np.float64 if name in ("frequency", "best_sine", "nested") else np.float32
 
 
 @cache
@@ -164,9 +169,13 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(1,))
 
 
-def _measure_block(arguments: tuple[Arrays, float]) -> dict[str, np.ndarray]:
-    arrays, max_per_day = arguments
-    return {name: values.numpy() for name, values in aperiodic(LightCurves.from_ragged(*arrays), max_per_day).items()}
+def _measure_block(arguments: tuple[Arrays, float, bool, bool]) -> dict[str, np.ndarray]:
+    arrays, max_per_day, excise, nested = arguments
+    curves = LightCurves.from_ragged(*arrays)
+    found = aperiodic(curves, max_per_day, excise)
+    if nested:
+        found["nested"] = torch.stack(els_ece_eaov(curves, max_per_day, excise=excise), 1)
+    return {name: values.numpy() for name, values in found.items()}
 
 
 def _periodic_block(arguments: tuple[Arrays, dict[str, np.ndarray], np.ndarray]) -> np.ndarray:

@@ -2,11 +2,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
+from command import astro_lightning
 
+from astro_lightning.core.conf import conf_folder
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.records import Records
 from astro_lightning.data.surveys.catalina import Catalina
+from astro_lightning.data.surveys.scope_table import ScopeTable
+from astro_lightning.methods.periodograms.grid import terrestrial
 from astro_lightning.tasks.scope.catalogue import write_features
 from astro_lightning.tasks.scope.consolidate import consolidate, labelling_sample, labels_above, merge, merge_votes
+from astro_lightning.tasks.scope.feature_cache import feature_file
+from astro_lightning.tasks.scope.measure import measure
 from astro_lightning.tasks.scope.simulate import simulate
 
 
@@ -21,6 +29,33 @@ def test_features_of_a_catalogue_in_its_own_order(tmp_path, monkeypatch):
     assert out.num_columns == 1 + 22 + 17 + 1
     monkeypatch.setattr("astro_lightning.tasks.scope.feature_cache.measure", lambda *a, **k: pytest.fail("measured"))
     assert write_features(*arguments) == 12  # a second call reads what the first one measured
+
+
+@pytest.mark.slow
+def test_the_nested_search_gives_the_columns_that_the_published_table_has(tmp_path):
+    pq.write_table(simulate(6, 3), tmp_path / "in.parquet")
+    out = tmp_path / "out.parquet"
+    options = ("nested=true", "excise=true", "max_per_day=5")
+    astro_lightning("features", str(tmp_path / "in.parquet"), str(out), *options, folder=tmp_path)
+    records = Records.from_table(next(ScopeTable().read(out)))
+    table = yaml.safe_load((conf_folder() / "features" / "phenomenological.yaml").read_text())
+    used = [f"{name}_ELS_ECE_EAOV" if e["periodic"] else name for name, e in table.items() if e["include"]]
+    assert len(used) == 35 and set(used) <= set(records.flat.column_names)
+    of_nested, of_candidates = records.column("period_ELS_ECE_EAOV"), records.column("period_ELS_EAOV")
+    assert not terrestrial(1 / of_nested).any()
+    assert set(records.column("periods_agree")) <= {0.0, 1.0}
+    assert np.isfinite(records.column("f1_amp_ELS_ECE_EAOV")).all() and np.isfinite(of_candidates).all()
+
+
+def test_excised_frequencies_are_no_candidates_and_have_a_cache_of_their_own(tmp_path):
+    records = Records.from_table(simulate(4, 3))
+    found = measure(records, np.arange(4), max_per_day=3.0, processes=1, excise=True)
+    # Refining moves a candidate at the edge of a zone by less than a step of the grid.
+    assert terrestrial(found["frequency"]).mean() < 0.02
+    usual, excised = ({"max_per_day": 3.0} | more for more in ({}, {"excise": True}))
+    assert feature_file(tmp_path, records, np.arange(4), usual) != feature_file(
+        tmp_path, records, np.arange(4), excised
+    )
 
 
 def scores():

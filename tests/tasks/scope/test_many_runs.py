@@ -50,7 +50,8 @@ def test_a_run_for_each_label_goes_on_and_its_runs_score_fields_together(tmp_pat
 @pytest.mark.slow
 def test_every_stage_of_an_experiment_takes_the_periods_of_the_first_label(tmp_path):
     """Boosters and forest, averaged; neither gives types where one label is asked for."""
-    words = ("experiment=scope_catalina", "data=simulated", "refit=false", "task.stages.forest.model.n_trees=5", *TINY)
+    words = ("experiment=scope_catalina", "data=simulated", "refit=false", "task.stages.forest.model.n_trees=5",
+             "task.features.excise=true", *TINY)  # fmt: skip
     all_of = ("labels", str(tmp_path / "all"), "jobs=1", "labels=e,ea", f"paths.outputs={tmp_path}", *words)
     assert "2 labels, mean F1" in astro_lightning(*all_of, folder=tmp_path, timeout=900).stdout
     for label in ("e", "ea"):
