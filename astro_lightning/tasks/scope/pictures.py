@@ -66,7 +66,7 @@ def folded(batch: Batch, period_d: np.ndarray, types: Sequence[str]) -> Figure:
 
 
 def importances(gain: Mapping[str, Mapping[str, float]], most: int = 20) -> Figure:
-    """Share of the gain of the most used features, mean over the labels.
+    """Share of the gain of the most used features: mean over the labels and, of several labels, each one's own.
 
     Args:
         gain: Label -> feature -> total gain.
@@ -75,20 +75,45 @@ def importances(gain: Mapping[str, Mapping[str, float]], most: int = 20) -> Figu
     share = mean_gain(gain)
     names = sorted(share, key=share.__getitem__)[-most:]
     with mpl.rc_context(RC):
-        figure = Figure(figsize=(6, 0.22 * len(names) + 0.8), layout="constrained")
-        axes = figure.subplots()
+        labels = list(gain) if len(gain) > 1 else []
+        figure = Figure(figsize=(6 + 0.3 * len(labels), 0.22 * len(names) + 0.8), layout="constrained")
+        if not labels:
+            axes = figure.subplots()
+        else:
+            axes, beside = figure.subplots(1, 2, sharey=True, width_ratios=[4, 0.3 * len(labels)])
+            of_label = shares(gain)
+            each = [[of_label[label].get(name, 0.0) for label in labels] for name in names]
+            beside.imshow(each, cmap="Blues", aspect="auto", origin="lower")
+            beside.set_xticks(range(len(labels)), labels, rotation=90)
+            beside.grid(visible=False)
         axes.barh(names, [share[name] for name in names], color=ACCENT)
         axes.set_xlabel("share of the gain, mean over labels")
         return figure
 
 
+def shares(gain: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Label -> feature -> share of the label's gain, largest first."""
+    out = {}
+    for label, of_label in gain.items():
+        total = sum(of_label.values()) or 1.0
+        out[label] = {name: of_label[name] / total for name in sorted(of_label, key=of_label.__getitem__, reverse=True)}
+    return out
+
+
+def importance_table(gain: Mapping[str, Mapping[str, float]]) -> str:
+    """Table (CSV) of what each label's trees split by: `label`, `feature`, `share_of_gain`."""
+    rows = [
+        f"{label},{name},{value:.6f}" for label, of_label in shares(gain).items() for name, value in of_label.items()
+    ]
+    return "\n".join(["label,feature,share_of_gain", *rows]) + "\n"
+
+
 def mean_gain(gain: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """Feature -> mean over the labels of its share of a label's gain."""
     share: dict[str, float] = {}
-    for of_label in gain.values():
-        total = sum(of_label.values()) or 1.0
+    for of_label in shares(gain).values():
         for name, value in of_label.items():
-            share[name] = share.get(name, 0.0) + value / total / len(gain)
+            share[name] = share.get(name, 0.0) + value / len(gain)
     return share
 
 

@@ -79,7 +79,7 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
             )
 
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
-        """Also the picture and the table of what the trees look at: `importance` is the ranking over labels."""
+        """Also a picture and tables of what the trees look at: `importances.csv` by label, `ranking` over the labels."""
         handed = super().hand_over(best, datamodule, folder)
         labels = ["type"] * bool(self.n_types) + self.info["tags"]
         names = self.info.get("columns", FEATURES)
@@ -88,8 +88,9 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
             for label, trees in zip(labels, self.boosters())
         }
         pictures.write_picture(
-            folder, "importances", pictures.importances(gain), "What the trees split by, all labels."
+            folder, "importances", pictures.importances(gain), "What the trees split by: all labels and each."
         )
+        (folder / "importances.csv").write_text(pictures.importance_table(gain))
         path = folder / "feature_ranking.csv"
         path.write_text(pictures.ranking(gain))
         return handed | {"ranking": path}

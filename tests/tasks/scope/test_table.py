@@ -122,6 +122,10 @@ def test_all_labels_by_trees_end_in_one_table(tmp_path):
     assert [row["label"] for row in rows] == ["vnv", "pnp", "e", "i"]
     assert float(rows[2]["roc_auc"]) > 0.9
     assert (run / "plots" / "label_curves.png").exists()
+    shares = {}
+    for row in csv.DictReader((run / "importances.csv").open()):
+        shares[row["label"]] = shares.get(row["label"], 0.0) + float(row["share_of_gain"])
+    assert shares == pytest.approx(dict.fromkeys(["vnv", "pnp", "e", "i"], 1.0), abs=1e-4)
     assert "label_curves" not in (run / "feature_ranking.csv").read_text()
 
 
