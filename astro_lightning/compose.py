@@ -1,6 +1,7 @@
 """From the command line to a plain configuration and a run folder."""
 
 import os
+import re
 import sys
 import time
 import traceback
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
@@ -19,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from astro_lightning.core.build import plain
-from astro_lightning.core.conf import conf_folder, plugin_folders
+from astro_lightning.core.conf import conf_folder, configs, plugin_folders
 from astro_lightning.core.values import check_kinds
 from astro_lightning.data.errors import PLACE, BadInput
 
@@ -72,11 +74,19 @@ def hydra_main() -> None:
     except (HydraException, OmegaConfBaseException) as error:
         parts = [str(error), str(error.__cause__ or "")]
         message = " ".join(" ".join(dict.fromkeys(part for part in parts if part)).split())
-        raise BadInput(f"{message or type(error).__name__} (see `astro-lightning --help`)") from error
+        raise BadInput(f"{meant(message) or message or type(error).__name__} (see `astro-lightning --help`)") from error
     from astro_lightning.report.sweep import failures
 
     if failures:
         raise BadInput(failures[0] if len(failures) == 1 else f"{len(failures)} jobs failed; the first: {failures[0]}")
+
+
+def meant(message: str) -> str:
+    """What to type instead, where Hydra's message is of a key that tasks have and the root has not; else an empty text."""
+    found = re.match(r"Could not override '(\w+)'", message)
+    key = found[1] if found else ""
+    blocks = [yaml.safe_load(file.read_text()).get("task") or {} for _, file in configs("task").values()]
+    return f"{key}= is a setting of the task: type task.{key}=" if any(key in block for block in blocks) else ""
 
 
 def job(cfg: DictConfig) -> dict[str, float]:

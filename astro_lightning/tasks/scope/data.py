@@ -133,7 +133,10 @@ class ScopeData(RecordsData):
         chosen = available if tags == "all" else [tags] if isinstance(tags, str) else list(tags)
         for tag in chosen:
             if tag not in available:
-                raise BadInput(f"label={tag} is none of the tags that the types decide ({', '.join(available)})")
+                raise BadInput(
+                    f"task.label={tag} is none of the tags that the types decide ({', '.join(available)}); "
+                    f"a label column of a training table is learned by task=scope_table task.label={tag}"
+                )
         return chosen
 
     def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:

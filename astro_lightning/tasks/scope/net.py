@@ -25,7 +25,7 @@ FEATURE_SETS = {
 class ScopeNetModule(ScopeModule):
     """Dense and convolutional branches over scaled, imputed features and the dm-dt image.
 
-    Without types and with one label it is the published network.
+    Without types, with one label, `model.head=16` and `features=phenomenological` it is the published network.
 
     Args:
         features: `phenomenological` (the 35 published inputs) or `all`.

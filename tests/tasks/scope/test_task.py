@@ -243,3 +243,8 @@ def test_expected_threshold_is_near_the_best_one():
     best = max(f1_score(truth, probability > t) for t in np.linspace(0.05, 0.95, 91))
     assert f1_score(truth, probability > threshold) > best - 0.005
     assert f1_score(truth, probability > 0.5) < best - 0.02
+
+
+def test_a_label_that_no_type_decides_is_sent_to_the_training_table(cfg):
+    with pytest.raises(BadInput, match=r"task.label=vnv is none of .*task=scope_table task.label=vnv"):
+        make_datamodule(cfg, stage(cfg, {}, {}, tags="vnv"))
