@@ -52,12 +52,12 @@ def fetch(files: Sequence[RemoteFile], folder: Path, progress: bool = True) -> l
     """Download what is not yet there; what was begun is resumed.
 
     Data grow in `<name>.part`, which gets its final name only once the SHA-256 is right. Where no checksum is known the
-    file is accepted, its SHA-256 is printed and kept in the folder's `checksums.json`, and later calls hold it to that.
+    file is accepted, its SHA-256 is kept in the folder's `checksums.json`, and later calls hold it to that.
 
     Args:
         files: what to fetch.
         folder: where to put it; made if absent.
-        progress: show a bar on stderr.
+        progress: show a bar on stderr, and print each SHA-256 that was not known.
 
     Returns:
         Paths in the order of `files`.
@@ -99,7 +99,9 @@ def _fetch_one(file: RemoteFile, folder: Path, bar: Progress) -> Path:
         part.replace(path)
         _discard(part)
     if expected is None:
-        _keep_checksum(path)
+        digest = _keep_checksum(path)
+        if not bar.disable:
+            print(f"{digest}  {path.name} (publisher's checksum unknown; kept in {folder / CHECKSUMS})")
     return path
 
 
@@ -126,13 +128,13 @@ def _kept_checksums(folder: Path) -> dict[str, str]:
     return kept
 
 
-def _keep_checksum(path: Path) -> None:
+def _keep_checksum(path: Path) -> str:
     digest = _sha256(path)
-    print(f"{digest}  {path.name} (publisher's checksum unknown; kept in {path.parent / CHECKSUMS})")
     kept = _kept_checksums(path.parent) | {path.name: digest}
     temporary = path.parent / f"{CHECKSUMS}.{os.getpid()}.tmp"
     temporary.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
     temporary.replace(path.parent / CHECKSUMS)
+    return digest
 
 
 def _version_file(part: Path) -> Path:

@@ -162,12 +162,12 @@ def test_unknown_host_is_a_plain_message(tmp_path):
 
 
 def test_unknown_checksum_is_printed_kept_and_held_to(server, tmp_path, capsys):
-    fetch([server.file(sha256=None)], tmp_path, progress=False)
+    fetch([server.file(sha256=None)], tmp_path)
     digest = hashlib.sha256(CONTENT).hexdigest()
     assert digest in capsys.readouterr().out
     assert json.loads((tmp_path / "checksums.json").read_text()) == {"data.bin": digest}
 
-    fetch([server.file(sha256=None)], tmp_path, progress=False)
+    fetch([server.file(sha256=None)], tmp_path)
     assert capsys.readouterr().out == ""
     (tmp_path / "data.bin").write_bytes(CONTENT[:-1])
     with pytest.raises(BadInput, match=digest):

@@ -1,13 +1,19 @@
 """Cutouts of ZTF science images from the archive at IPAC, in the layout that `SnadFrames` reads."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.console import Console
+from rich.progress import track
+
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.fetch import RemoteFile, fetch
+from astro_lightning.data.tables import read_table
 
 ARCHIVE = "https://irsa.ipac.caltech.edu/ibe/data/ztf/products/sci"
 FILTERS = {1: "zg", 2: "zr", 3: "zi"}
@@ -43,9 +49,35 @@ class Sight:
         return RemoteFile(f"{archive}/{day[:4]}/{day[4:8]}/{day[8:]}/{name}?{urlencode(place, safe=',')}", name)
 
 
+def read_sights(file: Path) -> list[Sight]:
+    """The rows of a CSV or Parquet table with the columns `oid`, `ra_deg`, `dec_deg` and `filefracday`, as in `Sight`.
+
+    Raises:
+        BadInput: The table cannot be read, lacks a column, or a value is missing or no number.
+    """
+    table, columns = read_table(file), []
+    for name, kind in (
+        ("oid", pa.int64()),
+        ("ra_deg", pa.float64()),
+        ("dec_deg", pa.float64()),
+        ("filefracday", pa.int64()),
+    ):
+        if name not in table.column_names:
+            raise BadInput(f"{file}: missing column {name}; needed are oid, ra_deg, dec_deg and filefracday")
+        try:
+            column = table[name].cast(kind)
+        except pa.ArrowException as error:
+            raise BadInput(f"{file}: column {name} must hold numbers ({str(error).splitlines()[0]})") from error
+        if column.null_count:
+            row = pc.index(column.is_null(), True).as_py()
+            raise BadInput(f"{file}: row {row} has no {name}; fill it in or leave the row out")
+        columns.append(column.to_pylist())
+    return [Sight(*row) for row in zip(*columns, strict=True)]
+
+
 def fetch_cutouts(
-    sights: Iterable[Sight], folder: Path, side_px: int = 28, parallel: int = 4, archive: str = ARCHIVE
-) -> dict[int, str]:
+    sights: Sequence[Sight], folder: Path, side_px: int = 28, parallel: int = 4, archive: str = ARCHIVE
+) -> list[str]:
     """Download cutouts into `<folder>/<oid>/`; what is there is checked against its kept checksum and not fetched again.
 
     Args:
@@ -56,7 +88,7 @@ def fetch_cutouts(
         archive: Address of the images.
 
     Returns:
-        OID -> reason for those that could not be completed; call again to go on with them.
+        Why a cutout did not come, one line for each of those; call again to go on with them.
 
     Raises:
         BadInput: More than eight connections, or an identifier that is not ZTF's.
@@ -69,13 +101,15 @@ def fetch_cutouts(
     for sight in sights:
         files.setdefault(sight.oid, []).append(sight.remote(side_px, archive))
 
-    def work(oid: int) -> str | None:
-        try:
-            fetch(files[oid], folder / str(oid), progress=False)
-        except BadInput as error:
-            return str(error)
-        return None
+    def work(oid: int) -> list[str]:
+        failed = []
+        for file in files[oid]:
+            try:
+                fetch([file], folder / str(oid), progress=False)
+            except BadInput as error:  # an image that the archive lost must not keep back those behind it
+                failed.append(str(error))
+        return failed
 
     with ThreadPoolExecutor(parallel) as pool:
-        failed = zip(files, pool.map(work, files), strict=True)
-        return {oid: reason for oid, reason in failed if reason}
+        done = track(pool.map(work, files), "objects", total=len(files), console=Console(stderr=True))
+        return [reason for failed in done for reason in failed]

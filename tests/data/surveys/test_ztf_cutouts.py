@@ -1,15 +1,21 @@
 import io
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
+from astro_lightning.__main__ import main
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.surveys.snad_frames import SnadFrames
 from astro_lightning.data.surveys.ztf_cutouts import Sight, fetch_cutouts
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from command import astro_lightning
 
 OID = 795211400012345
 
@@ -57,10 +63,46 @@ def test_cutouts_come_once_a_few_at_a_time_and_the_reader_takes_them(tmp_path, a
     sights = [Sight(OID + i, 10, 20, 20180101000000 + day) for i in range(6) for day in range(3)]
     seen["broken"] = {"20180101000002"}
     failed = fetch_cutouts(sights, tmp_path, parallel=2, archive=url)
-    assert set(failed) == {OID + i for i in range(6)} and seen["most"] <= 2
+    assert len(failed) == 6 and all("HTTP 404" in reason for reason in failed) and seen["most"] <= 2
     seen["broken"], before = set(), len(seen["paths"])
-    assert fetch_cutouts(sights, tmp_path, parallel=2, archive=url) == {}
+    assert fetch_cutouts(sights, tmp_path, parallel=2, archive=url) == []
     assert len(seen["paths"]) == before + 6
     assert sum(table.num_rows for table in SnadFrames().read(tmp_path)) == 6
     with pytest.raises(BadInput):
         fetch_cutouts(sights, tmp_path, parallel=100, archive=url)
+
+
+def test_command_goes_on_behind_a_lost_image_says_which_and_fetches_nothing_twice(tmp_path, archive):
+    url, seen = archive
+    rows = [f"{OID},10.5,-3.25,{20180101000000 + day}" for day in range(3)]
+    table, out = tmp_path / "sights.csv", tmp_path / "cutouts"
+    table.write_text("\n".join(["oid,ra_deg,dec_deg,filefracday", *rows]))
+    seen["broken"] = {"20180101000001"}
+    words = ("fetch_cutouts", str(table), str(out), f"archive={url}")
+    said = astro_lightning(*words, folder=tmp_path, expect=2)
+    error = [line for line in said.stderr.splitlines() if line.startswith("error: ")]
+    assert len(error) == 1 and "1 of 3 cutouts" in error[0] and "20180101000001" in error[0] and "404" in error[0]
+    assert said.stdout.splitlines() == [f"2 of 3 cutouts: {out}"]
+    assert len(list((out / str(OID)).glob("*.fits"))) == 2
+    seen["broken"], seen["paths"] = set(), []
+    astro_lightning(*words, folder=tmp_path)
+    assert len(seen["paths"]) == 1 and len(list((out / str(OID)).glob("*.fits"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "option", "said"),
+    [
+        ("oid,ra_deg,dec_deg\n1,2,3\n", "parallel=2", "missing column filefracday"),
+        (f"oid,ra_deg,dec_deg,filefracday\n{OID},2,,20180101000000\n", "parallel=2", "row 0 has no dec_deg"),
+        (f"oid,ra_deg,dec_deg,filefracday\n{OID},2,x,20180101000000\n", "parallel=2", "column dec_deg must hold"),
+        (f"oid,ra_deg,dec_deg,filefracday\n{OID},2,3,20180101000000\n", "parallel=99", "parallel=99"),
+        (f"oid,ra_deg,dec_deg,filefracday\n{OID},2,3,20180101000000\n", "parallel=x", "whole number"),
+        (f"oid,ra_deg,dec_deg,filefracday\n{OID},2,3,20180101000000\n", "paralel=2", "fetch_cutouts takes"),
+    ],
+)
+def test_bad_tables_and_options_are_one_line(tmp_path, capsys, text, option, said):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(SystemExit):
+        main(["fetch_cutouts", str(tmp_path / "t.csv"), str(tmp_path / "out"), option])
+    stderr = capsys.readouterr().err
+    assert stderr.startswith("error: ") and len(stderr.splitlines()) == 1 and said in stderr
