@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from astro_lightning.core.checkpoint import read_checkpoint, restore
 from astro_lightning.core.loader import Batch
-from astro_lightning.data.errors import BadInput
 from astro_lightning.tasks.rb_vae_rnn.deciding import draw_deciding_frames
 from astro_lightning.tasks.rb_vae_rnn.module import SequenceModule
 from astro_lightning.tasks.rb_vae_rnn.sequences import frame_inputs
@@ -29,10 +28,6 @@ class EncodedModule(SequenceModule):
 
     def make_network(self) -> nn.Module:
         """Head and frozen encoder."""
-        if self.info["pooled"] or self.info["lightcurves"]:
-            raise BadInput(
-                "a head over frames takes neither pooled statistics nor light-curve features: set pooled=false"
-            )
         network = nn.ModuleDict({"head": super().make_network(), "vae": Vae(self.info["latent_dims"])})
         network["vae"].requires_grad_(False)
         return network

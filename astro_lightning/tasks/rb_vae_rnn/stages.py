@@ -15,13 +15,15 @@ def fold_stages(cfg: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         BadInput: A chosen head or fold does not exist.
     """
     task = cfg["task"]
-    stages = {}
-    for k in chosen_folds(task):
-        for name in task["heads"]:
-            if name not in task["head"]:
-                raise BadInput(f"task.heads names {name}, which is none of {', '.join(task['head'])}")
-            stages[f"{name}_fold{k}"] = head_stage(task, name, k)
-    return stages
+    return {f"{name}_fold{k}": head_stage(task, name, k) for k in chosen_folds(task) for name in chosen_heads(task)}
+
+
+def chosen_heads(task: Mapping[str, Any]) -> list[str]:
+    """The heads to train, those of `task.heads`."""
+    heads = task["heads"]
+    if not heads or any(name not in task["head"] for name in heads):
+        raise BadInput(f"task.heads={heads}: give a list of any of {', '.join(task['head'])}")
+    return heads
 
 
 def chosen_folds(task: Mapping[str, Any]) -> list[int]:
@@ -41,21 +43,34 @@ def head_stage(task: Mapping[str, Any], name: str, k: int) -> dict[str, Any]:
 
 
 def frame_stages(cfg: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """For each fold an autoencoder, its embeddings, and the head on them, which keeps the encoder for later frames."""
+    """For each fold an autoencoder, its embeddings, and each head on them, which keeps the encoder for later frames.
+
+    Raises:
+        BadInput: A chosen head or fold does not exist, or a head reads more than frames.
+    """
     task = cfg["task"]
+    latent = {"latent_dims": task["vae"]["model"]["latent_dims"]}
     stages = {}
     for k in chosen_folds(task):
         shared = {key: task[key] for key in ("n_folds", "protocol", "fold_seed", "val_share")} | {"fold": k}
         vae = task["vae"]
         stages[f"vae_fold{k}"] = {**vae, "datamodule": {**vae["datamodule"], **shared}, "predicts": False}
-        head = head_stage(task, task["heads"][0], k)
-        latent = {"latent_dims": vae["model"]["latent_dims"]}
-        stages[f"rnn_fold{k}"] = {
-            **head,
-            "datamodule": {**head["datamodule"], **latent},
-            "module": {**head["module"], "_target_": ENCODED},
-            "takes": {"datamodule.embeddings": f"vae_fold{k}/embeddings", "module.encoder": f"vae_fold{k}/checkpoint"},
-        }
+        for name in chosen_heads(task):
+            head = head_stage(task, name, k)
+            if head["datamodule"].get("pooled") or task["lightcurves"]:
+                raise BadInput(
+                    f"task.heads: {name} over frames takes neither pooled statistics nor light-curve features; choose a"
+                    f" network with task.head.{name}.datamodule.pooled=false, and task.lightcurves=false"
+                )
+            stages[f"{name}_fold{k}"] = {
+                **head,
+                "datamodule": {**head["datamodule"], **latent},
+                "module": {**head["module"], "_target_": ENCODED},
+                "takes": {
+                    "datamodule.embeddings": f"vae_fold{k}/embeddings",
+                    "module.encoder": f"vae_fold{k}/checkpoint",
+                },
+            }
     return stages
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from astro_lightning.data.records import Records
+from astro_lightning.predict.score import Scorer
 from astro_lightning.tasks.rb_vae_rnn.deciding import evidence
 from astro_lightning.tasks.rb_vae_rnn.encoded import EncodedModule
 from astro_lightning.tasks.rb_vae_rnn.frames import normalise, take_frames
@@ -108,6 +109,39 @@ def test_frames_to_decisions(tmp_path):
     astro_lightning(*words, "data.simulation.n_frames=8", "task.vae.trainer.max_epochs=1", folder=tmp_path)
     metrics = json.loads((run_folder(tmp_path, "rb_vae_rnn") / "metrics.json").read_text())
     assert metrics["test/n"] == 20 and "vae_fold0/val/live_dims" in metrics
+
+
+@pytest.mark.slow
+def test_several_heads_over_frames_are_averaged(tmp_path):
+    words = (
+        "task=rb_vae_rnn",
+        "trainer=cpu",
+        "callbacks=quiet",
+        "report=false",
+        "task.heads=[gru,tcn]",
+        "task.folds=[0]",
+    )
+    small = ("data.simulation.n_objects=60", "+data.simulation.n_frames=4", "task.n_folds=2", "task.val_share=0.3")
+    short = [f"task.{stage}.trainer.max_epochs=1" for stage in ("vae", "head.gru", "head.tcn")]
+    astro_lightning(*words, *small, *short, "task.vae.model.latent_dims=4", folder=tmp_path)
+    folder = run_folder(tmp_path, "rb_vae_rnn")
+    table = simulate(20, 99, n_frames=4)
+    whole = Scorer(folder).predict_table(table)["prob_artefact"].to_numpy()
+    checkpoints = [folder / "checkpoints" / f"{name}_fold0" / "best.ckpt" for name in ("gru", "tcn")]
+    single = [Scorer(path).predict_table(table)["prob_artefact"].to_numpy() for path in checkpoints]
+    assert not np.allclose(*single)
+    np.testing.assert_allclose(whole, np.mean(single, axis=0), rtol=1e-5)
+
+
+def test_heads_that_cannot_be_trained_are_one_line(tmp_path):
+    for task, head, said in (
+        ("rb_vae_rnn", "nope", "any of trees, kernel, attention, tcn"),
+        ("rb_rnn", "nope", "any of trees, kernel, attention, tcn"),
+        ("rb_vae_rnn", "kernel", "kernel over frames takes neither"),
+    ):
+        finished = astro_lightning(f"task={task}", f"task.heads=[{head}]", "trainer=cpu", folder=tmp_path, expect=2)
+        error = [line for line in finished.stderr.splitlines() if line.startswith("error: task.heads")]
+        assert len(error) == 1 and said in error[0], finished.stderr
 
 
 @pytest.mark.slow
