@@ -1,4 +1,5 @@
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from astro_lightning import cli
+from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.predict.score import Scorer
 from astro_lightning.tasks.rb_vae_rnn.deciding import evidence
@@ -95,6 +98,56 @@ def test_folds_of_several_heads_make_one_ensemble_that_scores_a_file(tmp_path):
     np.testing.assert_allclose(scores["prob_artefact"] + scores["prob_other"], 1, rtol=1e-5)
     truth = np.array(table["label"].to_pylist()) == "artefact"
     assert scores["prob_artefact"][truth].mean() > scores["prob_artefact"][~truth].mean()
+
+
+@pytest.mark.slow
+def test_folds_that_were_runs_of_their_own_join_into_what_one_run_gives(tmp_path):
+    words = (
+        "task=rb_rnn",
+        "trainer=cpu",
+        "callbacks=quiet",
+        "report=false",
+        "data.simulation.n_objects=100",
+        "task.n_folds=2",
+    )
+    astro_lightning(*words, f"hydra.run.dir={tmp_path / 'whole'}", folder=tmp_path)
+    astro_lightning("-m", *words, "task.folds=[0],[1]", f"hydra.sweep.dir={tmp_path / 'jobs'}", folder=tmp_path)
+    first, second = sorted(path.parent for path in (tmp_path / "jobs").glob("*/predictions.parquet"))
+    assert "test/fold_auc_mean" not in json.loads((first / "metrics.json").read_text())
+    whole, out = tmp_path / "whole", tmp_path / "joined"
+    said = astro_lightning("folds", str(out), str(second), str(first), folder=tmp_path).stdout
+    assert "report.html" in said and (out / "report.html").exists()
+    assert pq.read_table(out / "predictions.parquet").equals(pq.read_table(whole / "predictions.parquet"))
+    metrics, joined = (json.loads((path / "metrics.json").read_text()) for path in (whole, out))
+    assert joined == {name: value for name, value in metrics.items() if name.startswith("test/")}
+    assert "test/fold_auc_mean" in joined
+    table = simulate_embeddings(5, 99)
+    assert Scorer(out).predict_table(table).equals(Scorer(whole).predict_table(table))
+
+    other = tmp_path / "other"
+    shutil.copytree(second, other)
+    config = (other / "config.yaml").read_text()
+    (other / "config.yaml").write_text(config.replace("fold_seed: 7", "fold_seed: 8"))
+    for runs, error in (
+        ((first, first), "fold 0 comes twice"),
+        ((first,), "takes the folder to write"),
+        ((second, whole), "task.folds=None"),
+        ((first, other), "differ in task.fold_seed"),
+        ((first, tmp_path / "nowhere"), "not a run folder"),
+    ):
+        refused(["folds", str(tmp_path / "no"), *map(str, runs)], error)
+    refused(["folds", str(out), str(first), str(second)], "holds a run already")
+    (other / "config.yaml").write_text(config.replace("n_folds: 2", "n_folds: 3"))
+    refused(["folds", str(tmp_path / "no"), str(other), str(first)], "fold 2 is missing")
+    (other / "config.yaml").write_text(config)
+    part = pq.read_table(other / "predictions.parquet")
+    pq.write_table(part[1:], other / "predictions.parquet")
+    refused(["folds", str(tmp_path / "no"), str(first), str(other)], "the data hold 100")
+
+
+def refused(words, said):
+    with pytest.raises(BadInput, match=said):
+        cli.call(words)
 
 
 @pytest.mark.slow
