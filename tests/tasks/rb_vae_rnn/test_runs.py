@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -12,10 +13,10 @@ from astro_lightning import cli
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.predict.score import Scorer
-from astro_lightning.tasks.rb_vae_rnn.deciding import evidence
+from astro_lightning.tasks.rb_vae_rnn.deciding import decisions, evidence, first_class
 from astro_lightning.tasks.rb_vae_rnn.encoded import EncodedModule
 from astro_lightning.tasks.rb_vae_rnn.frames import normalise, take_frames
-from astro_lightning.tasks.rb_vae_rnn.sequences import SequenceBatches, frame_inputs
+from astro_lightning.tasks.rb_vae_rnn.sequences import SequenceBatches, SequenceData, frame_inputs
 from astro_lightning.tasks.rb_vae_rnn.simulate import simulate, simulate_embeddings
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -65,6 +66,31 @@ def test_a_frames_evidence_is_what_the_log_odds_lose_without_it(module):
     fall, attention = evidence(module, mu, logvar)
     assert fall[2] == pytest.approx(odds(np.arange(5)) - odds(np.array([0, 1, 3, 4])), abs=1e-5)
     assert attention.shape == (5,) and attention.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_surest_mistakes_among_the_tested_come_before_validation_objects(module):
+    survey, rng = Records.from_table(simulate(60, 0, n_frames=6)), np.random.default_rng(0)
+    lengths = survey.ragged["frames"].lengths // 28**2 * 4
+    lists = [[rng.normal(size=n) for n in lengths] for _ in range(2)]
+    table = pa.table(
+        {"id": survey.ids, "label": survey.labels, "group": survey.groups, "mu": lists[0], "logvar": lists[1]}
+    )
+    datamodule = SequenceData(data={}, cache="", inputs=module.info["inputs"], fold=0, n_folds=2, val_share=0.4)
+    datamodule.records = Records.from_table(table)
+    datamodule.splits = datamodule.rows(datamodule.records)
+    tested = datamodule.splits["test"]
+    p = first_class(module, datamodule, tested)
+    module.threshold.fill_(float(np.median(p)))
+    called = np.where(p > float(module.threshold), "artefact", "other")
+    wrong = np.flatnonzero(called != survey.labels[tested])
+    surest = wrong[np.argsort(-abs(p[wrong] - float(module.threshold)))][:3]
+    found = decisions(module, datamodule, survey)
+    wanted = [f"{survey.ids[tested[i]]}  test: {survey.labels[tested[i]]} called {called[i]}" for i in surest]
+    assert [one.title.rpartition("  ")[0] for one in found[:3]] == wanted
+    assert len(found) > 3 and all("validation" in one.title and one.called for one in found[3:])
+    # The frame that decided spoke for what the object was called.
+    assert all(one.fall[one.deciding] == (one.fall.max() if one.called else one.fall.min()) for one in found)
+    assert {one.called for one in found[:3]} == {True, False}
 
 
 @pytest.mark.slow
