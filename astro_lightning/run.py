@@ -125,9 +125,10 @@ def train(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
 
     from astro_lightning.core.provenance import write_json
     from astro_lightning.core.stages import Artefacts, is_trial, run_stage, stages_of
-    from astro_lightning.predict.calibrate import calibrate
+    from astro_lightning.predict.calibrate import calibrate, check_calibrator
     from astro_lightning.predict.modes import run_device
 
+    check_calibrator(cfg)
     stages, artefacts, metrics = stages_of(cfg), Artefacts(), {}
     for stage in stages:
         found = run_stage(cfg, stage, folder, artefacts)

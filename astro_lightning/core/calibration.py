@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +29,21 @@ class Evidence:
         logits: (objects, classes) of its first model, not normalised.
         embedding: (objects, dimensions) of its first model, NaN = not known; None where it has none.
         label: (objects,) class numbers; -1 where not known.
+        own: The task's further columns, (objects,) or (objects, k), the mean of the fold's models.
     """
 
     probability: np.ndarray
     logits: np.ndarray
     embedding: np.ndarray | None
     label: np.ndarray
+    own: dict[str, np.ndarray] = field(default_factory=dict)
 
     def only(self, i: int) -> "Evidence":
         """Of one object."""
         own = slice(i, i + 1)
         embedding = None if self.embedding is None else self.embedding[own]
-        return Evidence(self.probability[own], self.logits[own], embedding, self.label[own])
+        columns = {name: values[own] for name, values in self.own.items()}
+        return Evidence(self.probability[own], self.logits[own], embedding, self.label[own], columns)
 
 
 @dataclass
@@ -67,7 +70,7 @@ class Calibration(ABC):
 
     @abstractmethod
     def columns(self, evidence: Mapping[int, Evidence]) -> Columns:
-        """Columns of single objects.
+        """Columns of single objects; they stand in place of the task's own of the same name.
 
         Args:
             evidence: Fold -> what its models say; one fold alone means objects that this fold held out, which are compared

@@ -12,7 +12,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from astro_lightning.core.build import build
-from astro_lightning.core.calibration import LOGITS
+from astro_lightning.core.calibration import EMBEDDING, LOGITS
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.core.metrics import classification_metrics
@@ -88,8 +88,16 @@ class TaskModule(pl.LightningModule):
         return {f"prob_{name}": probabilities[:, i] for i, name in enumerate(self.info["classes"])}
 
     def evidence(self, batch: Batch) -> dict[str, Tensor]:
-        """What a calibration learns from: `logits` (batch, n_classes) and, where objects have one, `embedding` (batch, d)."""
-        return {LOGITS: self(batch)}
+        """What a calibration learns from: `logits` (batch, n_classes) and, where objects have one, `embedding` (batch, d).
+
+        Outputs of the network behind those of the classes take no part.
+        """
+        return {LOGITS: centred(self(batch)[:, : len(self.info["classes"])]), EMBEDDING: self.embed(batch)}
+
+    @classmethod
+    def exclusive(cls, settings_: Mapping[str, Any]) -> bool:
+        """Whether a module of these settings names classes of which an object has exactly one: a calibration needs them."""
+        return True
 
     def embed(self, batch: Batch) -> Tensor:
         """One vector (batch, d) for each object: the network's own `embed`, else what its last linear layer reads.
@@ -192,6 +200,15 @@ class TaskModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the plateau's memory."""
         self._best, self._epochs_without_progress = checkpoint.get("plateau", [None, 0])
+
+
+def centred(logits: Tensor) -> Tensor:
+    """The one margin of two classes shared out between both: as (0, m) the energy of the logits would call one class novel.
+
+    Args:
+        logits: Shape (batch, n_classes); of more than two classes they stay as they are.
+    """
+    return logits - logits.mean(-1, keepdim=True) if logits.shape[1] == 2 else logits
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -7,13 +7,34 @@ from typing import Any
 
 import numpy as np
 
-from astro_lightning.core.build import build
+from astro_lightning.core.build import build, class_of
 from astro_lightning.core.calibration import Calibration, Fold, write_calibration
 from astro_lightning.core.datamodule import RecordsData
-from astro_lightning.core.stages import datamodule_of
+from astro_lightning.core.stages import datamodule_of, stages_of
+from astro_lightning.core.task import TaskModule
+from astro_lightning.data.errors import BadInput
 from astro_lightning.predict.score import Scorer
 
 log = logging.getLogger(__name__)
+
+
+def check_calibrator(cfg: Mapping[str, Any]) -> None:
+    """Whether `task.calibrator` can be built, and every predicting stage names classes that exclude each other.
+
+    Raises:
+        BadInput: It cannot, or one does not; said before anything is trained.
+    """
+    block = cfg["task"].get("calibrator")
+    if not block:
+        return
+    build(block, classes=[])
+    for stage in (stage for stage in stages_of(cfg) if stage["predicts"]):
+        kind = class_of(stage["module"]["_target_"], TaskModule)
+        if not kind.exclusive(stage["module"]):
+            raise BadInput(
+                f"task.calibrator: stage {stage['name']} of task={cfg['task']['name']} names no classes of which an object has "
+                "exactly one (tags do not exclude each other): give task.calibrator=null"
+            )
 
 
 def calibrate(cfg: dict[str, Any], run_folder: Path, device: str) -> None:
@@ -33,13 +54,15 @@ def calibrate(cfg: dict[str, Any], run_folder: Path, device: str) -> None:
     parts = [module.splits for module in datamodules]
     part = "calibration" if all(len(splits["calibration"]) for splits in parts) else "test"
     if part == "test" and len(parts) == 1:
-        log.info("no objects to calibrate with (data.split.calibration is 0): no p-values, prediction sets and flags")
+        log.info(
+            "no objects to calibrate with (the split has no calibration part): no p-values, prediction sets and flags"
+        )
         return
     folds = []
     for f, module in enumerate(datamodules):
         assert module.records is not None
         known = np.isin(module.records.labels.astype(str), module.info()["classes"])
-        rows = [module.splits["train"], module.splits["val"], module.splits[part][known[module.splits[part]]]]
+        rows = [module.splits[name][known[module.splits[name]]] for name in ("train", "val", part)]
         folds.append(Fold(*(scorer.evidence(module.records, chosen, f) for chosen in rows)))
     info = scorer.info
     calibrator: Calibration = build(block, classes=info["classes"])

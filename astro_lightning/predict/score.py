@@ -112,21 +112,20 @@ class Scorer:
         if self.calibration is not None and len(rows):
             merged = self._calibrated({f: self.evidence(records, rows, f) for f in chosen})
         else:
-            members = [self._columns(member, records, rows) for f in chosen for member in self.folds[f]]
-            merged = {
-                name: _mean([m[name] for m in members if name in m])
-                for name in dict.fromkeys(n for m in members for n in m)
-            }
+            merged = _merged([self._columns(member, records, rows) for f in chosen for member in self.folds[f]])
         columns = {name: _arrow(values) for name, values in merged.items()}
         return pa.table({"id": records.flat["id"].take(pa.array(rows)), **columns})
 
     def _calibrated(self, evidence: dict[int, Evidence]) -> Columns:
         assert self.calibration is not None
-        if not self.exact:
-            return self.calibration.columns(evidence)
-        n = len(next(iter(evidence.values())).label)
-        singles = [self.calibration.columns({f: said.only(i) for f, said in evidence.items()}) for i in range(n)]
-        return {name: pa.concat_arrays([_arrow(columns[name]) for columns in singles]) for name in singles[0]}
+        own = _merged([said.own for said in evidence.values()])
+        if self.exact:
+            n = len(next(iter(evidence.values())).label)
+            singles = [self.calibration.columns({f: said.only(i) for f, said in evidence.items()}) for i in range(n)]
+            found: Columns = {name: pa.concat_arrays([_arrow(one[name]) for one in singles]) for name in singles[0]}
+        else:
+            found = self.calibration.columns(evidence)
+        return found | {name: values for name, values in own.items() if name not in found}
 
     def finish(self, predictions: pa.Table) -> pa.Table:
         """Add the columns that need all objects of a table together (flags at a false-discovery rate, class proportions)."""
@@ -139,13 +138,16 @@ class Scorer:
     def evidence(self, records: Records, rows: np.ndarray, fold: int) -> Evidence:
         """What the members of one fold say of these rows, for a calibration."""
         members = self.folds[fold]
-        found = [self._outputs(member, records, rows, member.module.evidence) for member in members]
         classes = {name: i for i, name in enumerate(members[0].info["classes"])}
+        usual = {LOGITS, EMBEDDING, *(f"prob_{name}" for name in classes)}
+        found = [self._outputs(member, records, rows, _evidence_and_columns(member.module)) for member in members]
+        own = [{name: values for name, values in each.items() if name not in usual} for each in found]
         return Evidence(
             probability=np.mean([softmax(each[LOGITS].astype(np.float64), axis=1) for each in found], axis=0),
             logits=found[0][LOGITS],
             embedding=found[0].get(EMBEDDING),
             label=np.array([classes.get(label, -1) for label in records.labels[rows]], dtype=np.int64),
+            own=_merged(own),
         )
 
     @torch.inference_mode()
@@ -201,6 +203,19 @@ def _numpy(values: Tensor | np.ndarray | Sequence[str]) -> np.ndarray:
     if isinstance(values, Tensor):
         return values.float().cpu().numpy() if values.is_floating_point() else values.cpu().numpy()
     return np.asarray(values, dtype=object)
+
+
+def _evidence_and_columns(module: TaskModule) -> Callable[[Batch], dict[str, Tensor]]:
+    kind = type(module)
+    # The probabilities alone need no second pass: they follow from the logits.
+    if (kind.columns, kind.predict_step) == (TaskModule.columns, TaskModule.predict_step):
+        return module.evidence
+    return lambda batch: module.predict_step(batch) | module.evidence(batch)
+
+
+def _merged(members: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    names = dict.fromkeys(name for columns in members for name in columns)
+    return {name: _mean([columns[name] for columns in members if name in columns]) for name in names}
 
 
 def _mean(values: list[np.ndarray]) -> np.ndarray:

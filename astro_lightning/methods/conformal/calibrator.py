@@ -24,6 +24,7 @@ from astro_lightning.methods.conformal.weighted import DensityRatio
 
 log = logging.getLogger(__name__)
 
+THRESHOLD = "threshold"  # column of a task of two classes: it decides for the first where its probability is above
 MIN_OBJECTS = 100  # fewer do not show how many of them are unknown: none is the guess then
 
 
@@ -97,7 +98,7 @@ class Calibrator(Calibration):
         self._said(lambda: self.conformal.check_alpha(self.alpha))
 
     def columns(self, evidence: Mapping[int, Evidence]) -> Columns:
-        """`prob_<class>`, `p_<class>`, `set` and `ood_p`."""
+        """`prob_<class>`, `p_<class>`, `set` and `ood_p`; and a task's `threshold` at the temperature of the probabilities."""
         own = list(evidence)
         # Objects that one fold held out were calibration objects of that fold: they are compared with those of the others.
         pairs = [(f, f) for f in own]
@@ -115,6 +116,10 @@ class Calibrator(Calibration):
         columns |= {f"p_{c}": p[:, k].astype(np.float32) for k, c in enumerate(self.classes)}
         columns["set"] = set_column(self.classes, p > self.alpha)
         columns["ood_p"] = pooled_p_values([self.ranks[g] for g in against], [novelty[f] for f, _ in pairs], weight)
+        if all(THRESHOLD in objects.own for objects in evidence.values()):
+            of_first = np.mean([objects.own[THRESHOLD] for objects in evidence.values()], axis=0, dtype=np.float64)
+            pair = np.column_stack([of_first, 1 - of_first])
+            columns[THRESHOLD] = scale(logits_of(pair), self.scale)[:, 0].astype(np.float32)
         return columns
 
     def finish(self, predictions: pa.Table) -> pa.Table:

@@ -55,6 +55,11 @@ class PretrainModule(TaskModule):
             **shared,
         )
 
+    @classmethod
+    def exclusive(cls, settings_: Mapping[str, Any]) -> bool:
+        """It names no class."""
+        return False
+
     def metrics(self) -> MetricCollection:
         """None beside the losses."""
         return MetricCollection({})

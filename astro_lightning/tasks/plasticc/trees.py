@@ -10,7 +10,7 @@ from torch import Tensor
 from astro_lightning.core.calibration import EMBEDDING, LOGITS
 from astro_lightning.core.loader import Batch
 from astro_lightning.core.metrics import probabilities
-from astro_lightning.core.task import TaskModule
+from astro_lightning.core.task import TaskModule, centred
 from astro_lightning.methods.boosted_trees import BoostedTreesModule
 from astro_lightning.methods.conformal.prior_shift import em_prior, reweight
 from astro_lightning.tasks.plasticc.metric import contest_metrics
@@ -40,12 +40,7 @@ class LabelShiftModule(TaskModule):
 
     def evidence(self, batch: Batch) -> dict[str, Tensor]:
         """Logits, and the hand features as embedding."""
-        logits = self(batch)
-        # The one margin of two classes is shared out: as (0, m) the energy of the logits would call one class novel.
-        return {
-            LOGITS: logits - logits.mean(-1, keepdim=True) if logits.shape[1] == 2 else logits,
-            EMBEDDING: batch["features"],
-        }
+        return {LOGITS: centred(self(batch)), EMBEDDING: batch["features"]}
 
     @classmethod
     def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:

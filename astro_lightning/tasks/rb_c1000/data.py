@@ -169,8 +169,9 @@ class LoopData(RecordsData):
     def rows(self, records: Records) -> dict[str, np.ndarray]:
         """The loop's sets: `train` of this stage, fixed `val` and `test`, and what remains of the `pool`."""
         known = np.flatnonzero([label is not None for label in records.labels])
-        groups, share = self.groups(records), self.data["split"]["test"]
-        sets = loop_sets(groups[known], share, self.n_labelled, self.n_pool, self.val_share, self.data["split_seed"])
+        split, sizes = self.data["split"], (self.n_labelled, self.n_pool, self.val_share)
+        groups = self.groups(records)[known]
+        sets = loop_sets(groups, split["test"], *sizes, self.data["split_seed"], split.get("calibration", 0.0))
         sets = {name: known[rows] for name, rows in sets.items()}
         # Objects without a label can only be asked about.
         unknown = np.setdiff1d(np.arange(len(records)), known)
@@ -192,7 +193,7 @@ class LoopData(RecordsData):
         return {
             "train": train,
             "val": sets["val"],
-            "calibration": np.empty(0, dtype=np.int64),
+            "calibration": sets["calibration"],
             "test": sets["test"],
             "pool": pool,
         }
@@ -290,9 +291,15 @@ def pixels(records: Records, rows: np.ndarray) -> np.ndarray:
 
 
 def loop_sets(
-    groups: np.ndarray, test_share: float, n_labelled: int, n_pool: int | None, val_share: float, seed: int
+    groups: np.ndarray,
+    test_share: float,
+    n_labelled: int,
+    n_pool: int | None,
+    val_share: float,
+    seed: int,
+    calibration_share: float = 0.0,
 ) -> dict[str, np.ndarray]:
-    """Rows of the first labelled (`train`, `val`), the `pool` and the `test` set, groups kept whole.
+    """Rows of the first labelled (`train`, `val`), the `pool`, the `calibration` and the `test` set, groups kept whole.
 
     Raises:
         BadInput: Too few objects for the labelled set, or nothing is left for the pool.
@@ -303,17 +310,20 @@ def loop_sets(
     place[order] = np.arange(len(names))
     rows = np.argsort(place[code], kind="stable")
     rank = place[code][rows]
-    begin = np.searchsorted(rank, rank[min(len(rows) - 1, int(len(rows) * (1 - test_share)))])
-    rest, test = rows[:begin], rows[begin:]
+    ends = [int(len(rows) * share) for share in (1 - test_share - calibration_share, 1 - test_share)]
+    rest, calibration, test = np.split(rows, [np.searchsorted(rank, rank[min(len(rows) - 1, end)]) for end in ends])
     if n_labelled + 2 > len(rest):
-        raise BadInput(f"{len(rest)} objects beside the test set: too few for n_labelled={n_labelled} and a pool")
+        raise BadInput(
+            f"{len(rest)} objects beside test and calibration: too few for n_labelled={n_labelled} and a pool"
+        )
     labelled, pool = rest[:n_labelled], rest[n_labelled : None if n_pool is None else n_labelled + n_pool]
     # An object whose group was cut by the border belongs to neither side of it.
     pool = pool[~np.isin(code[pool], code[labelled])]
     n_val = round(val_share * n_labelled)
     val, train = labelled[:n_val], labelled[n_val:]
     train = train[~np.isin(code[train], code[val])]
-    return {name: np.sort(part) for name, part in {"train": train, "val": val, "pool": pool, "test": test}.items()}
+    sets = {"train": train, "val": val, "pool": pool, "calibration": calibration, "test": test}
+    return {name: np.sort(part) for name, part in sets.items()}
 
 
 def rows_of(records: Records, ids: np.ndarray) -> np.ndarray:

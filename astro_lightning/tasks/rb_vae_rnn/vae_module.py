@@ -35,6 +35,11 @@ class VaeModule(TaskModule):
         super().__init__(beta=beta, free_nats=free_nats, warmup_epochs=warmup_epochs, **shared)
         self.kl: list[Tensor] = []
 
+    @classmethod
+    def exclusive(cls, settings_: Mapping[str, Any]) -> bool:
+        """It names no class."""
+        return False
+
     def metrics(self) -> MetricCollection:
         """None beside the losses."""
         return MetricCollection({})

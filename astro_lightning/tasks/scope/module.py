@@ -57,6 +57,11 @@ class ScopeModule(TaskModule):
         self.register_buffer("positive_weight", torch.ones(len(tags)))
         self._validated: list[tuple[Tensor, Tensor]] = []
 
+    @classmethod
+    def exclusive(cls, settings_: Mapping[str, Any]) -> bool:
+        """Types exclude each other, tags do not."""
+        return bool(settings_.get("types", True))
+
     # ---- what a classifier overrides
 
     def make_classifier(self) -> nn.Module:

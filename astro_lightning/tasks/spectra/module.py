@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor, nn
 
+from astro_lightning.core import calibration
 from astro_lightning.core.build import build
 from astro_lightning.core.checkpoint import read_checkpoint
 from astro_lightning.core.datamodule import RecordsData
@@ -120,16 +121,14 @@ class SpectraModule(TaskModule):
 
     def columns(self, batch: Batch) -> dict[str, Any]:
         """Class probabilities, logit of an unknown kind and embedding, averaged over the shifts; tensors alone."""
-        assert self.network is not None
-        n, found = len(self.info["classes"]), []
-        for shift in self.hparams["shifts"]:
-            shifted = batch if shift == 0 else {**batch, "inputs": batch["inputs"].roll(shift, 2)}
-            embedding = self.embed(shifted)
-            logits = self.network.head(embedding, shifted)  # type: ignore[operator]
-            found.append((logits[:, :n].softmax(1), logits[:, n], embedding))
-        probability, unknown, embedding = (torch.stack(parts).mean(0) for parts in zip(*found, strict=True))
+        probability, unknown, embedding, _ = self._averaged(batch)
         columns = {f"prob_{name}": probability[:, i] for i, name in enumerate(self.info["classes"])}
         return columns | {EMBEDDING: embedding, "unknown_logit": unknown}
+
+    def evidence(self, batch: Batch) -> dict[str, Tensor]:
+        """Logits of the probabilities averaged over the shifts, at their mean energy, and the embedding."""
+        probability, _, embedding, mass = self._averaged(batch)
+        return {calibration.LOGITS: probability.log() + mass[:, None], calibration.EMBEDDING: embedding}
 
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> dict[str, Any]:
         """Columns with p-values of each class and of being known in place of the embedding, and facts for reports."""
@@ -163,6 +162,17 @@ class SpectraModule(TaskModule):
     def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:
         """Metrics on clean spectra, by survey and signal-to-noise ratio, and of the rejection."""
         return spectra_metrics(predictions, list(info["classes"]))
+
+    def _averaged(self, batch: Batch) -> tuple[Tensor, ...]:
+        """Means over the shifts: probabilities (B, n), logit of an unknown kind (B,), embedding (B, d), log sum of exp(logits)."""
+        assert self.network is not None
+        n, found = len(self.info["classes"]), []
+        for shift in self.hparams["shifts"]:
+            shifted = batch if shift == 0 else {**batch, "inputs": batch["inputs"].roll(shift, 2)}
+            embedding = self.embed(shifted)
+            logits = self.network.head(embedding, shifted)  # type: ignore[operator]
+            found.append((logits[:, :n].softmax(1), logits[:, n], embedding, logits[:, :n].logsumexp(1)))
+        return tuple(torch.stack(parts).mean(0) for parts in zip(*found, strict=True))
 
     def _split(self, batch: Batch) -> tuple[Tensor, Tensor]:
         logits = self(batch)

@@ -137,3 +137,17 @@ def test_rows_of_plasticcs_classes_leave_room_for_the_contests_unknown_one():
     np.testing.assert_allclose(scored[["prob_6", "prob_90", "prob_99"]].sum(axis=1), 1, atol=1e-6)
     few = {f: evidence(x[:20], y[:20], f / 20) for f in range(4)}
     assert not calibrator.finish(pa.table(calibrator.columns(few)))["prob_99"].to_numpy().any()
+
+
+def test_a_threshold_follows_the_temperature_so_that_decisions_stay():
+    rng = np.random.default_rng(6)
+    (fold,) = folded(rng, k=1)
+    fold.stop.probability = softmax(0.2 * np.log(fold.stop.probability), axis=1)  # far too unsure
+    calibrator = Calibrator(classes=CLASSES)
+    calibrator.fit([fold])
+    assert calibrator.scale < 0.9
+    said = evidence(*objects(rng, 500))
+    said.own["threshold"] = np.full(500, 0.35, np.float32)
+    found = calibrator.columns({0: said})
+    np.testing.assert_array_equal(found["prob_a"] > found["threshold"], said.probability[:, 0] > 0.35)
+    assert found["threshold"][0] < 0.34
