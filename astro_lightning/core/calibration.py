@@ -117,11 +117,11 @@ def read_calibration(path: Path) -> Calibration | None:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
         kind: type[Calibration] = class_of(content["target"], Calibration)
+        return kind.from_state(content["state"])
     except (RuntimeError, KeyError, TypeError, EOFError, OSError) as error:
         raise BadInput(
             f"{file} cannot be read ({str(error).splitlines()[0]}): delete it and repeat the run with resume={path}"
         ) from error
-    return kind.from_state(content["state"])
 
 
 def _plain(state: Any) -> Any:

@@ -42,7 +42,8 @@ class Calibrator(Calibration):
         conditional: `class` (coverage in each class), `marginal`, or `cluster` (as class, rare classes borrow).
         min_count: With `cluster`, calibration objects below which a class borrows.
         temperature: Scale the probabilities by a temperature, too; one for all folds.
-        n_component: Principal components of the embedding in which distances to neighbours are taken.
+        scores: Novelty scores that are joined through their ranks, see `NoveltyModel`.
+        n_component: Principal components of the embedding in which distances are taken.
         shift: Names of the embedding's dimensions (`*` allowed) by which calibration objects are weighted to resemble the
             survey (the test objects of the run, without their labels); None = no covariate shift.
         clip: Largest of these weights, and inverse of the smallest.
@@ -58,6 +59,7 @@ class Calibrator(Calibration):
         conditional: str = "class",
         min_count: int = 19,
         temperature: bool = True,
+        scores: Sequence[str] = ("energy", "knn"),
         n_component: int = 20,
         shift: Sequence[str] | None = None,
         clip: float = 20.0,
@@ -66,6 +68,7 @@ class Calibrator(Calibration):
         self.temperature, self.n_component, self.shift, self.clip = temperature, n_component, shift, clip
         options: dict[str, Any] = {"score": score, "conditional": conditional, "min_count": min_count}
         self.conformal = CrossConformal(self.classes, **options)
+        self.scores = NoveltyModel(n_component, scores).names
         self.models: list[NoveltyModel] = []
         self.combinations: list[RankCombination] = []
         self.ranks: list[Ranks] = []
@@ -85,7 +88,7 @@ class Calibrator(Calibration):
             # One for all folds: where few objects are wrong each would find another, and scores of two folds could not be compared.
             p, y = (np.concatenate([getattr(fold.stop, n) for fold in folds]) for n in ("probability", "label"))
             self.scale = fit_temperature(logits_of(p), y)
-        self.models = [NoveltyModel(self.n_component).fit(fold.train) for fold in folds]
+        self.models = [NoveltyModel(self.n_component, self.scores).fit(fold.train) for fold in folds]
         found = [model.scores(objects) for model, objects in zip(self.models, held, strict=True)]
         for f, fold in enumerate(folds):
             others = [found[g] for g in range(len(folds)) if g != f] or [self.models[f].scores(fold.stop)]
@@ -156,7 +159,18 @@ class Calibrator(Calibration):
 
     def state(self) -> dict[str, Any]:
         """Plain scalars, lists and arrays, for a checkpoint."""
-        names = ("classes", "alpha", "fdr", "temperature", "n_component", "shift", "clip", "scale", "covariates")
+        names = (
+            "classes",
+            "alpha",
+            "fdr",
+            "temperature",
+            "scores",
+            "n_component",
+            "shift",
+            "clip",
+            "scale",
+            "covariates",
+        )
         parts = {n: [part.state() for part in getattr(self, n)] for n in ("models", "combinations", "ranks")}
         ratio = self.ratio.state() if self.ratio else None
         return {n: getattr(self, n) for n in names} | parts | {"conformal": self.conformal.state(), "ratio": ratio}
@@ -164,7 +178,7 @@ class Calibrator(Calibration):
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Calibrator":
         """Inverse of `state`."""
-        names = ("classes", "alpha", "fdr", "temperature", "n_component", "shift", "clip")
+        names = ("classes", "alpha", "fdr", "temperature", "scores", "n_component", "shift", "clip")
         new = cls(**{n: state[n] for n in names})
         new.scale, new.covariates = state["scale"], state["covariates"]
         new.models = [NoveltyModel.from_state(s) for s in state["models"]]

@@ -20,7 +20,7 @@ from astro_lightning.tasks.plasticc.examples import predict_examples, reconstruc
 from astro_lightning.tasks.plasticc.masking import IGNORED
 from astro_lightning.tasks.plasticc.metric import contest_metrics
 from astro_lightning.tasks.plasticc.network import Classifier, Pretrainer
-from astro_lightning.tasks.plasticc.objectives import ClassificationLoss, flux_nll_each
+from astro_lightning.tasks.plasticc.objectives import ClassificationLoss, hidden_nll
 
 BACKBONE = "network.backbone."
 
@@ -82,21 +82,9 @@ class PretrainModule(TaskModule):
         return columns if "labels" in batch else columns | {"novelty": self.novelty(batch)}
 
     def novelty(self, batch: Batch) -> Tensor:
-        """How badly the network foretells the object (B,): negative log-likelihood of a flux given every other observation.
-
-        Each half of the observations, every second one, is told from the other; the mean is over both. Nothing is random, and
-        an object's value does not depend on the batch. An object without observations has none (NaN).
-        """
+        """How badly the network foretells the object (B,), see `hidden_nll`."""
         assert self.network is not None
-        backbone = self.network.backbone
-        mask, total = batch["mask"], torch.zeros(len(batch["mask"]), device=batch["mask"].device)
-        for parity in (0, 1):
-            hidden = mask & (torch.arange(mask.shape[1], device=mask.device) % 2 == parity)
-            states, _ = backbone.encode({**batch, "masked": hidden})  # type: ignore[union-attr, operator]
-            prediction = backbone.reconstruct(states).float()  # type: ignore[union-attr, operator]
-            each = flux_nll_each(prediction, batch["features"], self.hparams["flux_loss"])
-            total = total + torch.where(hidden, each, 0.0).sum(1)
-        return total / mask.sum(1)
+        return hidden_nll(self.network.backbone, batch, self.hparams["flux_loss"])
 
     def embed(self, batch: Batch) -> Tensor:
         """One vector (B, d) for each object, from the whole light curve: what a batch hides is shown again."""
@@ -132,6 +120,8 @@ class FinetuneModule(TaskModule):
         frozen: Train the head alone.
         layer_decay: Factor of the learning rate from one encoder layer to the one below it.
         balance: `none`, `balanced` or `logit_adjusted` cross-entropy.
+        novelty: Distribution of the fluxes, `student` or `gaussian`, by which a calibration learns how badly the backbone foretells
+            an object (`hidden_nll`); None = it does not.
         **shared: See `TaskModule`.
     """
 
@@ -142,10 +132,15 @@ class FinetuneModule(TaskModule):
         frozen: bool = False,
         layer_decay: float = 0.8,
         balance: str = "logit_adjusted",
+        novelty: str | None = None,
         **shared: Any,
     ) -> None:
         chosen = {"backbone": backbone, "frozen": frozen, "layer_decay": layer_decay, "balance": balance}
-        super().__init__(**chosen, **shared)
+        if novelty not in (None, "student", "gaussian"):
+            raise BadInput(f"novelty={novelty} is unknown; choose student, gaussian or null")
+        super().__init__(**chosen, novelty=novelty, **shared)
+        if novelty and self.info.get("tokenizer", {}).get("kind") == "seed":
+            raise BadInput("novelty: discrete tokens have no likelihood of a flux; use task.tokenizer.kind=continuous")
         self.criterion = ClassificationLoss(self.info["counts"], balance)
 
     def make_network(self) -> nn.Module:
@@ -173,10 +168,13 @@ class FinetuneModule(TaskModule):
         return self.network.backbone.embed(batch)  # type: ignore[union-attr, operator]
 
     def evidence(self, batch: Batch) -> dict[str, Tensor]:
-        """Logits (B, K) and embedding (B, d) from one pass."""
+        """Logits (B, K) and embedding (B, d) from one pass, and `novelty` (B,) where it is asked for."""
         assert self.network is not None
         embedding = self.embed(batch)
-        return {LOGITS: self.network.head(embedding), EMBEDDING: embedding}  # type: ignore[union-attr, operator]
+        found = {LOGITS: self.network.head(embedding), EMBEDDING: embedding}  # type: ignore[union-attr, operator]
+        if self.hparams["novelty"]:
+            found["novelty"] = hidden_nll(self.network.backbone, batch, self.hparams["novelty"])  # type: ignore[arg-type]
+        return found
 
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
         """For the report, examples with their classes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +60,27 @@ def flux_nll_each(
     nu = degrees_of_freedom
     constant = math.lgamma(nu / 2) - math.lgamma((nu + 1) / 2) + 0.5 * math.log(nu * math.pi)
     return constant + 0.5 * variance.log() + (nu + 1) / 2 * torch.log1p(chi2 / nu)
+
+
+def hidden_nll(backbone: nn.Module, batch: Mapping[str, Tensor], distribution: str) -> Tensor:
+    """Negative log-likelihood (B,) of a flux given every other observation, the mean over an object's.
+
+    Each half of the observations, every second one, is told from the other; the mean is over both. Nothing is random, and
+    an object's value does not depend on the batch. An object without observations has none (NaN).
+
+    Args:
+        backbone: A `PlasticcTransformer`.
+        batch: The tensors of `ContinuousTokenizer`.
+        distribution: See `flux_nll_each`.
+    """
+    mask, total = batch["mask"], torch.zeros(len(batch["mask"]), device=batch["mask"].device)
+    for parity in (0, 1):
+        hidden = mask & (torch.arange(mask.shape[1], device=mask.device) % 2 == parity)
+        states, _ = backbone.encode({**batch, "masked": hidden})  # type: ignore[operator]
+        prediction = backbone.reconstruct(states).float()  # type: ignore[operator]
+        each = flux_nll_each(prediction, batch["features"], distribution)
+        total = total + torch.where(hidden, each, 0.0).sum(1)
+    return total / mask.sum(1)
 
 
 class PairHead(nn.Module):

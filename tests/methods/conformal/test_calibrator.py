@@ -151,3 +151,30 @@ def test_a_threshold_follows_the_temperature_so_that_decisions_stay():
     found = calibrator.columns({0: said})
     np.testing.assert_array_equal(found["prob_a"] > found["threshold"], said.probability[:, 0] > 0.35)
     assert found["threshold"][0] < 0.34
+
+
+@pytest.mark.parametrize(
+    "scores", [["energy"], ["mahalanobis"], ["novelty"], ["energy", "knn", "mahalanobis", "novelty"]]
+)
+def test_the_scores_that_are_asked_for_are_joined_and_kept(scores, tmp_path):
+    rng = np.random.default_rng(7)
+    folds, (x, y, _) = folded(rng), objects(rng, 600, unknown=100)
+    found = {f: evidence(x, y, f / 20) for f in range(4)}
+    for each in (*(part for fold in folds for part in (fold.train, fold.stop, fold.calibration)), *found.values()):
+        each.own["novelty"] = np.append(np.abs(each.embedding[1:, 1]), np.nan)
+    calibrator = Calibrator(classes=CLASSES, scores=scores)
+    calibrator.fit(folds)
+    assert set(calibrator.combinations[0].ranks) == set(scores)
+    scored = table(calibrator, found, y)
+    if scores != ["energy"]:  # far from the boundary the unknown ones look sure
+        assert calibrator.score(scored)["ood_auroc"] > 0.9
+    (tmp_path / "checkpoints").mkdir()
+    write_calibration(calibrator, tmp_path)
+    assert table(read_calibration(tmp_path), found, y).equals(scored)
+
+
+def test_scores_that_nobody_has_are_refused():
+    with pytest.raises(BadInput, match="'softmax' is not known: choose any of energy, knn, mahalanobis, novelty"):
+        Calibrator(classes=CLASSES, scores=["energy", "softmax"])
+    with pytest.raises(BadInput, match="writes no such column"):
+        Calibrator(classes=CLASSES, scores=["novelty"]).fit(folded(np.random.default_rng(8)))

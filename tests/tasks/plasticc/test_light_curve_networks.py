@@ -8,8 +8,8 @@ from astro_lightning.tasks.plasticc.batching import all_bands, pair
 from astro_lightning.tasks.plasticc.bert import PlasticcBert
 from astro_lightning.tasks.plasticc.encoder import Encoder, EncoderLayer
 from astro_lightning.tasks.plasticc.masking import mask_blocks, mask_tokens
-from astro_lightning.tasks.plasticc.module import PretrainModule
-from astro_lightning.tasks.plasticc.network import Pretrainer
+from astro_lightning.tasks.plasticc.module import FinetuneModule, PretrainModule
+from astro_lightning.tasks.plasticc.network import Classifier, Pretrainer
 from astro_lightning.tasks.plasticc.objectives import ClassificationHead, flux_nll, masked_cross_entropy
 from astro_lightning.tasks.plasticc.tokenizer_continuous import ContinuousTokenizer
 from astro_lightning.tasks.plasticc.tokenizer_seed import MASK, N_OUTPUT_TOKENS, PAD
@@ -270,3 +270,10 @@ def test_the_novelty_of_an_object_is_its_own_and_grows_with_what_nothing_foretel
     torch.testing.assert_close(alone, novelty[2:3], atol=1e-4, rtol=1e-4)
     assert (wild > novelty).all()
     assert torch.isnan(module.novelty(tokenise("transformer", make_curves((0, 5))))).tolist() == [True, False]
+    arguments = {"model": {}, "optimizer": {}, "info": {"classes": ["a", "b"], "counts": [1, 1]}}
+    classifier = FinetuneModule(**arguments, novelty="student")
+    classifier.network = Classifier(module.network.backbone, 2)
+    with torch.no_grad():
+        torch.testing.assert_close(classifier.evidence(batch)["novelty"], novelty)
+    with pytest.raises(BadInput, match="novelty=poisson"):
+        FinetuneModule(**arguments, novelty="poisson")
