@@ -2,13 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
 import yaml
 from fake_run import make_run, predictions
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.report.run_folder import read_run
-from benchmarks import record, results, table
+from benchmarks import conformal_ood, record, results, table
 
 CLASSES = ["AGN", "Ia", "TDE"]
 
@@ -82,3 +83,15 @@ def test_a_table_lands_on_the_page_and_gives_a_cell(tmp_path, monkeypatch):
     assert "`python x.py`" in text
     with pytest.raises(ValueError, match="same name"):
         table.write_table("speed", "Speed", ["what", "rate"], [["CSV", 1], ["CSV", 2]])
+
+
+def test_false_discoveries_and_their_bounds_are_of_the_same_seeds():
+    """Case 0: one seed of three flags anything; case 1: none does; case 2: not measured."""
+    found = np.full((3, len(conformal_ood.ROWS), 3), 0.5)
+    first = list(conformal_ood.ROWS).index("false discoveries (0.1 asked)")
+    found[:, first : first + 3] = np.nan
+    found[1, first : first + 3, 0] = [0.099, 0.059, 0.154]
+    found[:, :, 2] = np.nan
+    share, low, high = conformal_ood.averaged(found)[first : first + 3]
+    np.testing.assert_allclose([share[0], low[0], high[0]], [0.099, 0.059, 0.154])
+    np.testing.assert_array_equal([share[1], share[2], low[1]], [0.0, np.nan, np.nan])
