@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from astro_lightning.methods.conformal.evaluate import proportion
 from benchmarks.table import NOT_MEASURED, markdown, number
 
 HERE = Path(__file__).parent
@@ -21,8 +22,9 @@ HEAD = """\
 
 Made by `python -m benchmarks.results` from `benchmarks/published.yaml` and the files in `benchmarks/results`, of which each is
 written by `python -m benchmarks.record` from run folders, or by the script that its command names. In brackets 95% intervals: over
-seeds (Student's t) where there are several, and over the test objects (bootstrap, first seed). A number that reached its
-target is set in bold, one that missed it in italics. In the small tables – is what was not measured, or cannot be.
+seeds (Student's t) where there are several, and over the test objects (bootstrap, first seed; of a share that one seed alone has,
+Clopper and Pearson's); ± is what the words behind it say. A number that reached its target is set in bold, one that missed it in
+italics. In the small tables – is what was not measured, or cannot be.
 """
 
 
@@ -71,9 +73,12 @@ def measured(row: dict[str, Any], results: Path) -> tuple[str, str]:
         found = run["metrics"].get(row["metric"])
         if found is None:
             raise KeyError(f"published.yaml, {row['name']}: {path.name} has no {row['metric']}")
-        spans = [found[kind] for kind in ("over_seeds", "over_objects") if kind in found]
-        names = [name for kind, name in (("over_seeds", "seeds"), ("over_objects", "objects")) if kind in found]
-        words = [f"[{number(low)}, {number(high)}] {name}" for (low, high), name in zip(spans, names)]
+        if "count" in row:
+            n = int(run["metrics"][row["count"]]["values"][0])
+            exact = proportion(round(found["values"][0] * n), n)
+            found = {"over_objects": [exact["low"], exact["high"]], **found}
+        kinds = {"over_seeds": "seeds", "over_objects": "objects"}
+        words = [span(*found[kind], name) for kind, name in kinds.items() if kind in found]
         if "spread" in row:
             words.insert(0, f"± {number(run['metrics'][row['spread']]['mean'])} over folds")
         return " ".join([marked(row, found["mean"]), *words]), str(len(run["seeds"]))
@@ -82,11 +87,30 @@ def measured(row: dict[str, Any], results: Path) -> tuple[str, str]:
     if not path.exists():
         return NOT_MEASURED, ""
     table = json.loads(path.read_text())
+    value = cell(row, table, line, column)
+    words = [NOT_MEASURED if value is None else marked(row, value)]
+    if "interval" in row:
+        low, high, of = row["interval"]
+        words.append(span(cell(row, table, *low), cell(row, table, *high), of))
+    if "spread" in row:
+        *place, of = row["spread"]
+        words.append(f"± {number(cell(row, table, *place))} {of}")
+    return " ".join(words), str(len(table["seeds"]) or "")
+
+
+def cell(row: dict[str, Any], table: dict[str, Any], line: str, column: str) -> Any:
+    """The cell of a topic's table that a row names."""
     lines = [r for r in table["rows"] if r[0] == line]
     if not lines or column not in table["columns"]:
-        raise KeyError(f"published.yaml, {row['name']}: {path.name} has no row {line!r} with a column {column!r}")
-    value = lines[0][table["columns"].index(column)]
-    return (NOT_MEASURED if value is None else marked(row, value)), str(len(table["seeds"]) or "")
+        raise KeyError(
+            f"published.yaml, {row['name']}: {row['cell'][0]}.json has no row {line!r} with a column {column!r}"
+        )
+    return lines[0][table["columns"].index(column)]
+
+
+def span(low: float, high: float, of: str) -> str:
+    """An interval, and what it is taken over."""
+    return f"[{number(low)}, {number(high)}] {of}"
 
 
 def marked(row: dict[str, Any], value: float) -> str:
@@ -111,8 +135,10 @@ def commands(rows: Sequence[dict[str, Any]], results: Path) -> str:
         if path.exists():
             run = json.loads(path.read_text())
             minutes = sum(run["seconds"]) / 60
+            packages = ", ".join(f"{package} {version}" for package, version in run["versions"].items())
             lines.append(
-                f"- {name}: `{run['command']}` ({run['machine']}; {minutes:.0f} min in all; data `{run['fingerprint'][:12]}`)"
+                f"- {name}: `{run['command']}` ({run['machine']}; {packages}; {minutes:.0f} min in all; "
+                f"data `{run['fingerprint'][:12]}`)"
             )
     return "\nReproduced by\n\n" + "\n".join(lines) + "\n" if lines else ""
 

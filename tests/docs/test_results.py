@@ -85,6 +85,48 @@ def test_a_table_lands_on_the_page_and_gives_a_cell(tmp_path, monkeypatch):
         table.write_table("speed", "Speed", ["what", "rate"], [["CSV", 1], ["CSV", 2]])
 
 
+def test_cells_and_shares_have_the_intervals_that_the_list_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "RESULTS", tmp_path)
+    table.write_table(
+        "area", "Area", ["what", "all", "low", "scatter"], [["ours", 0.8, 0.7, 0.02], ["high", 0.9, None, None]]
+    )
+    metrics = {"test/accuracy": {"mean": 1.0, "values": [1.0]}, "test/n": {"mean": 108.0, "values": [108.0]}}
+    run = {
+        "metrics": metrics,
+        "seeds": [0],
+        "command": "python x.py",
+        "machine": "m",
+        "versions": {"python": "3.11", "torch": "2"},
+    }
+    table.write(tmp_path / "quality" / "out.json", run | {"seconds": [60], "fingerprint": "f" * 64})
+    shared = {"what": "", "protocol": ""}
+    rows = [
+        {
+            "name": "a",
+            "cell": ["area", "ours", "all"],
+            "interval": [["ours", "low"], ["high", "all"], "objects"],
+            **shared,
+        },
+        {"name": "b", "cell": ["area", "ours", "all"], "spread": ["ours", "scatter", "of a seed"], **shared},
+        {"name": "c", "run": "out", "metric": "test/accuracy", "count": "test/n", **shared},
+    ]
+    text = results.page(tmp_path, [{"section": "S", "rows": rows}])
+    assert "| 0.800 [0.700, 0.900] objects |" in text and "| 0.800 ± 0.020 of a seed |" in text
+    assert "| 1.000 [0.966, 1.000] objects |" in text  # 1 - .025^(1/108) can be wrong
+    assert "(m; python 3.11, torch 2; 1 min in all" in text
+    with pytest.raises(KeyError, match=r"published\.yaml, b: area\.json has no row 'theirs'"):
+        results.row_of(rows[1] | {"spread": ["theirs", "scatter", ""]}, tmp_path)
+
+
+def test_an_interval_holds_the_number_that_it_stands_beside():
+    """The worst of several cases may be another one after the next measurement."""
+    for section in yaml.safe_load((results.HERE / "published.yaml").read_text()):
+        for row in (row for row in section["rows"] if "interval" in row):
+            content = json.loads((results.HERE / "results" / f"{row['cell'][0]}.json").read_text())
+            low, high = (results.cell(row, content, *place) for place in row["interval"][:2])
+            assert low <= results.cell(row, content, *row["cell"][1:]) <= high, row["name"]
+
+
 def test_false_discoveries_and_their_bounds_are_of_the_same_seeds():
     """Case 0: one seed of three flags anything; case 1: none does; case 2: not measured."""
     found = np.full((3, len(conformal_ood.ROWS), 3), 0.5)
