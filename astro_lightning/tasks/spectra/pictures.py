@@ -59,7 +59,7 @@ class Example:
     z: float
     flux: list[float]
     mask: list[bool]
-    saliency: list[float]
+    saliency: list[float]  # empty for trees, which have no gradient
 
 
 def write_pictures(tested: pa.Table, mistakes: list[Example], classes: list[str], folder: Path) -> None:
@@ -73,6 +73,8 @@ def write_pictures(tested: pa.Table, mistakes: list[Example], classes: list[str]
     """
     plots = folder / "plots"
     plots.mkdir(exist_ok=True)
+    rejects = "ood_score" in tested.column_names
+    or_furthest = ", or the furthest from known spectra," if rejects else ""
     pictures = {
         "by_survey": (
             accuracy_table(tested, classes),
@@ -82,20 +84,23 @@ def write_pictures(tested: pa.Table, mistakes: list[Example], classes: list[str]
         ),
         "risk_coverage": (
             risk_coverage(tested, classes),
-            "Share of errors among the spectra that are kept when the least sure, or the furthest from known spectra, are "
-            "left out first; a sky fibre or unknown kind that is kept counts as an error.",
+            f"Share of errors among the spectra that are kept when the least sure{or_furthest} "
+            "are left out first; a sky fibre or unknown kind that is kept counts as an error.",
         ),
-        "rejection": (
+    }
+    if rejects:
+        pictures["rejection"] = (
             rejection(tested, classes),
             "Distance from known training spectra in the network's embedding, for clean spectra of each class and for sky "
             "and unknown kinds.",
-        ),
-    }
+        )
     if mistakes:
+        caption = "The surest mistakes, smoothed, with the lines of their label at the labelled redshift"
+        if mistakes[0].saliency:
+            caption += "; below, darker where a change of flux would have changed the decision most"
         pictures["mistakes_with_lines"] = (
             mistake_panels(mistakes),
-            "The surest mistakes, smoothed, with the lines of their label at the labelled redshift; below, darker "
-            "where a change of flux would have changed the decision most.",
+            f"{caption}.",
         )
     for name, (figure, caption) in pictures.items():
         save_png(figure, plots / f"{name}.png")
@@ -145,6 +150,8 @@ def risk_coverage(tested: pa.Table, classes: list[str]) -> Figure:
         "clean and unknown kinds, by distance": (clean | ~known, -distance),
     }
     for (name, (rows, value)), colour in zip(orders.items(), SERIES, strict=False):
+        if np.isnan(value).all():
+            continue
         order = np.flatnonzero(rows)[np.argsort(-value[rows], kind="stable")]
         kept = np.arange(1, len(order) + 1)
         axes.plot(kept / len(order), 100 * np.cumsum(wrong[order]) / kept, color=colour, label=name)
@@ -188,21 +195,26 @@ def mistake_panels(mistakes: list[Example]) -> Figure:
         low, high = np.nanpercentile(flux, [0.5, 99.7]) if np.isfinite(flux).any() else (0, 1)
         span = max(high - low, 1e-12)
         axes.plot(GRID_A, flux, color=ACCENT, linewidth=0.7)
-        axes.set(xlim=(GRID_A[0], GRID_A[-1]), ylim=(low - 0.35 * span, high + 0.35 * span), yticks=[])
-        looked = np.array(example.saliency) / max(*example.saliency, 1e-12)
-        x = (
-            np.interp(GRID_A, wavelength, looked)
-            if len(looked) == len(wavelength)
-            else np.interp(np.linspace(0, 1, len(GRID_A)), np.linspace(0, 1, len(looked)), looked)
+        axes.set(
+            xlim=(GRID_A[0], GRID_A[-1]),
+            ylim=(low - (0.35 if example.saliency else 0.1) * span, high + 0.35 * span),
+            yticks=[],
         )
-        axes.imshow(
-            x[None],
-            extent=(GRID_A[0], GRID_A[-1], low - 0.33 * span, low - 0.2 * span),
-            aspect="auto",
-            cmap="Greys",
-            vmin=0,
-            vmax=1,
-        )
+        if example.saliency:
+            looked = np.array(example.saliency) / max(*example.saliency, 1e-12)
+            x = (
+                np.interp(GRID_A, wavelength, looked)
+                if len(looked) == len(wavelength)
+                else np.interp(np.linspace(0, 1, len(GRID_A)), np.linspace(0, 1, len(looked)), looked)
+            )
+            axes.imshow(
+                x[None],
+                extent=(GRID_A[0], GRID_A[-1], low - 0.33 * span, low - 0.2 * span),
+                aspect="auto",
+                cmap="Greys",
+                vmin=0,
+                vmax=1,
+            )
         z = example.z if np.isfinite(example.z) and example.z > -0.1 else 0.0
         marked = [(w * (1 + z), name) for name, rest in MARKED.get(example.label, {}).items() for w in rest]
         marked = sorted((w, name) for w, name in marked if GRID_A[0] < w < GRID_A[-1])

@@ -14,6 +14,7 @@ from astro_lightning.core.loader import Batch
 from astro_lightning.core.metrics import probabilities
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.tables import mean_of_objects
+from astro_lightning.methods.gradient_free import GradientFreeModule
 from astro_lightning.tasks.spectra.pictures import Example, write_pictures
 from astro_lightning.tasks.spectra.scoring import column, is_clean
 
@@ -74,7 +75,8 @@ def surest_mistakes(module: TaskModule, datamodule: RecordsData, table: pa.Table
     rows = np.asarray(table["row"])[wrong]
     records = datamodule.records
     batch = datamodule.dataset(records, module.info)[(rows, 0)]
-    looked = saliency(module, batch, torch.from_numpy(decided[wrong])).numpy()
+    fitted = isinstance(module, GradientFreeModule)
+    looked = [] if fitted else saliency(module, batch, torch.from_numpy(decided[wrong])).tolist()
     flux, ivar = np.array(records.fixed["flux"][rows]), np.array(records.fixed["ivar"][rows])
     return [
         Example(
@@ -85,7 +87,7 @@ def surest_mistakes(module: TaskModule, datamodule: RecordsData, table: pa.Table
             float(table["z"][int(i)].as_py()),
             flux[k].tolist(),
             ((ivar[k] > 0) & np.isfinite(flux[k])).tolist(),
-            looked[k].tolist(),
+            looked[k] if looked else [],
         )
         for k, i in enumerate(wrong)
     ]

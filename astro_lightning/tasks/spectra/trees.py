@@ -1,5 +1,6 @@
 """Principal components and boosted trees over the channels of a spectrum: the baseline behind the same interface."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -7,9 +8,11 @@ import xgboost as xgb
 from torch import Tensor, nn
 
 from astro_lightning.core.build import build
+from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.methods.boosted_trees import BoostedTrees, BoostedTreesModule
 from astro_lightning.tasks.spectra.scoring import spectra_metrics
+from astro_lightning.tasks.spectra.tested import report_stage
 
 # Level and lines; mask and position would tell the instrument.
 CHANNELS_USED = 2
@@ -74,6 +77,10 @@ class SpectraTreesModule(BoostedTreesModule):
         target = torch.cat([batch["target"] for batch in batches])
         self.matrix = xgb.QuantileDMatrix(self.network.project(flat).numpy(), target.numpy())
         data.repeat_batches(batches[:1])
+
+    def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
+        """The table of tested spectra, drawn into the report."""
+        return report_stage(best, datamodule, folder) if best.exists() and len(datamodule.splits["test"]) else {}
 
     def columns(self, batch: Batch) -> dict[str, Any]:
         """Class probabilities and the facts that reports need."""

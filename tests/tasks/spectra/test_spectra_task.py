@@ -293,6 +293,22 @@ def test_train_then_score_a_table_and_a_folder_of_fits(tmp_path, table):
     assert scores["reject"].type == pa.bool_()
 
 
+@pytest.mark.slow
+def test_trees_show_their_mistakes_as_the_network_does(tmp_path):
+    tiny = (
+        "task=spectra_xgb",
+        "data.simulation.n_objects=160",
+        "trainer=cpu",
+        "trainer.max_epochs=1",
+        "callbacks=quiet",
+    )
+    astro_lightning(*tiny, "task.trees.rounds_per_epoch=1", folder=tmp_path)
+    (run,) = (tmp_path / "outputs" / "spectra_xgb").iterdir()
+    assert {path.stem for path in (run / "plots").glob("*.png")} >= {"by_survey", "mistakes_with_lines"}
+    assert "Mistakes with lines" in (run / "report.html").read_text()
+    assert "darker" not in (run / "plots" / "mistakes_with_lines.txt").read_text()  # trees look nowhere
+
+
 def test_records_of_the_twin_survive_the_cache(tmp_path, table):
     opened = Records.open(write_records([table], tmp_path / "r"))
     np.testing.assert_array_equal(opened.fixed["flux"], np.stack(table["flux"].to_numpy(zero_copy_only=False)))
