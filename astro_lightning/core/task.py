@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytorch_lightning as pl
 import torch
@@ -18,6 +19,7 @@ from astro_lightning.core.loader import Batch
 from astro_lightning.core.metrics import classification_metrics
 from astro_lightning.core.optim import make_optimizer, make_schedule, settings
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.records import Records
 
 
 class TaskModule(pl.LightningModule):
@@ -130,6 +132,16 @@ class TaskModule(pl.LightningModule):
     def with_truth(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:
         """Add `truth_<label>` (1, 0 or null) for labels of the test split that do not exclude each other."""
         return predictions
+
+    @classmethod
+    def show_tested(cls, records: Records, rows: np.ndarray, folder: Path) -> None:
+        """Keep or draw what the report shows of single tested objects; the default shows none.
+
+        Args:
+            records: The tested objects among others.
+            rows: Of the tested objects.
+            folder: With their `predictions.parquet`.
+        """
 
     @classmethod
     def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:

@@ -159,6 +159,9 @@ def test_run(
     write_parquet(lambda: iter([table]), folder / "predictions.parquet")
     if "label" not in table.column_names:
         return {}, info
+    if part == "test":
+        assert datamodules[0].records is not None
+        kind.show_tested(datamodules[0].records, np.unique(np.concatenate(rows)), folder)
     metrics = kind.score(table, scorer.info)
     if scorer.calibration is not None:
         metrics |= scorer.calibration.score(table)

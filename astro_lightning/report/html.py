@@ -41,7 +41,7 @@ def write_report(run_folder: Path) -> Path:
     """
     run = read_run(run_folder)
     pictures = write_plots(run)
-    curves = [p for p in pictures if p.name == "light_curves"]
+    curves = [p for p in pictures if p.name in ("mistaken_light_curves", "light_curves")]
     others = [p for p in pictures if p not in curves]
     room = _PNG_BYTES
     shown = []
@@ -53,7 +53,7 @@ def write_report(run_folder: Path) -> Path:
         _tiles(run),
         _per_class(run, run.scores) if run.scores else "",
         f'<h2>Pictures</h2><div class="grid">{"".join(shown)}</div>' if shown else "",
-        *(f"<h2>Light curves</h2>{_panels(picture)}" for picture in curves),
+        *(f"<h2>{escape(picture.title)}</h2>{_panels(picture)}" for picture in curves),
         _mistakes(run),
         _recorded(run),
         _reproduce(run),

@@ -1,11 +1,16 @@
 """The objects that the network was surest about and wrong."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
-from astro_lightning.report.predictions import Predictions
+from astro_lightning.data.records import Records
+from astro_lightning.report.predictions import Predictions, read_predictions
 from astro_lightning.report.style import BAD, FAINT, GOOD, canvas, short, styled
 
 
@@ -20,22 +25,54 @@ class Mistake:
     p_label: float
 
 
+def surest_mistakes(predictions: Predictions) -> np.ndarray:
+    """Numbers of the wrongly classified objects, the surest first."""
+    predicted = predictions.predicted
+    wrong = np.flatnonzero(predictions.usable & (predicted != predictions.truth))
+    return wrong[np.argsort(-predictions.probabilities[wrong, predicted[wrong]], kind="stable")]
+
+
 def confident_mistakes(predictions: Predictions, limit: int = 20) -> list[Mistake]:
     """Wrongly classified objects, the surest first."""
-    kept = predictions.scored()
-    predicted = kept.predicted
-    wrong = np.flatnonzero(predicted != kept.truth)
-    confidence = kept.probabilities[wrong, predicted[wrong]]
+    predicted = predictions.predicted
     return [
         Mistake(
-            str(kept.ids[row]),
-            kept.classes[kept.truth[row]],
-            kept.classes[predicted[row]],
-            float(kept.probabilities[row, predicted[row]]),
-            float(kept.probabilities[row, kept.truth[row]]),
+            str(predictions.ids[i]),
+            predictions.classes[predictions.truth[i]],
+            predictions.classes[predicted[i]],
+            float(predictions.probabilities[i, predicted[i]]),
+            float(predictions.probabilities[i, predictions.truth[i]]),
         )
-        for row in wrong[np.argsort(-confidence, kind="stable")][:limit]
+        for i in surest_mistakes(predictions)[:limit]
     ]
+
+
+def mistaken_objects(path: Path, records: Records, rows: np.ndarray) -> pa.Table:
+    """The wrongly classified objects of a run's `predictions.parquet`, the surest first.
+
+    Args:
+        path: The file.
+        records: With the scored objects.
+        rows: Of the scored objects.
+
+    Returns:
+        Rows of the file with `predicted` (class), `confidence` (its probability) and `row` (in the records); none where the
+        run predicts no class.
+    """
+    found = read_predictions(path)
+    table = pq.read_table(path)
+    wrong = np.empty(0, np.int64) if found is None else surest_mistakes(found)
+    decided = [] if found is None else found.predicted[wrong]
+    table = table.take(wrong)
+    ids = records.flat["id"].take(pa.array(rows)).cast(table["id"].type)
+    columns = {
+        "predicted": pa.array([] if found is None else [found.classes[i] for i in decided], pa.string()),
+        "confidence": pa.array([] if found is None else found.probabilities[wrong, decided], pa.float64()),
+        "row": pa.array(rows).take(pc.index_in(table["id"], value_set=ids)),
+    }
+    for name, values in columns.items():
+        table = table.append_column(name, values)
+    return table
 
 
 @styled

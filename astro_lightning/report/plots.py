@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
@@ -180,19 +181,27 @@ def _of_embedding(run: RunFolder, folder: Path) -> list[Picture]:
 
 
 def _of_examples(run: RunFolder, folder: Path) -> list[Picture]:
-    examples = light_curves(run.examples) if run.examples is not None else []
+    first = "The wrongly classified test objects with the most confident predictions, the surest first. "
+    return [
+        *_curves(folder, "mistaken_light_curves", "Light curves of the surest mistakes", first, run.mistaken),
+        *_curves(folder, "light_curves", "Light curves", "", run.examples),
+    ]
+
+
+def _curves(folder: Path, name: str, title: str, caption: str, table: pa.Table | None) -> list[Picture]:
+    examples = light_curves(table) if table is not None else []
     if not examples:
         return []
-    caption = "Flux (AB zero-point 27.5) with its error, in band colours. "
+    caption += "Flux (AB zero-point 27.5) with its error, in band colours. "
     if any(e.label is not None for e in examples):
         caption += "Above: the class" + (", and what it was taken for. " if any(e.wrong for e in examples) else ". ")
     if any(e.reconstruction is not None for e in examples):
         caption += "Open symbols: observations hidden from the network; dashes: the flux it puts in their place."
-    png = folder / "light_curves.png"
+    png = folder / f"{name}.png"
     save_png(light_curve_grid(examples), png)
     _write_caption(png, caption)
     svg = tuple(themed_svg(light_curve(example)) for example in examples)
-    return [Picture("light_curves", "Light curves", caption, png, svg, wide=True)]
+    return [Picture(name, title, caption, png, svg, wide=True)]
 
 
 def _of_learning(run: RunFolder, folder: Path) -> list[Picture]:

@@ -55,6 +55,12 @@ class RunFolder:
         return pq.read_table(path) if path.exists() else None
 
     @cached_property
+    def mistaken(self) -> pa.Table | None:
+        """Light curves of the surest mistakes to draw, or None."""
+        path = self.path / "examples" / "mistakes.parquet"
+        return pq.read_table(path) if path.exists() else None
+
+    @cached_property
     def embedding(self) -> pa.Table | None:
         """`id`, `label` and `embedding` (fixed-size list) of test objects, or None."""
         path = self.path / "examples" / "embedding.parquet"

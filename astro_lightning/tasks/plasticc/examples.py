@@ -11,6 +11,7 @@ from astro_lightning.core.checkpoint import restore
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.data.records import Records
+from astro_lightning.report.mistakes import mistaken_objects
 
 N_EXAMPLES, N_CANDIDATES = 9, 2000
 _SHOWN = ("mjd", "band", "flux", "flux_err")
@@ -65,6 +66,25 @@ def predict_examples(checkpoint: Path, datamodule: RecordsData, run_folder: Path
         predicted = dict(zip(records.ids[rows].tolist(), names, strict=True))
     column = pa.array([predicted.get(name) for name in table["id"].to_pylist()], pa.string())
     _write(table.set_column(table.column_names.index("predicted"), "predicted", column), path)
+
+
+def keep_mistakes(records: Records, rows: np.ndarray, run_folder: Path) -> None:
+    """Write `examples/mistakes.parquet`: tested objects that were wrongly classified, the surest first.
+
+    Its columns are those of the other examples. Without light curves or mistakes there is none.
+
+    Args:
+        records: With the tested objects.
+        rows: Of the tested objects.
+        run_folder: With `predictions.parquet`.
+    """
+    if not records.ragged.keys() >= set(_SHOWN):
+        return
+    wrong = mistaken_objects(run_folder / "predictions.parquet", records, rows).slice(0, N_EXAMPLES)
+    if len(wrong):
+        table = _light_curves(records, wrong["row"].to_numpy())
+        table = table.set_column(table.column_names.index("predicted"), "predicted", wrong["predicted"])
+        _write(table, run_folder / "examples" / "mistakes.parquet")
 
 
 def choose(records: Records, rows: np.ndarray, n: int = N_EXAMPLES) -> np.ndarray:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,8 @@ from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
-from astro_lightning.tasks.plasticc.examples import predict_examples, reconstruct_examples
+from astro_lightning.data.records import Records
+from astro_lightning.tasks.plasticc.examples import keep_mistakes, predict_examples, reconstruct_examples
 from astro_lightning.tasks.plasticc.masking import IGNORED
 from astro_lightning.tasks.plasticc.metric import contest_metrics
 from astro_lightning.tasks.plasticc.network import Classifier, Pretrainer
@@ -182,6 +184,11 @@ class FinetuneModule(TaskModule):
             device = self.trainer.strategy.root_device
             predict_examples(best, datamodule, folder, device)
         return {}
+
+    @classmethod
+    def show_tested(cls, records: Records, rows: np.ndarray, folder: Path) -> None:
+        """For the report, the light curves of the surest mistakes."""
+        keep_mistakes(records, rows, folder)
 
     @classmethod
     def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:

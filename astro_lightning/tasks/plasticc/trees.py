@@ -1,6 +1,7 @@
 """Classifiers of tables whose class proportions may differ from the training set's; boosted trees among them."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ from astro_lightning.core.calibration import EMBEDDING, LOGITS
 from astro_lightning.core.loader import Batch
 from astro_lightning.core.metrics import probabilities
 from astro_lightning.core.task import TaskModule, centred
+from astro_lightning.data.records import Records
 from astro_lightning.methods.boosted_trees import BoostedTreesModule
 from astro_lightning.methods.conformal.prior_shift import em_prior, reweight
+from astro_lightning.tasks.plasticc.examples import keep_mistakes
 from astro_lightning.tasks.plasticc.metric import contest_metrics
 
 # Fewer objects say too little of the proportions.
@@ -41,6 +44,11 @@ class LabelShiftModule(TaskModule):
     def evidence(self, batch: Batch) -> dict[str, Tensor]:
         """Logits, and the hand features as embedding."""
         return {LOGITS: centred(self(batch)), EMBEDDING: batch["features"]}
+
+    @classmethod
+    def show_tested(cls, records: Records, rows: np.ndarray, folder: Path) -> None:
+        """For the report, the light curves of the surest mistakes."""
+        keep_mistakes(records, rows, folder)
 
     @classmethod
     def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:

@@ -77,7 +77,8 @@ def test_the_examples_are_held_out_and_the_report_draws_them(run):
     mapped = pq.read_table(run / "examples" / "embedding.parquet")
     assert not examples & set(tested)
     assert mapped["id"].to_pylist() == tested
-    for name in ("light_curves", "embedding"):
+    assert set(pq.read_table(run / "examples" / "mistakes.parquet")["id"].to_pylist()) <= set(tested)
+    for name in ("light_curves", "mistaken_light_curves", "embedding"):
         assert (run / "plots" / f"{name}.png").stat().st_size > 5000
         assert (run / "plots" / f"{name}.txt").read_text()
 

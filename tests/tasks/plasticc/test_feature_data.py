@@ -160,7 +160,6 @@ def test_folds_of_trees_score_a_file_they_never_saw(tmp_path):
         "callbacks=quiet",
         "trainer=cpu",
         "trainer.max_epochs=1",
-        "report=false",
     )
     classes = "data.classes=['6','15','16','42','52','53','62','64','65','67','88','90','92','95']"
     words = (
@@ -174,6 +173,11 @@ def test_folds_of_trees_score_a_file_they_never_saw(tmp_path):
     run = run_folder(tmp_path, "plasticc_trees")
     scored = pd.read_parquet(run / "predictions.parquet")
     assert len(scored) == 60
+    mistakes = pq.read_table(run / "examples" / "mistakes.parquet").to_pylist()
+    decided = dict(zip(scored["id"], scored.filter(regex="prob_(?!99)").idxmax(axis=1).str.removeprefix("prob_")))
+    assert len(mistakes) == 9 and all(row["label"] != row["predicted"] == decided[row["id"]] for row in mistakes)
+    assert (run / "plots" / "mistaken_light_curves.png").exists()
+    assert "Light curves of the surest mistakes" in (run / "report.html").read_text()
     curves, objects = [], []
     names = {"photoz": "hostgal_photoz", "photoz_err": "hostgal_photoz_err", "mwebv": "mwebv", "id": "object_id"}
     for row in simulate(n_objects=12, seed=9).to_pylist():
