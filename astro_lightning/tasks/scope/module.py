@@ -19,12 +19,14 @@ from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.core.metrics import classification_metrics
 from astro_lightning.core.task import TaskModule
+from astro_lightning.data.records import Records
 from astro_lightning.methods.periodograms.light_curves import LightCurves
 from astro_lightning.tasks.scope import pictures
 from astro_lightning.tasks.scope.chooser import Chooser
 from astro_lightning.tasks.scope.data import PERIOD_TOLERANCE
 from astro_lightning.tasks.scope.features import FEATURES, PERIODIC, periodic
 from astro_lightning.tasks.scope.measure import MIN_POINTS
+from astro_lightning.tasks.scope.mistakes import draw_mistakes
 from astro_lightning.tasks.scope.taxonomy import Taxonomy
 
 
@@ -203,6 +205,12 @@ class ScopeModule(TaskModule):
             folder, "folded", figure, "A validation object of each type, folded at the period found."
         )
         return {}
+
+    @classmethod
+    def show_tested(cls, records: Records, rows: np.ndarray, folder: Path) -> None:
+        """Folded light curves of the surest mistakes among the types; a table of features has none."""
+        if "mjd" in records.ragged:
+            draw_mistakes(records, rows, folder)
 
     @classmethod
     def finish(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:

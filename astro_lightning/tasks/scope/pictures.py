@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
@@ -41,25 +42,47 @@ def periods(found_d: np.ndarray, catalogue_d: np.ndarray) -> Figure:
         return figure
 
 
+@dataclass(frozen=True)
+class Folded:
+    """A light curve to fold: n times (days) and magnitudes, the period (days), and what stands above."""
+
+    time_d: np.ndarray
+    mag: np.ndarray
+    period_d: float
+    title: str
+
+
 def folded(batch: Batch, period_d: np.ndarray, types: Sequence[str]) -> Figure:
-    """One folded light curve of each type, two turns, faintest at phase 0."""
+    """One folded light curve of each type."""
+    target = batch["target"].numpy()
+    rows = [int(np.flatnonzero(target == i)[0]) for i in np.unique(target[target >= 0])][:PANELS]
+    curves = []
+    for row in rows:
+        valid = batch["valid"][row].numpy()
+        time_d, mag = (batch[name][row].numpy()[valid] for name in ("time_d", "mag"))
+        curves.append(Folded(time_d, mag, period_d[row], f"{short(types[target[row]])}  {period_d[row]:.4g} d"))
+    return folded_curves(curves)
+
+
+def folded_curves(curves: Sequence[Folded]) -> Figure:
+    """Light curves over two turns, faintest at phase 0."""
     with mpl.rc_context(RC):
-        target = batch["target"].numpy()
-        rows = [int(np.flatnonzero(target == i)[0]) for i in np.unique(target[target >= 0])][:PANELS]
-        columns = 4
-        figure = Figure(figsize=(9, 1.8 * -(-len(rows) // columns) + 0.4), layout="constrained")
-        grid = figure.subplots(-(-len(rows) // columns), columns, squeeze=False)
-        for axes in grid.flat[len(rows) :]:
+        columns = min(4, len(curves))
+        lines = -(-len(curves) // columns)
+        figure = Figure(figsize=(9, 1.8 * lines + 0.4), layout="constrained")
+        grid = figure.subplots(lines, columns, squeeze=False)
+        for axes in grid.flat[len(curves) :]:
             axes.set_visible(False)
-        for axes, row in zip(grid.flat, rows):
-            valid = batch["valid"][row].numpy()
-            time, mag = batch["time_d"][row].numpy()[valid], batch["mag"][row].numpy()[valid]
-            phase = (time / period_d[row]) % 1
+        for axes, curve in zip(grid.flat, curves):
+            phase, mag = (curve.time_d / curve.period_d) % 1, curve.mag
             faint = np.median(phase[mag >= np.quantile(mag, 0.95)])
             phase = (phase - faint) % 1
             axes.plot(np.concatenate([phase, phase + 1]), np.concatenate([mag, mag]), ".", color=ACCENT, markersize=2)
-            axes.invert_yaxis()
-            axes.set_title(f"{short(types[target[row]])}  {period_d[row]:.4g} d", fontsize=7.5)
+            # One wild observation must not flatten the rest.
+            bright, dim = np.quantile(mag, [0.005, 0.995])
+            room = 0.12 * (dim - bright) or 1.0
+            axes.set_ylim(dim + room, bright - room)
+            axes.set_title(curve.title, fontsize=7.5)
         figure.supxlabel("phase", fontsize=9)
         figure.supylabel("magnitude", fontsize=9)
         return figure

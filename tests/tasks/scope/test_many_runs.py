@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command import astro_lightning
+from command import astro_lightning, run_folder
 
 from astro_lightning.tasks.scope.simulate import simulate
 
@@ -68,3 +68,11 @@ def test_without_a_list_a_training_table_has_a_run_for_each_of_its_label_columns
     astro_lightning("labels", *words, folder=tmp_path, timeout=600)
     with (tmp_path / "all" / "labels.csv").open() as file:
         assert [row["label"] for row in csv.DictReader(file)] == ["vnv", "pnp", "e", "i"]
+
+
+@pytest.mark.slow
+def test_the_report_folds_the_surest_mistakes_of_each_type(tmp_path):
+    astro_lightning(*(word for word in TINY if word != "report=false"), folder=tmp_path)
+    run = run_folder(tmp_path, "scope_xgb")
+    assert (run / "plots" / "mistaken_curves.png").exists()
+    assert "Mistaken curves" in (run / "report.html").read_text()
