@@ -25,7 +25,7 @@ LISTS: dict[str, dict[str, float]] = {
     "mag": {"mag_1e4": 1e4, "mag": 1.0},
     "mag_err": {"magerr_1e4": 1e4, "magerr": 1.0, "mag_err": 1.0},
 }
-IDS = ("id", "_id", "oid", "objectid", "obj_id")
+IDS = ("id", "_id", "oid", "objectid", "object_id", "objid", "ID", "obj_id")
 # Names of the star that several curves belong to; `obj_id` names one where it is not the curve's own id.
 SOURCES = ("source", "obj_id")
 # Of ZTF's data releases: an observation with any of them set is not used.
@@ -113,7 +113,7 @@ class Catalina(Survey[Path]):
         offsets = np.concatenate([[0], np.cumsum(np.bincount(owner[order], minlength=len(lengths)))])
         metadata = Metadata(table, file)
         own = next((name for name in IDS if name in table.column_names), None)
-        columns = {"id": pa.array(first_row + np.arange(len(lengths))) if own is None else metadata.ids(own)}
+        columns = {"id": self.numbered(len(lengths), file) if own is None else metadata.ids(own)}
         source = next((name for name in SOURCES if name in table.column_names and name != own), None)
         if source is not None:
             columns["group"] = metadata.ids(source)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
@@ -12,15 +11,18 @@ import pyarrow.parquet as pq
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.metadata import Metadata
 from astro_lightning.data.survey import Survey, visible
+from astro_lightning.data.tables import column_names
 
 DMDT = 26 * 26
 BYTES_PER_ROW = 8_000
+# A column without one value has no type.
+NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)
 
 
 class ScopeTable(Survey[Path]):
     """Every column of numbers as it is, `dmdt` as 676 values, the light curve's source as the group.
 
-    A row's id is `_id`, or `id`, or the row number; sources are named by `obj_id`.
+    A row's id is `_id`, or `id`, or its number among those of all files; sources are named by `obj_id`.
     """
 
     layout = (
@@ -29,33 +31,30 @@ class ScopeTable(Survey[Path]):
     default_classes: ClassVar[dict[str, str | None]] = {}
 
     def find(self, path: Path) -> list[Path]:
-        """The file itself, or the folder's Parquet and CSV files."""
-        return [file for file in visible(path, "*") if path.is_file() or file.suffix in (".parquet", ".csv")]
+        """The file itself, or the folder's Parquet and CSV files that hold images."""
+        files = [file for file in visible(path, "*") if file.suffix in (".parquet", ".csv")]
+        return [path] if path.is_file() else [file for file in files if "dmdt" in column_names(file)]
 
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """Records of one file."""
-        first = 0
         if source.suffix == ".csv":
             parts: Iterator[pa.RecordBatch] = iter(pc.read_csv(source).to_batches())
         else:
             parts = pq.ParquetFile(source).iter_batches(max(1, int(self.memory_gib * 2**30 / BYTES_PER_ROW)))
         for part in parts:
-            yield self._records(pa.Table.from_batches([part]), source, first)
-            first += part.num_rows
+            yield self._records(pa.Table.from_batches([part]), source)
 
-    def _records(self, table: pa.Table, file: Path, first: int) -> pa.Table:
+    def _records(self, table: pa.Table, file: Path) -> pa.Table:
         metadata = Metadata(table, file)
         own = {"_id", "id"} & set(table.column_names)
-        columns = {"id": metadata.ids("_id", "id") if own else pa.array(first + np.arange(table.num_rows))}
+        columns = {"id": metadata.ids("_id", "id") if own else self.numbered(table.num_rows, file)}
         if "obj_id" in table.column_names:
             columns["group"] = metadata.ids("obj_id")
         if "dmdt" in table.column_names:
             columns["dmdt"] = _images(table["dmdt"].combine_chunks(), file)
         for name in table.column_names:
             kind = table.schema.field(name).type
-            if name not in ("_id", "id", "obj_id", "dmdt") and (
-                pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-            ):
+            if name not in ("_id", "id", "obj_id", "dmdt") and any(is_kind(kind) for is_kind in NUMBERS):
                 columns[name] = pa.array(metadata.numbers(name))
         return pa.table(columns)
 

@@ -33,9 +33,8 @@ class TableBatches:
     def __init__(self, records: Records, info: Mapping[str, Any]) -> None:
         missing = [name for name in info["inputs"] if name not in records.flat.column_names]
         if missing:
-            raise BadInput(
-                f"column {missing[0]} is missing: it is an input by features.{info['columns'][0]} and others"
-            )
+            taker = info["columns"][info["inputs"].index(missing[0])]
+            raise BadInput(f"column {missing[0]} is missing, or holds no numbers: features.{taker} takes it")
         if "dmdt" not in records.fixed:
             raise BadInput("column dmdt is missing: give 676 values in each row")
         values = [as_type(records.column(name), kind) for name, kind in zip(info["inputs"], info["dtypes"])]

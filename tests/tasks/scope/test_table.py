@@ -1,6 +1,7 @@
 """The published training table through the command line: a network of one label, trees of all, both scored on a file."""
 
 import csv
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -53,6 +54,19 @@ def test_a_table_is_read_as_published(published, features, tmp_path):
     assert records.groups[:4].tolist() == [0, 0, 1, 1]
     assert records.fixed["dmdt"].shape == (60, 676)
     np.testing.assert_array_equal(records.column("f1_amp_ELS_ECE_EAOV"), published["f1_amp_ELS_ECE_EAOV"])
+
+
+def test_whatever_pandas_makes_of_a_column_of_numbers_is_read_and_other_tables_are_no_rows(tmp_path, caplog):
+    images = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(2 * 676, np.float32)), 676)
+    odd = {"median": pa.array([Decimal("1.5"), None]), "skew": pa.nulls(2), "note": ["a", "b"]}
+    for name in ("a", "b"):
+        pq.write_table(pa.table({"dmdt": images} | odd), tmp_path / f"{name}.parquet")
+    (tmp_path / "notes.csv").write_text("who,what\nme,this\n")
+    found = pa.concat_tables(ScopeTable().read(tmp_path))
+    assert found["id"].to_pylist() == [0, 1, 2, 3]
+    np.testing.assert_array_equal(found["median"].to_numpy(), [1.5, np.nan] * 2)
+    assert np.isnan(found["skew"].to_numpy()).all() and "note" not in found.column_names
+    assert "objects are numbered in the order of reading" in caplog.text
 
 
 def test_labels_are_decided_strictly_and_what_does_not_vary_must_be_labelled_so(taxonomy):
