@@ -20,13 +20,22 @@ class Records:
     Attributes:
         flat: `pyarrow.Table` of the columns with one value per object (`id`, `label`, `group`, metadata).
         ragged: name -> `Ragged` for list columns (light curves, sequences).
-        fixed: name -> array of shape (n_objects, length) for fixed-size list columns (spectra, stamps).
+        fixed: name -> array of shape (n_objects, length) for fixed-size list columns (spectra, stamps), and for structures of
+            float32 (named features).
+        names: name -> what the `length` values of a structure are called.
     """
 
-    def __init__(self, flat: pa.Table, ragged: dict[str, Ragged], fixed: dict[str, np.ndarray]) -> None:
+    def __init__(
+        self,
+        flat: pa.Table,
+        ragged: dict[str, Ragged],
+        fixed: dict[str, np.ndarray],
+        names: dict[str, list[str]] | None = None,
+    ) -> None:
         self.flat = flat
         self.ragged = ragged
         self.fixed = fixed
+        self.names = names or {}
 
     def __len__(self) -> int:
         return self.flat.num_rows
@@ -34,16 +43,19 @@ class Records:
     @classmethod
     def from_table(cls, table: pa.Table) -> "Records":
         """Wrap a table of records; list columns are taken without a copy where they are one chunk."""
-        ragged, fixed, flat = {}, {}, {}
+        ragged, fixed, flat, names = {}, {}, {}, {}
         for field in table.schema:
             column = table[field.name]
             if pa.types.is_fixed_size_list(field.type):
                 fixed[field.name] = _fixed(column)
+            elif pa.types.is_struct(field.type):
+                fixed[field.name] = np.stack([values.to_numpy() for values in column.flatten()], axis=1)
+                names[field.name] = [inner.name for inner in field.type]
             elif pa.types.is_list(field.type) or pa.types.is_large_list(field.type):
                 ragged[field.name] = Ragged.from_arrow(column)
             else:
                 flat[field.name] = column
-        return cls(pa.table(flat), ragged, fixed)
+        return cls(pa.table(flat), ragged, fixed, names)
 
     @classmethod
     def open(cls, folder: Path) -> "Records":
@@ -58,7 +70,8 @@ class Records:
                 ragged[name] = Ragged(values, _map(folder / f"{name}.offsets", "int64"))
             else:
                 fixed[name] = values.reshape(-1, column["length"])
-        return cls(flat, ragged, fixed)
+        names = {name: column["names"] for name, column in columns.items() if column.get("names")}
+        return cls(flat, ragged, fixed, names)
 
     def column(self, name: str, default: float | None = None) -> np.ndarray:
         """A flat column as float or object array of shape (n_objects,); `default` fills one that is absent."""
@@ -101,7 +114,7 @@ def write_records(tables: Iterable[pa.Table], folder: Path) -> Path:
         folder: Written under a temporary name beside it, then renamed.
 
     Raises:
-        BadInput: There was no object at all.
+        BadInput: There was no object at all, or files have unlike columns.
     """
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     temporary.mkdir(parents=True)
@@ -122,7 +135,9 @@ def write_records(tables: Iterable[pa.Table], folder: Path) -> Path:
                 _append(temporary / f"{name}.values", values[offsets[0] : offsets[-1]])
                 ends[name] = int(shifted[-1])
             for name, fixed in records.fixed.items():
-                columns.setdefault(name, {"dtype": str(fixed.dtype), "length": int(fixed.shape[1])})
+                form = {"dtype": str(fixed.dtype), "length": int(fixed.shape[1]), "names": records.names.get(name)}
+                if columns.setdefault(name, form) != form:
+                    raise BadInput(f"{name} of two files have not the same columns in the same order: make them alike")
                 _append(temporary / f"{name}.values", np.ascontiguousarray(fixed))
         if not flat or not sum(part.num_rows for part in flat):
             raise BadInput(f"no object was found to write to {folder.name}: the input is empty")

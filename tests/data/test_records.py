@@ -78,3 +78,15 @@ def test_fingerprint_changes_with_content_and_with_the_split():
     other = fingerprint(Records.from_table(table(labels=("a", "a", "b"))), splits)
     assert base["content_sha256"] == moved["content_sha256"] != other["content_sha256"]
     assert base["split_sha256"] != moved["split_sha256"]
+
+
+def test_named_features_keep_their_names_and_files_with_other_columns_are_refused(tmp_path):
+    def named(*names):
+        values = pa.StructArray.from_arrays([pa.array([1.0, None], pa.float32()) for _ in names], names)
+        return pa.table({"id": [1, 2], "features": values})
+
+    records = Records.open(write_records(iter([named("a", "b"), named("a", "b")]), tmp_path / "records"))
+    assert records.names == {"features": ["a", "b"]} and records.fixed["features"].shape == (4, 2)
+    assert np.isnan(records.fixed["features"][1]).all()
+    with pytest.raises(BadInput, match="features"):
+        write_records(iter([named("a", "b"), named("b", "a")]), tmp_path / "other")

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.light_curves import identifiers
+from astro_lightning.data.light_curves import cast
+from astro_lightning.data.metadata import Metadata
 from astro_lightning.data.survey import Survey, visible
 from astro_lightning.data.tables import column_names, read_table
 
@@ -21,6 +22,7 @@ ARTEFACT, OTHER = "artefact", "other"
 FIELD_DIVISOR = 10**12
 # Means and log-variances of real frames are below 10; the exponential of more than this is no float32.
 LARGEST = 80.0
+FEATURES = "lightcurve_features.parquet"
 
 
 def field_of(oid: np.ndarray) -> np.ndarray:
@@ -35,7 +37,7 @@ class SnadEmbeddings(Survey[Path]):
     frame at the centre of the latent space.
 
     Records have `mu` and `logvar` (flat lists, frame after frame), `group` (the field) and, with light-curve features,
-    `features` of fixed length.
+    `features`, a structure of float32 under the names of that file's columns, in their order.
 
     Args:
         lightcurves: Join the light-curve features; an object without them gets NaN.
@@ -67,11 +69,12 @@ class SnadEmbeddings(Survey[Path]):
         names = self._columns(source)
         assert names is not None  # `find` took only files that have them
         mu_name, logvar_name = names
-        features = self._features(source.parent) if self.lightcurves else None
+        features = self._features(source) if self.lightcurves else None
+        first = 0
         # About 450 frames an object, two float32 arrays, and as much again while converting.
         rows = max(1, int(self.memory_gib * 2**30 / (450 * self.latent_dims * 16)))
         for batch in pq.ParquetFile(source).iter_batches(batch_size=min(rows, 100_000)):
-            oid = identifiers(pa.chunked_array([batch["oid"]]), str(source)).cast(pa.int64()).to_numpy()
+            oid = _oids(pa.Table.from_batches([batch.select(["oid"])]), source).to_numpy()
             mu, logvar = (self._lists(batch[name], oid, source) for name in (mu_name, logvar_name))
             columns: dict[str, pa.Array] = {
                 "id": pa.array(oid),
@@ -81,10 +84,9 @@ class SnadEmbeddings(Survey[Path]):
                 **self._usable(mu, logvar, oid, source),
             }
             if features is not None:
-                feature_names, by_oid = features
-                values = by_oid.reindex(oid).to_numpy(dtype=np.float32)
-                columns["features"] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), len(feature_names))
+                columns["features"] = features.slice(first, len(oid))
             yield pa.table(columns)
+            first += len(oid)
 
     def _ambiguous(self, batch: pa.RecordBatch) -> pa.Array:
         if "tags" not in batch.schema.names:
@@ -130,15 +132,35 @@ class SnadEmbeddings(Survey[Path]):
         kept = (pa.array(values[good].ravel()) for values in frames)
         return {name: pa.ListArray.from_arrays(offsets, values) for name, values in zip(("mu", "logvar"), kept)}
 
-    def _features(self, folder: Path) -> tuple[list[str], Any]:
-        file = folder / "lightcurve_features.parquet"
+    def _features(self, source: Path) -> pa.StructArray:
+        """Light-curve features of all objects of a file, in its order."""
+        file = source.parent / FEATURES
         if not file.is_file():
-            raise BadInput(f"{file} is missing: put it beside the embeddings or set data.reader.lightcurves=false")
-        table = read_table(file).to_pandas()
-        if "oid" in table.columns:
-            table = table.set_index("oid")
-        table = table.drop(columns="label", errors="ignore")
-        return list(table.columns), table[~table.index.duplicated()]
+            raise BadInput(f"{file} is missing: put the light-curve features of these objects beside {source.name}")
+        table = read_table(file)
+        index = [
+            name for name in (table.schema.pandas_metadata or {}).get("index_columns", []) if isinstance(name, str)
+        ]
+        known = _oids(table, file, *index)
+        row = pc.index_in(_oids(pq.read_table(source, columns=["oid"]), source), value_set=known).combine_chunks()
+        if row.null_count and row.null_count == len(row):
+            raise BadInput(f"{file}: none of its oid is an object of {source.name}: give the features of these objects")
+        if row.null_count:
+            log.warning("%s: %d of %d objects have no light-curve features", source.name, row.null_count, len(row))
+        found: dict[str, pa.Array] = {}
+        for name in [name for name in table.column_names if name not in ("oid", "label", *index)]:
+            try:
+                found[name] = table[name].cast(pa.float32(), safe=False).combine_chunks().take(row)
+            except pa.ArrowException as error:
+                log.warning("%s: column %s holds no numbers and is left out: %s", file.name, name, error)
+        if not found:
+            raise BadInput(f"{file} holds no light-curve features: give a number of each object in each of its columns")
+        return pa.StructArray.from_arrays(list(found.values()), list(found))
+
+
+def _oids(table: pa.Table, file: Path, *index: str) -> pa.ChunkedArray:
+    """Identifiers as int64, whatever type they were written in, from `oid` or from these columns."""
+    return cast(Metadata(table, file).ids("oid", *index), pa.int64(), "oid", str(file))
 
 
 def _labels(batch: pa.RecordBatch, source: Path) -> pa.Array:

@@ -155,8 +155,10 @@ class SequenceData(FoldData):
             if info["scaled"]:
                 info["feature_knots"] = fit_knots(features[train]).tolist()
             names = pooled_names(d) if info["pooled"] else []
-            info["feature_names"] = names + [f"lightcurve_{i}" for i in range(features.shape[1] - len(names))]
-            info["feature_blocks"] = [n for n in (len(names), features.shape[1] - len(names)) if n]
+            n_curves = features.shape[1] - len(names)
+            info["lightcurve_names"] = records.names.get("features") if n_curves else None
+            info["feature_names"] = names + (info["lightcurve_names"] or [f"lightcurve_{i}" for i in range(n_curves)])
+            info["feature_blocks"] = [n for n in (len(names), n_curves) if n]
         return info
 
     def _tables(self) -> Iterator[pa.Table]:
@@ -199,8 +201,10 @@ def frame_inputs(
 def object_features(records: Records, info: Mapping[str, Any]) -> np.ndarray | None:
     """Features (n_objects, n_features) chosen by `pooled` and `lightcurves`, NaN where missing; None if neither is chosen.
 
+    Light-curve features are those of `lightcurve_names` in that order, all where the training data had no names.
+
     Raises:
-        BadInput: Light-curve features are wanted and absent.
+        BadInput: Light-curve features are wanted and absent, or one of them is.
     """
     parts = []
     if info["pooled"]:
@@ -209,6 +213,15 @@ def object_features(records: Records, info: Mapping[str, Any]) -> np.ndarray | N
         if "features" not in records.fixed:
             raise BadInput("light-curve features are missing: put lightcurve_features.parquet beside the embeddings")
         values = np.array(records.fixed["features"], dtype=np.float32)
+        found, wanted = records.names.get("features"), info.get("lightcurve_names")
+        if found and wanted:
+            missing = [name for name in wanted if name not in found]
+            if missing:
+                raise BadInput(
+                    f"lightcurve_features.parquet: {len(missing)} of {len(wanted)} columns that were trained on are missing, "
+                    f"the first is {missing[0]}: add them, numbers that are not known as NaN"
+                )
+            values = values[:, [found.index(name) for name in wanted]]
         parts.append(np.where(np.isfinite(values), values, np.nan))
     return np.concatenate(parts, axis=1).astype(np.float32) if parts else None
 

@@ -30,9 +30,27 @@ def test_embeddings_with_features(tmp_path):
     found = next(SnadEmbeddings(lightcurves=True).read(tmp_path))
     assert found["label"].to_pylist() == ["artefact", None]
     assert found["group"].to_pylist() == [795, 795]
-    features = found["features"].to_pylist()
-    assert np.isnan(features[0][0]) and features[1] == [0.5]
+    assert found["features"].to_pylist() == [{"amplitude": None}, {"amplitude": 0.5}]
     assert len(next(iter(SnadEmbeddings().read(tmp_path, part="labelled")))) == 1
+
+
+def test_features_of_nobody_are_refused_and_of_some_are_counted(tmp_path, caplog):
+    lists = {"mu8": [[0.0] * 8] * 3, "logvar8": [[0.0] * 8] * 3}
+    pq.write_table(pa.table({"oid": [OID + i for i in range(3)], **lists}), tmp_path / "embeddings.parquet")
+    file = tmp_path / "lightcurve_features.parquet"
+    with pytest.raises(BadInput, match="put the light-curve features of these objects beside"):
+        list(SnadEmbeddings(lightcurves=True).read(tmp_path))
+    # Text and integers are one object; a piece of the file takes its own rows.
+    pq.write_table(pa.table({"amplitude": [2.0, 0.0], "oid": [str(OID + 2), str(OID)], "name": ["b", "a"]}), file)
+    tables = list(SnadEmbeddings(lightcurves=True, memory_gib=1e-9).read(tmp_path))
+    assert [table["features"][0].as_py()["amplitude"] for table in tables] == [0.0, None, 2.0]
+    assert "1 of 3 objects have no light-curve features" in caplog.text and "column name" in caplog.text
+    pq.write_table(pa.table({"oid": [1], "amplitude": [2.0]}), file)
+    with pytest.raises(BadInput, match="none of its oid"):
+        list(SnadEmbeddings(lightcurves=True).read(tmp_path))
+    pq.write_table(pa.table({"amplitude": [2.0]}), file)
+    with pytest.raises(BadInput, match="missing column oid"):
+        list(SnadEmbeddings(lightcurves=True).read(tmp_path))
 
 
 def test_ambiguous_objects_have_no_tag_beside_those_named(tmp_path):

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -174,6 +175,46 @@ def test_folds_that_were_runs_of_their_own_join_into_what_one_run_gives(tmp_path
 def refused(words, said):
     with pytest.raises(BadInput, match=said):
         cli.call(words)
+
+
+@pytest.mark.slow
+def test_light_curve_features_are_found_by_their_names_and_objects_whatever_the_files_order(tmp_path):
+    table = simulate_embeddings(80, 0, n_frames=6)
+    embeddings = tmp_path / "embeddings"
+    embeddings.mkdir()
+    label = [int(name == "artefact") for name in table["label"].to_pylist()]
+    lists = {"oid": table["id"], "label": label, "mu8": table["mu"], "logvar8": table["logvar"]}
+    pq.write_table(type(table).from_pydict(lists), embeddings / "embeddings.parquet")
+    names = [f"feature_{name}" for name in "abcdefgh"]
+    values = np.array(table["features"].to_pylist()) * 10.0 ** np.arange(8)
+    features = pd.DataFrame(values, columns=names, index=pd.Index(np.asarray(table["id"]), name="oid"))
+    file = embeddings / "lightcurve_features.parquet"
+    features.to_parquet(file)
+    astro_lightning(
+        "task=rb_rnn", "data=snad_embeddings", f"data.root={embeddings}", "task.lightcurves=true", "task.n_folds=2", "trainer=cpu",
+        "callbacks=quiet", "report=false", folder=tmp_path,
+    )  # fmt: skip
+    words = (
+        "mode=predict",
+        "task=rb_rnn",
+        "trainer=cpu",
+        f"ckpt={run_folder(tmp_path, 'rb_rnn')}",
+        f"data.path={embeddings}",
+    )
+
+    def scores() -> list[float]:
+        out = tmp_path / "scores.parquet"
+        astro_lightning(*words, f"out={out}", folder=tmp_path / "predict")
+        return pq.read_table(out)["prob_artefact"].to_pylist()
+
+    expected = scores()
+    assert np.ptp(expected) > 0.1
+    other = features[names[::-1]].assign(ra=1.0, name="x").sample(frac=1, random_state=1)
+    other.set_axis(other.index.astype(str)).to_parquet(file)
+    assert scores() == expected
+    features.drop(columns="feature_c").to_parquet(file)
+    refused = astro_lightning(*words, f"out={tmp_path / 'none.parquet'}", folder=tmp_path / "predict", expect=2)
+    assert "feature_c" in refused.stderr
 
 
 @pytest.mark.slow
