@@ -44,8 +44,8 @@ def read_parquet(file: Path, rows: int) -> Iterator[pa.Table]:
         table = pa.Table.from_batches([batch])
         names = {name.lower(): name for name in table.column_names}
         found = {key: next((names[a] for a in aliases if a in names), None) for key, aliases in ALIASES.items()}
-        flux = _lists(table, names, "flux", file)
-        ivar = _lists(table, names, "ivar", file) if "ivar" in names else np.isfinite(flux).astype(np.float32)
+        flux = _lists(table, names, "flux", file, first)
+        ivar = _lists(table, names, "ivar", file, first) if "ivar" in names else np.isfinite(flux).astype(np.float32)
         columns = {
             "id": table[found["id"]].combine_chunks()
             if found["id"]
@@ -68,17 +68,19 @@ def _batches(file: Path, rows: int) -> Iterator[pa.RecordBatch]:
         raise BadInput(f"{file} cannot be read ({str(error).splitlines()[0]}): get the file again") from error
 
 
-def _lists(table: pa.Table, names: dict[str, str], name: str, file: Path) -> np.ndarray:
+def _lists(table: pa.Table, names: dict[str, str], name: str, file: Path, first: int) -> np.ndarray:
     if name not in names:
         raise BadInput(f"{file}: the column {name} is missing: it holds {N_PIXELS} numbers on 3800 + 2 i Angstrom each")
     column = table[names[name]].combine_chunks()
     lists = isinstance(column, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray)
-    values = column.flatten().to_numpy(zero_copy_only=False) if lists else np.empty(0)
-    if not lists or len(values) != N_PIXELS * len(table) or column.null_count:
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy() if lists else np.zeros(len(table), int)
+    bad = np.flatnonzero(lengths != N_PIXELS)
+    if len(bad):
         raise BadInput(
-            f"{file}: {name} must hold {N_PIXELS} numbers for each spectrum: resample it to 3800 + 2 i Angstrom first"
+            f"{file}: {name} of row {first + bad[0]} holds {lengths[bad[0]]} numbers, {N_PIXELS} are needed: "
+            "resample it to 3800 + 2 i Angstrom first"
         )
-    return values.reshape(-1, N_PIXELS).astype(np.float32)
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(-1, N_PIXELS).astype(np.float32)
 
 
 def read_tianchi(index: Path, rows: int) -> Iterator[pa.Table]:

@@ -235,6 +235,12 @@ def test_a_parquet_without_spectra_is_refused(tmp_path):
     pq.write_table(pa.table({"id": [1], "flux": pa.array([[1.0, 2.0]])}), tmp_path / "s.parquet")
     with pytest.raises(BadInput, match="2600"):
         read(tmp_path)
+    # Two lists that together have the right number of values are two wrong lists.
+    pq.write_table(
+        pa.table({"id": [1, 2, 3], "flux": [[1.0] * 2600, [1.0] * 2500, [1.0] * 2700]}), tmp_path / "s.parquet"
+    )
+    with pytest.raises(BadInput, match="flux of row 1 holds 2500 numbers"):
+        read(tmp_path)
 
 
 # ---- conversion
