@@ -60,7 +60,7 @@ class Spectra(Survey[Source]):
         single: list[Path] = []
         for file in files:
             name = file.name.lower()
-            if name.endswith((".fits", ".fits.gz", ".fit", ".fits.fz")):
+            if name.removesuffix(".gz").endswith((".fits", ".fit", ".fits.fz")):
                 if name.startswith("train_data"):
                     sources.append(Source(read_china_vo, (file,)))
                 else:

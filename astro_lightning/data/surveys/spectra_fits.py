@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.data.surveys.fits_cutout import BLOCK_BYTES, CARD_BYTES, DTYPES
 from astro_lightning.data.tables import readable
 
+GZIP_MAGIC = b"\x1f\x8b"
 _COLUMN = re.compile(r"(TTYPE|TFORM)(\d+) *= *'([^']*)'")
 _FORMATS = {
     "L": "i1",
@@ -72,17 +74,19 @@ class Hdu:
         return abs(int(self.get("BITPIX", 8))) // 8 * count + int(self.get("PCOUNT", 0) or 0)
 
     def image(self) -> np.ndarray:
-        """The image in native floating point."""
+        """The image in native floating point, after its scale and zero point."""
         dtype = np.dtype(DTYPES[self.whole("BITPIX")])
         flat = np.frombuffer(self.raw, dtype, int(np.prod(self.shape)), self.start)
-        return flat.reshape(self.shape).astype(np.float64)
+        image = flat.reshape(self.shape).astype(np.float64)
+        return image * float(self.get("BSCALE", 1)) + float(self.get("BZERO", 0))
 
     def table(self) -> np.ndarray:
-        """The binary table as a structured array with upper-case names."""
+        """The binary table as a structured array with upper-case names; scaled columns are float64."""
         found: dict[int, dict[str, str]] = {}
         for kind, number, value in _COLUMN.findall(self.header):
             found.setdefault(int(number), {})[kind] = value.strip()
         fields: list[Any] = []
+        scales: dict[str, tuple[float, float]] = {}
         for number in sorted(found):
             kind = found[number].get("TFORM", "")
             form = re.match(r"(\d*)([A-Z])", kind)
@@ -90,6 +94,9 @@ class Hdu:
                 raise ValueError(f"column {found[number].get('TTYPE')} has the format {kind!r}, which is not read")
             repeat = int(form[1] or 1)
             name = found[number].get("TTYPE", f"COLUMN{number}").upper()
+            scale = float(self.get(f"TSCAL{number}", 1)), float(self.get(f"TZERO{number}", 0))
+            if scale != (1, 0) and form[2] in "BIJKED":
+                scales[name] = scale
             if form[2] == "A":
                 fields.append((name, f"S{repeat}"))
             elif form[2] == "X":
@@ -99,18 +106,24 @@ class Hdu:
         dtype = np.dtype(fields)
         if dtype.itemsize != self.whole("NAXIS1"):
             raise ValueError(f"rows of {self.get('NAXIS1')} bytes do not fit their columns of {dtype.itemsize}")
-        return np.frombuffer(self.raw, dtype, self.whole("NAXIS2"), self.start)
+        table = np.frombuffer(self.raw, dtype, self.whole("NAXIS2"), self.start)
+        if scales:
+            table = table.astype([(name, "f8" if name in scales else kind, *more) for name, kind, *more in fields])
+        for name, (slope, zero) in scales.items():
+            table[name] = table[name] * slope + zero
+        return table
 
 
 def read_hdus(path: Path) -> list[Hdu]:
-    """All header-data units of a FITS file, gzipped or not.
+    """All header-data units of a FITS file, gzipped or not, whatever its name says.
 
     Raises:
         BadInput: Not FITS, or cut short; the message names the file.
     """
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+        raw = path.read_bytes()
+        raw = gzip.decompress(raw) if raw[:2] == GZIP_MAGIC else raw
+    except (OSError, EOFError, zlib.error) as error:
         raise BadInput(f"{path}: cannot be read ({error}): give a whole FITS file") from error
     hdus: list[Hdu] = []
     position = 0

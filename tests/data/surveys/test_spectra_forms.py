@@ -204,6 +204,35 @@ def test_converted_records_read_back_unchanged(tmp_path):
         assert again[name].to_pylist() == table[name].to_pylist()
 
 
+def test_scaled_integers_are_read_at_their_scale_in_images_and_tables(tmp_path):
+    wave = lamost_wave()
+    image = np.stack([curve(wave), np.full_like(wave, 9), wave, np.zeros_like(wave), np.zeros_like(wave)])
+    unit = fits.PrimaryHDU(image.copy(), header=lamost_header())
+    unit.scale("int32", bscale=1e-3, bzero=100.0)
+    unit.writeto(tmp_path / "spec-1.fits")
+    sdss(tmp_path / "spec-0266-51602-0031.fits")
+    with fits.open(tmp_path / "spec-0266-51602-0031.fits") as units:
+        coadd = units[1].data
+        flux = fits.Column("flux", "J", array=np.round((coadd["flux"] - 50) / 1e-3).astype(int), bscale=1.0)
+        columns = [flux, *(fits.Column(name, "E", array=coadd[name]) for name in ("loglam", "ivar"))]
+        fits.HDUList([units[0], fits.BinTableHDU.from_columns(columns), units[2]]).writeto(tmp_path / "spec-2.fits")
+    fits.setval(tmp_path / "spec-2.fits", "TSCAL1", value=1e-3, ext=1)
+    fits.setval(tmp_path / "spec-2.fits", "TZERO1", value=50.0, ext=1)
+    for name in ("spec-1.fits", "spec-2.fits"):
+        table = read(tmp_path / name)
+        assert np.abs(flux_of(table) - curve(WAVELENGTH_A)).max() < 0.5
+        assert table["ivar"][0].as_py()[5] > 0
+
+
+def test_gzip_is_told_by_its_first_bytes(tmp_path):
+    name = "spec-0266-51602-0031.fits"
+    sdss(tmp_path / name)
+    raw = (tmp_path / name).read_bytes()
+    (tmp_path / f"{name}.gz").write_bytes(raw)
+    (tmp_path / name).write_bytes(gzip.compress(raw))
+    assert read(tmp_path)["id"].to_pylist() == ["266-51602-31"] * 2
+
+
 # ---- bad input
 
 
