@@ -25,10 +25,12 @@ class SnadFrames(Survey[Path]):
     """Reader of frames: `<path>/<oid>/*.fits`, and of the labels in a knowledge-base JSON beside the folders.
 
     An entry of the JSON has `oid` and `tags`; it is an artefact if `artefact` is among them. Records have `frames`, the
-    flattened cutouts in order of time, NaN where there was no pixel. A cutout that cannot be read is left out and named.
+    flattened cutouts in order of time (of their names where one has no time), NaN where there was no pixel. A cutout that cannot
+    be read is left out and named.
 
     Args:
-        side_px: Side of a cutout; smaller ones at a detector's edge are surrounded by NaN.
+        side_px: Side of a cutout; larger ones are cropped about their centre, smaller ones at a detector's edge are surrounded
+            by NaN.
         only_r: Keep objects of the r band alone, as published.
         **arguments: Of `Survey`.
     """
@@ -62,10 +64,12 @@ class SnadFrames(Survey[Path]):
                 raw = file.read_bytes()
                 plain = bytes(cramjam.gzip.decompress(raw)) if raw[:2] == b"\x1f\x8b" else raw
                 image, header = read_image(plain)
-                frames.append(fit_corner(image, self.side_px, header))
-                times.append(float(next((header[key] for key in TIME_KEYS if key in header), len(times))))
+                frame, time = fit_corner(image, self.side_px, header), time_of(header)
             except (OSError, ValueError, KeyError, TypeError, cramjam.DecompressionError) as error:
                 unreadable.append(f"{file.name}: {error}")
+                continue
+            frames.append(frame)
+            times.append(time)
         if unreadable:
             log.warning(
                 "%s: %d of %d cutouts left out: %s", oid, len(unreadable), len(files), "; ".join(unreadable[:3])
@@ -73,7 +77,13 @@ class SnadFrames(Survey[Path]):
         if not frames:
             log.warning("%s: no readable cutout, the object is left out", oid)
             return
-        values = np.stack(frames)[np.argsort(times, kind="stable")].astype(np.float32)
+        untimed = int(np.isnan(times).sum())
+        if untimed:
+            log.warning(
+                "%s: %d of %d cutouts have no time, all are taken in the order of their names", oid, untimed, len(times)
+            )
+        order = np.arange(len(times)) if untimed else np.argsort(times, kind="stable")
+        values = np.stack(frames)[order].astype(np.float32)
         label = self._labels(source.parent).get(oid)
         yield pa.table(
             {
@@ -108,16 +118,29 @@ def read_knowledge_base(folder: Path) -> dict[int, str]:
     return known
 
 
+def time_of(header: dict[str, Any]) -> float:
+    """Modified Julian date of a cutout; NaN where no card holds one."""
+    for key in TIME_KEYS:
+        try:
+            return float(header[key])
+        except (KeyError, TypeError, ValueError):
+            continue
+    return np.nan
+
+
 def fit_corner(image: np.ndarray, side_px: int, header: dict[str, Any]) -> np.ndarray:
     """Put a cutout that a detector's edge has cut into a square of NaN, on the side where its pixels were.
 
-    The reference pixel of a whole cutout lies at its centre; one of a cut cutout lies nearer to the missing side.
+    A larger cutout is cropped about its centre. The reference pixel of a whole cutout lies at its centre; one of a cut cutout
+    lies nearer to the missing side.
     """
     height, width = image.shape
     if (height, width) == (side_px, side_px):
         return image
     out = np.full((side_px, side_px), np.nan, dtype=np.float32)
-    image = image[:side_px, :side_px]
+    image = image[
+        tuple(slice((n - side_px) // 2, (n + side_px) // 2) if n > side_px else slice(None) for n in image.shape)
+    ]
     height, width = image.shape
     low_y = float(header.get("CRPIX2") or height) < height / 2
     low_x = float(header.get("CRPIX1") or width) < width / 2

@@ -91,6 +91,32 @@ def test_frames_are_sorted_by_time_and_labelled_by_the_knowledge_base(tmp_path, 
     assert "bad.fits" in caplog.text
 
 
+def frames_of(folder, *cutouts):
+    (folder / str(OID)).mkdir(exist_ok=True)
+    for i, (pixels, hmjd) in enumerate(cutouts):
+        unit = fits.PrimaryHDU(np.asarray(pixels, dtype=np.float32))
+        unit.header["HMJD"] = hmjd
+        unit.writeto(folder / str(OID) / f"{i}.fits", overwrite=True)
+    return np.array(next(SnadFrames().read(folder))["frames"].to_pylist()[0]).reshape(-1, 28, 28)
+
+
+@pytest.mark.parametrize("unknown", ["", "unknown"])
+def test_a_frame_without_a_time_costs_no_other_frame_and_all_stand_in_the_order_of_their_names(
+    tmp_path, caplog, unknown
+):
+    times = [58003.0, unknown, 58001.0]
+    frames = frames_of(tmp_path, *((np.full((28, 28), i), time) for i, time in enumerate(times)))
+    assert frames[:, 0, 0].tolist() == [0, 1, 2] and "1 of 3 cutouts have no time" in caplog.text
+    assert len(frames_of(tmp_path, *((np.ones((28, 28)), unknown) for _ in times))) == 3
+
+
+@pytest.mark.parametrize(("height", "width"), [(63, 63), (32, 30), (63, 28)])
+def test_a_larger_cutout_keeps_its_centre(tmp_path, height, width):
+    pixels = np.zeros((height, width))
+    pixels[height // 2, width // 2] = 7
+    assert frames_of(tmp_path, (pixels, 58000.0))[0, 14, 14] == 7
+
+
 def test_frames_that_are_not_finite_are_left_out_and_an_object_of_none_other_stays(tmp_path, caplog):
     nan = float("nan")
     lists = {"mu": [[1.0, 2.0, nan, 0.0], [3.0, 1e30]], "logvar": [[0.0, 0.0, 0.0, 0.0], [0.0, 0.0]]}
