@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ log = logging.getLogger(__name__)
 TIME_KEYS = ("HMJD", "OBSMJD", "MJD-OBS", "MJD")
 SUFFIXES = (".fits", ".fits.gz", ".fit")
 FILTER_R = "2"
+FOLDER = re.compile(r"(\d+)(_[a-z]+)?")
 
 
 class SnadFrames(Survey[Path]):
-    """Reader of frames: `<path>/<oid>/*.fits`, and of the labels in a knowledge-base JSON beside the folders.
+    """Reader of frames: `<path>/<oid>/*.fits` (or `<oid>_r`), and of the labels in a knowledge-base JSON beside the folders.
 
     An entry of the JSON has `oid` and `tags`; it is an artefact if `artefact` is among them. Records have `frames`, the
     flattened cutouts in order of time (of their names where one has no time), NaN where there was no pixel. A cutout that cannot
@@ -31,7 +33,7 @@ class SnadFrames(Survey[Path]):
     Args:
         side_px: Side of a cutout; larger ones are cropped about their centre, smaller ones at a detector's edge are surrounded
             by NaN.
-        only_r: Keep objects of the r band alone, as published.
+        only_r: Leave objects of other bands than r unlabelled: they are scored, and not trained on, as published.
         **arguments: Of `Survey`.
     """
 
@@ -46,15 +48,14 @@ class SnadFrames(Survey[Path]):
         """Folders of objects."""
         if path.is_file():
             return []
-        folders = (
-            [path] if path.name.isdigit() else sorted(f for f in path.iterdir() if f.is_dir() and f.name.isdigit())
-        )
-        # An OID reads field, filter (1 digit), detector (2), quadrant (1), number (8).
-        return [f for f in folders if not self.only_r or f.name[-12:-11] == FILTER_R]
+        if FOLDER.fullmatch(path.name):
+            return [path]
+        return sorted(folder for folder in path.iterdir() if folder.is_dir() and FOLDER.fullmatch(folder.name))
 
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """Records of one object."""
-        oid = int(source.name)
+        digits = source.name.split("_")[0]
+        oid = int(digits)
         files = [file for file in visible(source, "*") if file.name.endswith(SUFFIXES)]
         frames: list[np.ndarray] = []
         times: list[float] = []
@@ -84,7 +85,9 @@ class SnadFrames(Survey[Path]):
             )
         order = np.arange(len(times)) if untimed else np.argsort(times, kind="stable")
         values = np.stack(frames)[order].astype(np.float32)
-        label = self._labels(source.parent).get(oid)
+        # An OID reads field, filter (1 digit), detector (2), quadrant (1), number (8).
+        chosen = not self.only_r or digits[-12:-11] == FILTER_R
+        label = self._labels(source.parent).get(oid) if chosen else None
         yield pa.table(
             {
                 "id": pa.array([oid]),
@@ -103,13 +106,20 @@ class SnadFrames(Survey[Path]):
 def read_knowledge_base(folder: Path) -> dict[int, str]:
     """OID -> class name from the JSON files in a folder; empty where there is none.
 
+    JSON that is no list of entries with `oid` is of something else, and named in the log.
+
     Raises:
-        BadInput: A JSON file is not a list of entries with `oid` and `tags`.
+        BadInput: A JSON file is cut short, or an entry with `oid` lacks `tags`.
     """
     known: dict[int, str] = {}
     for file in visible(folder, "*.json"):
         try:
             entries = json.loads(file.read_text())
+            if not isinstance(entries, list) or not any(
+                isinstance(entry, dict) and "oid" in entry for entry in entries
+            ):
+                log.warning("%s is no knowledge base, a list of entries with oid and tags: it gives no labels", file)
+                continue
             known |= {int(entry["oid"]): ARTEFACT if ARTEFACT in entry["tags"] else OTHER for entry in entries}
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise BadInput(

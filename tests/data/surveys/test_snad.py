@@ -74,8 +74,8 @@ def test_lengths_that_are_no_multiple_are_bad_input(tmp_path):
 
 def test_frames_are_sorted_by_time_and_labelled_by_the_knowledge_base(tmp_path, caplog):
     (tmp_path / "akb.json").write_text(json.dumps([{"oid": OID, "tags": ["artefact", "ghost"]}]))
-    for oid in (OID, OID - 100_000_000_000):  # the second is of the g band
-        (tmp_path / str(oid)).mkdir()
+    (tmp_path / "meta.json").write_text('{"survey": "ztf"}')
+    (tmp_path / str(OID)).mkdir()
     for i, hmjd in enumerate([58002.0, 58001.0, 58003.0]):
         unit = fits.PrimaryHDU(np.full((28, 28 if i < 2 else 20), hmjd - 58000, dtype=np.float32))
         unit.header["HMJD"], unit.header["CRPIX1"], unit.header["CRPIX2"] = hmjd, 14 if i < 2 else 6, 14
@@ -89,6 +89,17 @@ def test_frames_are_sorted_by_time_and_labelled_by_the_knowledge_base(tmp_path, 
     # Pixels were missing on the low-x side, where the reference pixel is nearer to the edge.
     assert np.isnan(frames[2][:, :8]).all() and not np.isnan(frames[2][:, 8:]).any()
     assert "bad.fits" in caplog.text
+
+
+def test_objects_of_other_bands_are_scored_and_not_trained_on(tmp_path):
+    other = OID - 100_000_000_000  # of the g band
+    (tmp_path / "akb.json").write_text(json.dumps([{"oid": oid, "tags": ["artefact"]} for oid in (OID, other)]))
+    for name in (f"{OID}_r", str(other)):
+        (tmp_path / name).mkdir()
+        fits.PrimaryHDU(np.ones((28, 28), dtype=np.float32)).writeto(tmp_path / name / "0.fits")
+    found = {part: [t["id"][0].as_py() for t in SnadFrames().read(tmp_path, part)] for part in ("all", "labelled")}
+    assert found == {"all": [other, OID], "labelled": [OID]}
+    assert len(list(SnadFrames(only_r=False).read(tmp_path, "labelled"))) == 2
 
 
 def frames_of(folder, *cutouts):
