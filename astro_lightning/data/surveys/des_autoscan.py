@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from astro_lightning.data.errors import BadInput
+from astro_lightning.data.binary_labels import binary_labels
 from astro_lightning.data.light_curves import identifiers
-from astro_lightning.data.survey import Survey, visible
-from astro_lightning.data.tables import column_names
+from astro_lightning.data.survey import Survey
+from astro_lightning.data.surveys.parquet_files import parquet_files
 
 FEATURES = tuple(f"f{i:02d}" for i in range(38))
 
@@ -27,8 +26,7 @@ class DesAutoscan(Survey[Path]):
 
     def find(self, path: Path) -> list[Path]:
         """Parquet files that have all features."""
-        files = [file for file in visible(path, "*.parquet") if file.suffix == ".parquet"]
-        return [file for file in files if {*FEATURES, "ID"} <= set(column_names(file))]
+        return parquet_files(path, [(name,) for name in ("ID", *FEATURES)])
 
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """Records in the table's order."""
@@ -39,10 +37,7 @@ class DesAutoscan(Survey[Path]):
             )
             label = pa.nulls(batch.num_rows, pa.string())
             if "label_artifact" in batch.schema.names:
-                code = batch["label_artifact"].cast(pa.int64())
-                if not pc.all(pc.is_in(code, value_set=pa.array([0, 1, None], pa.int64()))).as_py():
-                    raise BadInput(f"{source.name}: label_artifact must be 1 (bogus), 0 (real) or null")
-                label = pc.if_else(pc.equal(code, 1), "bogus", "real").cast(pa.string())
+                label = binary_labels(batch["label_artifact"], "bogus", "real", f"{source.name}: label_artifact")
             yield pa.table(
                 {
                     "id": identifiers(pa.chunked_array([batch["ID"]]), str(source)),

@@ -10,11 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from astro_lightning.data.binary_labels import binary_labels
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.light_curves import cast
 from astro_lightning.data.metadata import Metadata
-from astro_lightning.data.survey import Survey, visible
-from astro_lightning.data.tables import column_names, read_table
+from astro_lightning.data.survey import Survey
+from astro_lightning.data.surveys.parquet_files import parquet_files
+from astro_lightning.data.tables import read_table
 
 log = logging.getLogger(__name__)
 
@@ -62,23 +64,22 @@ class SnadEmbeddings(Survey[Path]):
 
     def find(self, path: Path) -> list[Path]:
         """Parquet files that have embeddings among their columns."""
-        return [file for file in visible(path, "*.parquet") if file.suffix == ".parquet" and self._columns(file)]
+        return parquet_files(path, [("oid",), *(self._names(name) for name in ("mu", "logvar"))], beside=FEATURES)
 
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """Records in bounded numbers of rows."""
-        names = self._columns(source)
-        assert names is not None  # `find` took only files that have them
-        mu_name, logvar_name = names
         features = self._features(source) if self.lightcurves else None
         first = 0
         # About 450 frames an object, two float32 arrays, and as much again while converting.
         rows = max(1, int(self.memory_gib * 2**30 / (450 * self.latent_dims * 16)))
         for batch in pq.ParquetFile(source).iter_batches(batch_size=min(rows, 100_000)):
             oid = _oids(pa.Table.from_batches([batch.select(["oid"])]), source).to_numpy()
-            mu, logvar = (self._lists(batch[name], oid, source) for name in (mu_name, logvar_name))
+            mu, logvar = (self._lists(batch, name, oid, source) for name in ("mu", "logvar"))
             columns: dict[str, pa.Array] = {
                 "id": pa.array(oid),
-                "label": _labels(batch, source),
+                "label": binary_labels(batch["label"], ARTEFACT, OTHER, f"{source.name}: label")
+                if "label" in batch.schema.names
+                else pa.nulls(len(oid), pa.string()),
                 "group": pa.array(field_of(oid)),
                 "ambiguous": self._ambiguous(batch),
                 **self._usable(mu, logvar, oid, source),
@@ -91,21 +92,30 @@ class SnadEmbeddings(Survey[Path]):
     def _ambiguous(self, batch: pa.RecordBatch) -> pa.Array:
         if "tags" not in batch.schema.names:
             return pa.array([False] * batch.num_rows)
-        tags = [set((text or "").split("|")) - {""} for text in batch["tags"].cast(pa.string()).to_pylist()]
+        listed = pa.types.is_nested(batch["tags"].type)
+        texts = (batch["tags"] if listed else batch["tags"].cast(pa.string())).to_pylist()
+        tags = [set(tags or [] if listed else (tags or "").split("|")) - {""} for tags in texts]
         return pa.array([bool(found) and found <= self.ambiguous_tags for found in tags])
 
-    def _columns(self, file: Path) -> tuple[str, str] | None:
-        names = column_names(file)
-        pairs = [(f"mu{self.latent_dims}", f"logvar{self.latent_dims}"), ("mu", "logvar")]
-        return next((pair for pair in pairs if "oid" in names and set(pair) <= set(names)), None)
+    def _names(self, name: str) -> tuple[str, str]:
+        return f"{name}{self.latent_dims}", name
 
-    def _lists(self, column: pa.Array, oid: np.ndarray, source: Path) -> pa.Array:
+    def _lists(self, batch: pa.RecordBatch, kind: str, oid: np.ndarray, source: Path) -> pa.Array:
+        column = batch[next(name for name in self._names(kind) if name in batch.schema.names)]
         lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
         bad = np.flatnonzero(~(lengths > 0) | (lengths % self.latent_dims != 0))
         if len(bad):
             raise BadInput(
                 f"{source.name}: oid {oid[bad[0]]} has {lengths[bad[0]]} values, not a positive multiple of {self.latent_dims}"
             )
+        if "n_frames" in batch.schema.names and pa.types.is_integer(batch["n_frames"].type):
+            frames = pc.fill_null(batch["n_frames"], 0).to_numpy()
+            bad = np.flatnonzero((frames > 0) & (lengths != frames * self.latent_dims))
+            if len(bad):
+                raise BadInput(
+                    f"{source.name}: oid {oid[bad[0]]} has {lengths[bad[0]]} values of {kind} in {frames[bad[0]]} frames, not "
+                    f"{self.latent_dims} in each: give embeddings with that many latent dimensions"
+                )
         return column.cast(pa.list_(pa.float32()))
 
     def _usable(self, mu: pa.Array, logvar: pa.Array, oid: np.ndarray, source: Path) -> dict[str, pa.Array]:
@@ -161,17 +171,3 @@ class SnadEmbeddings(Survey[Path]):
 def _oids(table: pa.Table, file: Path, *index: str) -> pa.ChunkedArray:
     """Identifiers as int64, whatever type they were written in, from `oid` or from these columns."""
     return cast(Metadata(table, file).ids("oid", *index), pa.int64(), "oid", str(file))
-
-
-def _labels(batch: pa.RecordBatch, source: Path) -> pa.Array:
-    if "label" not in batch.schema.names:
-        return pa.nulls(batch.num_rows, pa.string())
-    values = batch["label"].cast(pa.float64()).to_numpy(zero_copy_only=False)
-    bad = np.flatnonzero(~np.isnan(values) & (values != 0) & (values != 1))
-    if len(bad):
-        raise BadInput(
-            f"{source.name}: label {values[bad[0]]} in row {bad[0]}: 1 is an artefact, 0 is none, null is not labelled"
-        )
-    names = np.where(values == 1, ARTEFACT, OTHER).astype(object)
-    names[np.isnan(values)] = None
-    return pa.array(names, pa.string())

@@ -82,6 +82,12 @@ def test_columns_of_the_wrong_type_are_bad_input_and_text_identifiers_are_not(tm
     features = {name: np.zeros(2, np.float32) for name in FEATURES}
     pq.write_table(pa.table({"ID": ["a", "b"], **features}), tmp_path / "des.parquet")
     assert next(DesAutoscan().read(tmp_path))["id"].to_pylist() == ["a", "b"]
+    table = pa.table({"ID": [1, 2], **features, "label_artifact": [float("nan"), -9.0]})
+    pq.write_table(table, tmp_path / "des.parquet")
+    assert next(DesAutoscan().read(tmp_path))["label"].to_pylist() == [None, None]
+    pq.write_table(table.drop_columns(["f05"]), tmp_path / "des.parquet")
+    with pytest.raises(BadInput, match=r"des.parquet: missing column f05"):
+        DesAutoscan().read(tmp_path)
     lists = {"mjd": ["x"], "mag": [[1.0]], "magerr": [[1.0]]}
     pq.write_table(pa.table(lists), tmp_path / "css.parquet")
     with pytest.raises(BadInput, match=r"css.parquet.*list"):

@@ -72,6 +72,49 @@ def test_lengths_that_are_no_multiple_are_bad_input(tmp_path):
         list(SnadEmbeddings().read(tmp_path))
 
 
+def test_frames_of_another_number_of_dimensions_are_refused_where_their_number_is_known(tmp_path):
+    table = {
+        "oid": [OID, OID + 1],
+        "n_frames": [1, 1],
+        "mu": [[0.0] * 8, [0.0] * 32],
+        "logvar": [[0.0] * 8, [0.0] * 32],
+    }
+    pq.write_table(pa.table(table), tmp_path / "embeddings.parquet")
+    with pytest.raises(BadInput, match=f"oid {OID + 1} has 32 values of mu in 1 frames"):
+        list(SnadEmbeddings().read(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("label", "expected", "strange"),
+    [
+        (pa.array([1.0, 0.0, float("nan")]), ["artefact", "other", None], 0),
+        (pa.array(["artefact", " Other", ""]), ["artefact", "other", None], 0),
+        (pa.array(["1", "0.0", "ghost"]).dictionary_encode(), ["artefact", "other", None], 1),
+        (pa.array([1, -1, -1]), ["artefact", None, None], 2),
+        (pa.array([True, False, None]), ["artefact", "other", None], 0),
+        (pa.array([["a"], [], None]), [None, None, None], 3),
+        (pa.nulls(3), [None, None, None], 0),
+    ],
+)
+def test_labels_of_another_form_are_understood_or_taken_as_none(tmp_path, caplog, label, expected, strange):
+    lists = {"oid": [1, 2, 3], "tags": [["a", "b"], ["a"], None], "mu8": [[0.0] * 8] * 3, "logvar8": [[0.0] * 8] * 3}
+    (tmp_path / "night").mkdir()
+    pq.write_table(pa.table({**lists, "label": label}), tmp_path / "night" / "embeddings.parquet")
+    found = next(SnadEmbeddings(ambiguous_tags=["a"]).read(tmp_path))
+    assert found["label"].to_pylist() == expected and found["ambiguous"].to_pylist() == [False, True, False]
+    assert (f"label: {strange} labels are" in caplog.text) == bool(strange)
+
+
+def test_a_table_without_a_column_is_named_and_alone_it_is_refused(tmp_path, caplog):
+    lists = {"mu8": [[0.0] * 8], "logvar8": [[0.0] * 8]}
+    pq.write_table(pa.table(lists), tmp_path / "a.parquet")
+    with pytest.raises(BadInput, match=r"a.parquet: missing column oid; found mu8"):
+        SnadEmbeddings().read(tmp_path)
+    pq.write_table(pa.table({"oid": [1], **lists}), tmp_path / "b.parquet")
+    assert next(SnadEmbeddings().read(tmp_path))["id"].to_pylist() == [1]
+    assert "a.parquet: missing column oid: the file is passed over" in caplog.text
+
+
 def test_frames_are_sorted_by_time_and_labelled_by_the_knowledge_base(tmp_path, caplog):
     (tmp_path / "akb.json").write_text(json.dumps([{"oid": OID, "tags": ["artefact", "ghost"]}]))
     (tmp_path / "meta.json").write_text('{"survey": "ztf"}')
