@@ -16,7 +16,14 @@ from astro_lightning.data.surveys.spectra_fits import read_hdus
 from astro_lightning.data.surveys.spectra_grid import N_PIXELS, resample, spectra_table
 from astro_lightning.data.surveys.spectra_lamost import is_lamost, lamost_facts, lamost_spectrum
 from astro_lightning.data.surveys.spectra_sdss import is_sdss, sdss_facts, sdss_spectrum
-from astro_lightning.data.surveys.spectra_tables import read_biendata, read_china_vo, read_parquet, read_tianchi
+from astro_lightning.data.surveys.spectra_tables import (
+    has_flux,
+    lists_spectra,
+    read_biendata,
+    read_china_vo,
+    read_parquet,
+    read_tianchi,
+)
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +45,8 @@ class Spectra(Survey[Source]):
 
     Reads, alone or mixed in a folder: LAMOST FITS of all releases; SDSS, BOSS and eBOSS FITS, lite and full; China-VO
     `train_data_*.fits`; Tianchi `index.csv` with one text file each; biendata CSV; Parquet and Feather with lists.
-    A single FITS file that cannot be read is skipped with its reason in `skipped` and in the log. In a folder of several
+    A single FITS file that cannot be read is skipped with its reason in `skipped` and in the log, and so is a table of something
+    else where there is another source. In a folder of several
     forms identifiers are text.
     """
 
@@ -51,12 +59,13 @@ class Spectra(Survey[Source]):
     def __init__(self, *, memory_gib: float = 1.0, classes: Mapping[str, str | None] | None = None) -> None:
         super().__init__(memory_gib=memory_gib, classes=classes)
         self.skipped: list[tuple[Path, str]] = []
-        self._mixed = False
+        self._mixed, self._alone = False, True
 
     def find(self, path: Path) -> list[Source]:
         """Tables first, then all single FITS spectra as one source."""
         files = visible(path, "**/*")
         sources: list[Source] = []
+        strange: list[Source] = []
         single: list[Path] = []
         for file in files:
             name = file.name.lower()
@@ -66,12 +75,18 @@ class Spectra(Survey[Source]):
                 else:
                     single.append(file)
             elif name.endswith((".parquet", ".feather", ".arrow")):
-                sources.append(Source(read_parquet, (file,)))
+                (sources if has_flux(file) else strange).append(Source(read_parquet, (file,)))
             elif name.endswith((".csv", ".csv.gz")):
                 reader = _csv_form(file)
                 if reader is not None:
-                    sources.append(Source(reader, (file,)))
+                    listed = reader is not read_tianchi or lists_spectra(file)
+                    (sources if listed else strange).append(Source(reader, (file,)))
         sources += [Source(None, tuple(single))] if single else []
+        if not sources:
+            return strange
+        for source in strange:
+            log.warning("passed over %s: it has no column flux and lists no text file of a spectrum", source.files[0])
+        self._alone = len(sources) == 1
         self._mixed = len({source.reader for source in sources}) > 1
         return sources
 
@@ -107,7 +122,7 @@ class Spectra(Survey[Source]):
             if facts:
                 read += len(facts)
                 yield spectra_table(np.stack(flux), np.stack(ivar), _fact_columns(facts))
-        if not read and self.skipped:
+        if not read and self.skipped and self._alone:
             raise BadInput(f"none of {len(files)} FITS files could be read; the first: {self.skipped[0][1]}")
 
 

@@ -1,10 +1,12 @@
 """Spectra published as tables: Tianchi (text files), biendata (wide CSV), China-VO (FITS images), Parquet, Feather."""
 
 import csv as text_csv
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.feather
@@ -12,19 +14,23 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.light_curves import identifiers
+from astro_lightning.data.metadata import Metadata
 from astro_lightning.data.surveys.spectra_fits import read_hdus
 from astro_lightning.data.surveys.spectra_grid import N_PIXELS, resample, spectra_table
 from astro_lightning.data.tables import readable
+
+log = logging.getLogger(__name__)
 
 CHINA_VO_WAVELENGTH_A = np.linspace(3900, 9000, 3000)
 CHINA_VO_LABELS = np.array(["GALAXY", "QSO", "STAR"])
 # Names that other tables give to the records' columns.
 ALIASES = {
-    "id": ("id", "objid", "object_id", "obsid", "key"),
+    "id": ("id", "objid", "specobjid", "object_id", "obsid", "key"),
     "label": ("label", "type", "class", "answer"),
     "group": ("group", "group_id"),
 }
-FACTS = ("subclass", "z", "zwarning", "snr", "ra", "dec", "survey")
+WORDS, NUMBERS = ("subclass", "survey"), ("z", "zwarning", "snr", "ra", "dec")
 
 
 def upper(labels: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
@@ -36,8 +42,10 @@ def upper(labels: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
 def read_parquet(file: Path, rows: int) -> Iterator[pa.Table]:
     """Chunks of a Parquet or Feather file with lists `flux` and, if known, `ivar` of 2600 on 3800 + 2 i A.
 
+    What the networks do not take (z, zwarning, ra, dec) is null where it cannot be read as a number.
+
     Raises:
-        BadInput: No flux column, lists of another length, or a damaged file.
+        BadInput: No flux column, lists of another length, an object without its id, or a damaged file.
     """
     first = 0
     for batch in _batches(file, rows):
@@ -46,21 +54,47 @@ def read_parquet(file: Path, rows: int) -> Iterator[pa.Table]:
         found = {key: next((names[a] for a in aliases if a in names), None) for key, aliases in ALIASES.items()}
         flux = _lists(table, names, "flux", file, first)
         ivar = _lists(table, names, "ivar", file, first) if "ivar" in names else np.isfinite(flux).astype(np.float32)
+        if not found["id"] and not first:
+            log.warning("%s: no column %s: its rows are numbered from 0", file, " or ".join(ALIASES["id"]))
         columns = {
-            "id": table[found["id"]].combine_chunks()
+            "id": identifiers(_decoded(table[found["id"]]), str(file)).combine_chunks()
             if found["id"]
             else pa.array(np.arange(first, first + len(table))),
-            **({"group": table[found["group"]].combine_chunks()} if found["group"] else {}),
+            **({"group": _decoded(table[found["group"]]).combine_chunks()} if found["group"] else {}),
             **({"label": upper(table[found["label"]]).combine_chunks()} if found["label"] else {}),
-            **{name: table[names[name]].combine_chunks() for name in FACTS if name in names},
+            **{name: _decoded(table[names[name]]).combine_chunks() for name in WORDS if name in names},
+            **{name: _numbers(_decoded(table[names[name]])) for name in NUMBERS if name in names},
         }
         yield spectra_table(flux, ivar, columns)
         first += len(table)
 
 
+def has_flux(file: Path) -> bool:
+    """Whether a Parquet or Feather file has the column `flux`, or is too damaged to tell."""
+    try:
+        if file.suffix.lower() == ".parquet":
+            names = pq.read_schema(file).names
+        else:
+            with pa.memory_map(str(file)) as source:
+                names = pa.ipc.open_file(source).schema.names
+    except (pa.ArrowException, OSError):
+        return True
+    return "flux" in {name.lower() for name in names}
+
+
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _numbers(column: pa.ChunkedArray) -> pa.Array:
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type):
+        return column.combine_chunks()
+    return pa.array(pd.to_numeric(column.to_pandas(), errors="coerce"), pa.float64(), from_pandas=True)
+
+
 def _batches(file: Path, rows: int) -> Iterator[pa.RecordBatch]:
     try:
-        if file.suffix == ".parquet":
+        if file.suffix.lower() == ".parquet":
             yield from pq.ParquetFile(file).iter_batches(rows)
         else:
             yield from pyarrow.feather.read_table(file, memory_map=True).to_batches(rows)
@@ -91,12 +125,10 @@ def read_tianchi(index: Path, rows: int) -> Iterator[pa.Table]:
     """
     table = csv.read_csv(index)
     names = {name.lower(): name for name in table.column_names}
-    key = next((names[a] for a in ALIASES["id"] if a in names), None)
     label = next((names[a] for a in ALIASES["label"] if a in names), None)
-    if key is None:
-        raise BadInput(f"{index}: the column id is missing; found {', '.join(table.column_names)}")
+    keys = _keys(table, index)
     files = {path.stem: path for path in index.parent.rglob("*.txt")}
-    ids = table[key].cast(pa.string()).to_pylist()
+    ids = keys.cast(pa.string()).to_pylist()
     for start in range(0, len(ids), rows):
         part = ids[start : start + rows]
         flux = np.empty((len(part), N_PIXELS), np.float32)
@@ -108,10 +140,24 @@ def read_tianchi(index: Path, rows: int) -> Iterator[pa.Table]:
             if len(values) != N_PIXELS:
                 raise BadInput(f"{files[name]}: {len(values)} numbers instead of {N_PIXELS}")
             flux[i] = values
-        columns = {"id": table[key].slice(start, len(part)).combine_chunks(), "survey": ["LAMOST"] * len(part)}
+        columns = {"id": keys.slice(start, len(part)).combine_chunks(), "survey": ["LAMOST"] * len(part)}
         if label is not None:
             columns["label"] = upper(table[label].slice(start, len(part))).combine_chunks()
         yield spectra_table(flux, (flux != 0).astype(np.float32), columns)
+
+
+def lists_spectra(index: Path) -> bool:
+    """Whether a CSV lists one text file that is below its folder, or is too damaged to tell."""
+    try:
+        listed = _keys(csv.read_csv(index), index).cast(pa.string())
+    except (pa.ArrowException, BadInput):
+        return True
+    return bool({path.stem for path in index.parent.rglob("*.txt")} & set(listed.to_pylist()))
+
+
+def _keys(table: pa.Table, index: Path) -> pa.ChunkedArray:
+    names = {name.lower(): name for name in table.column_names}
+    return Metadata(table, index).ids(*(names.get(name, name) for name in ALIASES["id"]))
 
 
 def read_biendata(file: Path, rows: int) -> Iterator[pa.Table]:

@@ -272,6 +272,46 @@ def test_a_parquet_without_spectra_is_refused(tmp_path):
         read(tmp_path)
 
 
+def test_one_stray_file_costs_no_spectrum_of_a_folder(tmp_path, caplog):
+    flux = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(2600, np.float32)), 2600)
+    pq.write_table(pa.table({"id": [1], "flux": flux}), tmp_path / "s.parquet")
+    pq.write_table(pa.table({"id": [1], "prob_STAR": [0.5]}), tmp_path / "scores.parquet")
+    (tmp_path / "labels.csv").write_text("id,label\n1,STAR\n")
+    fits.PrimaryHDU(np.zeros((5, 5))).writeto(tmp_path / "flat.fits")
+    assert read(tmp_path)["id"].to_pylist() == ["1"]
+    for name in ("scores.parquet", "labels.csv", "flat.fits"):
+        assert name in caplog.text
+    (tmp_path / "s.parquet").unlink()
+    (tmp_path / "flat.fits").unlink()
+    (tmp_path / "scores.parquet").unlink()
+    with pytest.raises(BadInput, match=r"1\.txt"):
+        read(tmp_path)
+
+
+def test_facts_that_are_no_input_stop_nothing_and_identifiers_are_found_and_complete(tmp_path, caplog):
+    flux = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(5200, np.float32)), 2600)
+    facts = {
+        "z": ["n/a", "0.5"],
+        "zwarning": ["", "4"],
+        "ra": [["x"], None],
+        "survey": pa.array(["a", "a"]).dictionary_encode(),
+    }
+    for name in ("specobjid", "OBJID", "object_id", "id"):
+        pq.write_table(
+            pa.table({name: pa.array(["b", "a"]).dictionary_encode(), "flux": flux, **facts}), tmp_path / "s.parquet"
+        )
+        table = read(tmp_path)
+        assert table["id"].to_pylist() == ["b", "a"] and table["id"].type == pa.string()
+    assert table["z"].to_pylist() == [None, 0.5] and table["zwarning"].to_pylist() == [None, 4]
+    assert table["survey"].to_pylist() == ["a", "a"] and table["ra"].null_count == 2
+    pq.write_table(pa.table({"objid": ["b", None], "flux": flux}), tmp_path / "s.parquet")
+    with pytest.raises(BadInput, match="1 rows have no object id"):
+        read(tmp_path)
+    assert "numbered" not in caplog.text
+    pq.write_table(pa.table({"flux": flux}), tmp_path / "s.parquet")
+    assert read(tmp_path)["id"].to_pylist() == [0, 1] and "numbered" in caplog.text
+
+
 # ---- conversion
 
 
