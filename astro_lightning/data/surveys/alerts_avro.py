@@ -22,6 +22,7 @@ CUTOUTS = (
     ("cutoutScience", "cutoutTemplate", "cutoutDifference"),
     ("cutout_science", "cutout_template", "cutout_difference"),
 )
+GZIP_MAGIC = b"\x1f\x8b"
 CONFLUENT_MAGIC = b"\x00"
 CONFLUENT_HEADER_BYTES = 5
 
@@ -43,8 +44,13 @@ class Packet:
     mjd: float
 
 
+def packet_files(path: Path) -> list[Path]:
+    """Files of packets below a folder, by name; the file itself where `path` is one."""
+    return [file for file in visible(path, "**/*") if file == path or file.name.lower().endswith((".avro", ".avro.gz"))]
+
+
 def read_packets(path: Path, schema: Path | None = None, skipped: list[str] | None = None) -> Iterator[Packet]:
-    """Alerts of a file or of all `*.avro` files below a folder, in the order of their names.
+    """Alerts of a file or of all `*.avro` files (gzipped or not) below a folder, in the order of their names.
 
     A packet that cannot be read is left out, named in the log and appended to `skipped`; it never ends the night.
 
@@ -57,8 +63,8 @@ def read_packets(path: Path, schema: Path | None = None, skipped: list[str] | No
     Raises:
         BadInput: There is no AVRO file, or not one packet could be read.
     """
-    files = visible(path, "**/*.avro")
-    if not files or not files[0].is_file():
+    files = packet_files(path)
+    if not any(file.is_file() for file in files):
         raise BadInput(f"{path} holds no .avro file: give a packet, a container file or a folder of them")
     skipped = [] if skipped is None else skipped
     before, count = len(skipped), 0
@@ -107,6 +113,7 @@ def _from_file(schema: Path | None) -> Callable[[int], Any]:
 
 
 def _decode(raw: bytes, schema_of: Callable[[int], Any]) -> Iterator[dict[str, Any]]:
+    raw = bytes(cramjam.gzip.decompress(raw)) if raw[:2] == GZIP_MAGIC else raw
     if raw[:4] == b"Obj\x01":
         yield from fastavro.reader(io.BytesIO(raw))  # type: ignore[misc]
     elif raw[:1] == CONFLUENT_MAGIC and len(raw) > CONFLUENT_HEADER_BYTES:
@@ -138,7 +145,7 @@ def _packet(content: dict[str, Any]) -> Packet:
         data = value["stampData"] if isinstance(value, dict) else value
         if not data:
             raise BadInput(f"{name} is empty")
-        plain = cramjam.gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        plain = cramjam.gzip.decompress(data) if data[:2] == GZIP_MAGIC else data
         cutouts.append(read_cutout(bytes(plain)))
     candidate = content.get("candidate") or content.get("diaSource") or {}
     identifier = (

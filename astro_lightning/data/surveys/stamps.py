@@ -1,6 +1,7 @@
 """Image stamps of detections (science, template, difference) as AVRO packets, NumPy archives or the FITS tables of ZTF-NEW."""
 
 import glob
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,14 +13,16 @@ import pyarrow as pa
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.light_curves import identifiers
 from astro_lightning.data.survey import Survey, visible
-from astro_lightning.data.surveys.alerts_avro import Packet, read_packets
+from astro_lightning.data.surveys.alerts_avro import Packet, packet_files, read_packets
 from astro_lightning.data.surveys.stamps_fits import open_stamp_table
-from astro_lightning.data.tables import read_table, readable
+from astro_lightning.data.tables import column_names, read_table, readable
 
+log = logging.getLogger(__name__)
 REAL, BOGUS = "real", "bogus"
 CHANNELS = 3
 ID_NAMES = ("candid", "diaSourceId", "id")
-FITS_LABEL = re.compile(r"new_(real|bogus)_(\w+)\.fits$")
+FITS = re.compile(r"\.(fits|fit)(\.gz)?$", re.IGNORECASE)
+FITS_LABEL = re.compile(r"new_(real|bogus)_(\w+)\.fits(\.gz)?$")
 
 
 class Stamps(Survey[Path]):
@@ -54,16 +57,23 @@ class Stamps(Survey[Path]):
         self.schema = Path(schema) if schema else None
 
     def find(self, path: Path) -> list[Path]:
-        """Archives and tables by name; the folder itself where it holds packets."""
+        """Labelled tables, archives or other tables by name; the folder itself where it holds packets. One of these alone."""
         if path.is_file():
             return [path]
-        tables = sorted(
-            file for file in visible(path, "**/new_*.fits") if (m := FITS_LABEL.search(file.name)) and self._wanted(m)
-        )
-        if tables:
-            return tables
-        archives = [file for file in visible(path, "*.npz") if "triplets" in _archive(file)]
-        return archives or ([path] if visible(path, "**/*.avro") else [])
+        tables = [file for file in visible(path, "**/*") if FITS.search(file.name)]
+        kinds = {
+            "labelled tables": [file for file in tables if self._wanted(file)],
+            "archives": [file for file in visible(path, "*.npz") if "triplets" in _archive(file)],
+            "packets": packet_files(path),
+            "tables without a label in their names": [file for file in tables if not FITS_LABEL.search(file.name)],
+        }
+        read = next((kind for kind, files in kinds.items() if files), "packets")
+        for kind, files in kinds.items():
+            if files and kind != read:
+                log.warning(
+                    "%s: %d %s are passed over, the %s are read: give them by themselves", path, len(files), kind, read
+                )
+        return [path] if read == "packets" and kinds[read] else kinds[read]
 
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """Records, as many stamps at once as memory allows."""
@@ -71,12 +81,13 @@ class Stamps(Survey[Path]):
         rows = max(1, int(self.memory_gib * 2**30 / (CHANNELS * self.stamp_px**2 * 12)))
         if source.suffix == ".npz":
             return self._archive(source, rows)
-        if source.suffix in (".fits", ".fit"):
+        if FITS.search(source.name):
             return self._table(source, rows)
         return self._packets(source, rows)
 
-    def _wanted(self, match: re.Match[str]) -> bool:
-        return self.band is None or match[2] == self.band
+    def _wanted(self, file: Path) -> bool:
+        match = FITS_LABEL.search(file.name)
+        return match is not None and self.band in (None, match[2])
 
     def _packets(self, source: Path, rows: int) -> Iterator[pa.Table]:
         waiting: list[Packet] = []
@@ -118,11 +129,18 @@ class Stamps(Survey[Path]):
             yield self._records(pa.array(ids[part]), pa.array(group[part]), names, score[part], fitted)
 
     def _beside(self, source: Path, ids: np.ndarray | None, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Object, label and score of each stamp from the table in the same order whose name begins like the archive's."""
+        """Object, label and score of each stamp from the table in the same order whose name begins like the archive's.
+
+        Tables that hold none of these, or of another number of rows and without labels, are of something else.
+        """
         stem = source.stem.split("_triplets")[0]
         default = (np.arange(n) if ids is None else ids).astype(str)
         for file in visible(source.parent, f"{glob.escape(stem)}*.csv"):
-            table = read_table(file)
+            names = column_names(file)
+            table = read_table(file) if {"objectId", self.label_column, self.score_column} & set(names) else None
+            if table is None or (table.num_rows != n and self.label_column not in names):
+                log.warning("%s is no table of the %d stamps in %s: it is passed over", file, n, source.name)
+                continue
             if table.num_rows != n:
                 raise BadInput(
                     f"{file.name} has {table.num_rows} rows, {source.name} {n} stamps: they must be in the same order"
@@ -147,7 +165,7 @@ class Stamps(Survey[Path]):
     def _table(self, source: Path, rows: int) -> Iterator[pa.Table]:
         match = FITS_LABEL.search(source.name)
         stamps = open_stamp_table(source)
-        prefix = source.stem
+        prefix = FITS.sub("", source.name)
         for start in range(0, len(stamps), rows):
             images = np.asarray(stamps[start : start + rows], dtype=np.float32).transpose(0, 3, 1, 2)
             ids = pa.array([f"{prefix}:{i}" for i in range(start, start + len(images))])
@@ -164,7 +182,8 @@ class Stamps(Survey[Path]):
 
 
 def _identifiers(values: np.ndarray, source: Path) -> np.ndarray:
-    exact = identifiers(pa.chunked_array([pa.array(values)]), str(source))
+    native = values.astype(values.dtype.newbyteorder("="))
+    exact = identifiers(pa.chunked_array([pa.array(native)]), str(source))
     return exact.to_numpy() if pa.types.is_integer(exact.type) else exact.to_numpy().astype(str)
 
 

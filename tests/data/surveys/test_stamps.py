@@ -106,9 +106,52 @@ def test_archive_with_table_beside_it(tmp_path):
     assert table["group"].to_pylist() == ["a", "a", "b"]
     np.testing.assert_allclose(table["score"].to_numpy()[:2], [0.9, 0.1], rtol=1e-6)
     assert np.array_equal(table["stamp"].combine_chunks().flatten().to_numpy(), stamps.ravel())
-    (tmp_path / "x_meta.csv").write_text("candid\n5\n7\n6\n")
+    (tmp_path / "x_meta.csv").write_text("candid,objectId\n5,a\n7,a\n6,b\n")
     with pytest.raises(BadInput, match="same order"):
         next(Stamps(stamp_px=30).read(tmp_path / "x_triplets.npz"))
+
+
+def test_an_archive_of_another_byte_order_and_tables_of_something_else_beside_it(tmp_path, caplog):
+    stamps = np.ones((2, 3, 9, 9))
+    np.savez(tmp_path / "x.npz", triplets=stamps.astype(">f4"), candid=np.array([5, 6], ">i8"))
+    (tmp_path / "x_counts.csv").write_text("objectId,n\na,1\nb,2\nc,3\n")
+    (tmp_path / "x_scores.csv").write_text("id,prob_real\n6,0.5\n5,0.5\n")
+    (tmp_path / "x_zz.csv").write_text("candid,weak_label_real\n5,1\n6,0\n")
+    table = next(Stamps(stamp_px=9).read(tmp_path))
+    assert table["id"].to_pylist() == [5, 6] and table["label"].to_pylist() == ["real", "bogus"]
+    assert "x_counts.csv" in caplog.text and "x_scores.csv" in caplog.text
+    (tmp_path / "x_zz.csv").write_text("candid,weak_label_real\n5,1\n")
+    with pytest.raises(BadInput, match=r"x_zz\.csv has 1 rows"):
+        next(Stamps(stamp_px=9).read(tmp_path))
+
+
+def test_packets_are_found_gzipped_in_capitals_and_beside_a_broken_link(tmp_path):
+    (tmp_path / "0.avro").symlink_to(tmp_path / "nowhere")
+    whole = write(tmp_path / "A.AVRO", alert(1)).read_bytes()
+    (tmp_path / "night").mkdir()
+    (tmp_path / "night" / "b.avro.gz").write_bytes(gzip.compress(whole))
+    table = next(Stamps().read(tmp_path))
+    assert table["id"].to_pylist() == [1, 1]
+    assert next(Stamps().read(tmp_path / "night" / "b.avro.gz"))["id"].to_pylist() == [1]
+
+
+def test_other_kinds_beside_the_one_that_is_read_are_named(tmp_path, caplog):
+    write(tmp_path / "a.avro", alert(1))
+    np.savez(tmp_path / "x.npz", triplets=np.ones((2, 3, 9, 9)))
+    Table({"star_stamp": np.ones((1, 9, 9, 3))}).write(tmp_path / "new.fits")
+    assert next(Stamps().read(tmp_path)).num_rows == 2
+    assert "1 packets are passed over" in caplog.text and "1 tables without a label" in caplog.text
+
+
+def test_gzipped_fits_tables_whatever_their_names_say(tmp_path):
+    Table({"star_stamp": np.ones((2, 9, 9, 3))}).write(tmp_path / "a.fits")
+    packed = gzip.compress((tmp_path / "a.fits").read_bytes())
+    (tmp_path / "a.fits").unlink()
+    for name in ("new_real_zg.fits.gz", "new_bogus_zg.fits"):
+        (tmp_path / name).write_bytes(packed)
+    tables = list(Stamps(stamp_px=9, band="zg").read(tmp_path))
+    assert [t["id"][1].as_py() for t in tables] == ["new_bogus_zg:1", "new_real_zg:1"]
+    assert [t["label"][0].as_py() for t in tables] == ["bogus", "real"]
 
 
 def test_published_fits_tables(tmp_path):
