@@ -139,7 +139,7 @@ class Stamps(Survey[Path]):
             names = column_names(file)
             table = read_table(file) if {"objectId", self.label_column, self.score_column} & set(names) else None
             if table is None or (table.num_rows != n and self.label_column not in names):
-                log.warning("%s is no table of the %d stamps in %s: it is passed over", file, n, source.name)
+                log.warning("%s gives no object, label or score of each of the %d stamps in %s", file, n, source.name)
                 continue
             if table.num_rows != n:
                 raise BadInput(
