@@ -14,6 +14,7 @@ from astro_lightning.tasks.rb_c1000.labelling import ask_expert
 from astro_lightning.tasks.rb_c1000.scores import real_bogus_scores
 from astro_lightning.tasks.rb_c1000.simulate import simulate
 from astro_lightning.tasks.rb_c1000.stages import loop_stages
+from tests.data.surveys.test_stamps import alert, write
 
 
 def test_sets_are_disjoint_and_groups_stay_whole():
@@ -73,7 +74,7 @@ def test_stages_hand_labels_and_scores_on():
 
 
 @pytest.mark.slow
-def test_the_whole_loop_waits_for_a_person_goes_on_and_scores_a_table(tmp_path):
+def test_the_whole_loop_waits_for_a_person_goes_on_and_scores_alerts(tmp_path):
     words = [
         "experiment=rb_c1000_quick", "trainer=cpu", "callbacks=quiet", "report=false", "data.simulation.n_objects=500",
         "task.sets.n_labelled=100", "task.sets.n_pool=200", "task.loop.n_select=20", "task.loop.threshold=0.6",
@@ -101,6 +102,10 @@ def test_the_whole_loop_waits_for_a_person_goes_on_and_scores_a_table(tmp_path):
         path.name for path in (folder / "plots").iterdir()
     }
     assert selected["id"].to_pylist() == ids[:19] and not set(ids[:19]) & set(pseudo["id"].to_pylist())
+    write(tmp_path / "new.avro", alert(11), alert(12))
+    words = ("mode=predict", "task=rb_c1000", f"ckpt={folder}", f"out={tmp_path / 'scores.parquet'}", "trainer=cpu")
+    astro_lightning(*words, f"data.path={tmp_path / 'new.avro'}", folder=tmp_path)
+    assert pq.read_table(tmp_path / "scores.parquet").num_rows == 2
 
 
 def test_a_person_is_asked_and_answers(tmp_path):
