@@ -76,3 +76,7 @@ def test_the_report_folds_the_surest_mistakes_of_each_type(tmp_path):
     run = run_folder(tmp_path, "scope_xgb")
     assert (run / "plots" / "mistaken_curves.png").exists()
     assert "Mistaken curves" in (run / "report.html").read_text()
+    pq.write_table(simulate(5, 7).drop_columns(["label", "period"]), tmp_path / "new.parquet")
+    words = ("mode=predict", "task=scope_xgb", f"ckpt={run}", f"out={tmp_path / 'scores.parquet'}", "trainer=cpu")
+    astro_lightning(*words, f"data.path={tmp_path / 'new.parquet'}", folder=tmp_path)
+    assert {"type", "period", "prob_e"} <= set(pq.read_schema(tmp_path / "scores.parquet").names)
