@@ -18,7 +18,6 @@ FIRST = f"{PYTHON} task=plasticc trainer=cpu data.simulation.n_objects=500 train
 AFTER = (
     f"{PYTHON} resume=RUN_FOLDER",
     f"{PYTHON} mode=predict ckpt=RUN_FOLDER data.path=FILE_OR_FOLDER out=scores.parquet",
-    f"{PYTHON} mode=predict ckpt=RUN_FOLDER data.path=FOLDER out=scores.parquet",
     f"{PYTHON} mode=embed ckpt=RUN_FOLDER data.path=FILE out=vectors.parquet",
     "astro-lightning compare RUN_FOLDER RUN_FOLDER",
     "astro-lightning score LIGHT_CURVES.parquet --ckpt RUN --out scores.parquet --workers 2",
@@ -27,11 +26,16 @@ AFTER = (
 TRIALS = (
     f"{PYTHON} experiment=plasticc_demo",
     f"{PYTHON} experiment=spectra_quick",
-    f"{PYTHON} task=plasticc 'data.split={{train: 0.6, val: 0.1, calibration: 0.15, test: 0.15}}' task.calibrator.alpha=0.05",
 )
 COMPOSED = f"{PYTHON} task=spectra model=spectra_resnet18 --cfg job"
 # Command -> the test that runs the same, smaller, and a word of it.
 ELSEWHERE = {
+    f"{PYTHON} task=plasticc 'data.split={{train: 0.6, val: 0.1, calibration: 0.15, test: 0.15}}' task.calibrator.alpha=0.05": (
+        "tasks/plasticc/test_conformal_run.py", '"task.calibrator.alpha=0.2"',
+    ),
+    f"{PYTHON} mode=predict ckpt=RUN_FOLDER data.path=FOLDER out=scores.parquet": (
+        "predict/test_predict.py", "\"mode=predict\", f\"ckpt={folder}\", f\"data.path={tmp_path / 'survey'}\"",
+    ),
     f"{PYTHON} experiment=rb_c1000_quick trainer=cpu": ("tasks/rb_c1000/test_loop.py", "experiment=rb_c1000_quick"),
     f"{PYTHON} experiment=rb_vae_rnn_quick trainer=cpu": ("tasks/rb_vae_rnn/test_runs.py", "experiment=rb_vae_rnn_quick"),
     f"{PYTHON} mode=predict task=rb_rnn ckpt=RUN_FOLDER data.path=FOLDER out=scores.parquet": (
@@ -96,14 +100,13 @@ def typed(line, folder, *more, **placeholders):
 def test_commands_that_follow_one_run(tmp_path):
     typed(FIRST, tmp_path, *(word for word in TINY if word != "trainer=cpu"), "report=false")
     run = run_folder(tmp_path)
-    (tmp_path / "curves").mkdir()
-    file = tmp_path / "curves" / "test_lightcurves.parquet"
+    file = tmp_path / "test_lightcurves.parquet"
     curves = simulate(n_objects=12, seed=9).select(["id", "mjd", "band", "flux", "flux_err", "detected"]).to_pandas()
     curves = curves.rename(columns={"id": "object_id", "band": "passband"})
     curves.explode(["mjd", "passband", "flux", "flux_err", "detected"]).infer_objects().to_parquet(file)
     names = {"RUN_FOLDER": run, "RUN": run, "FILE_OR_FOLDER": file, "FILE": file, "LIGHT_CURVES.parquet": file}
     for line in AFTER:
-        typed(line, tmp_path, **names, FOLDER=file.parent)
+        typed(line, tmp_path, **names)
     for name in ("scores", "vectors"):
         assert pq.read_table(tmp_path / f"{name}.parquet").num_rows == 12
 
