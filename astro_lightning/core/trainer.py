@@ -125,7 +125,7 @@ def make_callbacks(cfg: Mapping[str, Any], stage: Mapping[str, Any], checkpoints
             filename="best",
             monitor=monitor,
             mode=mode,
-            every_n_epochs=_first(cfg["trainer"]["check_val_every_n_epoch"], own.get("check_val_every_n_epoch"), 1),
+            every_n_epochs=_first(cfg["trainer"].get("check_val_every_n_epoch"), own.get("check_val_every_n_epoch"), 1),
             save_on_train_epoch_end=True,
             auto_insert_metric_name=False,
             enable_version_counter=False,

@@ -50,13 +50,17 @@ ELSEWHERE = {
         "core/test_sweeps.py", '"hydra/launcher=joblib", "hydra.launcher.n_jobs=2"',
     ),
     "astro-lightning label RUN_FOLDER": ("methods/test_labelling.py", '"astro_lightning", "label"'),
-    f"{PYTHON} task=scope_xgb trainer=cpu": ("tasks/scope/test_many_runs.py", '"task=scope_xgb", "trainer=cpu"'),
+    f"{PYTHON} task=scope_xgb trainer=cpu": ("tasks/scope/test_many_runs.py", '"task=scope_xgb", *'),
     f"{PYTHON} -m task=plasticc optimizer.lr=1e-3,3e-4 seed=0,1": ("core/test_sweeps.py", '"data.split.test=0.2,0.9"'),
     f"{PYTHON} mode=predict task=scope_xgb ckpt=RUN_FOLDER data.path=LIGHTCURVES.parquet out=catalogue.parquet": (
         "tasks/scope/test_many_runs.py", '"mode=predict", "task=scope_xgb"',
     ),
     f"{PYTHON} mode=predict task=rb_c1000 ckpt=RUN_FOLDER data.path=ALERTS out=scores.parquet": (
         "tasks/rb_c1000/test_loop.py", '"mode=predict", "task=rb_c1000"',
+    ),
+    f"{PYTHON} task=spectra 'data.split={{train: 0.6, val: 0.1, calibration: 0.15, test: 0.15}}' "
+    "+task.calibrator._target_=astro_lightning.methods.conformal.calibrator.Calibrator": (
+        "predict/test_calibrated_tasks.py", "methods.conformal.calibrator.Calibrator",
     ),
     "make demo": ("docs/test_commands_run.py", "experiment=plasticc_demo"),
     "make test": ("docs/test_commands_run.py", "make test"),

@@ -50,6 +50,6 @@ def test_des_features_leave_the_identifier_out(shared_data: Path):
 
 def test_embeddings_have_the_frames_they_say(shared_data: Path):
     table = next(SnadEmbeddings(lightcurves=True).read(shared_data / "rb_vae_rnn"))
-    assert table.num_rows == 1765 and table["features"].type.list_size == 54
+    assert table.num_rows == 1765 and table["features"].type.num_fields == 54
     assert sum(label == "artefact" for label in table["label"].to_pylist()) == 908
     assert len(set(table["group"].to_pylist())) == 166

@@ -72,7 +72,7 @@ def test_without_a_list_a_training_table_has_a_run_for_each_of_its_label_columns
 
 @pytest.mark.slow
 def test_the_report_folds_the_surest_mistakes_of_each_type(tmp_path):
-    astro_lightning(*(word for word in TINY if word != "report=false"), folder=tmp_path)
+    astro_lightning("task=scope_xgb", *(word for word in TINY if word != "report=false"), folder=tmp_path)
     run = run_folder(tmp_path, "scope_xgb")
     assert (run / "plots" / "mistaken_curves.png").exists()
     assert "Mistaken curves" in (run / "report.html").read_text()
