@@ -24,7 +24,6 @@ TASKS = {
     "scope_xgb": (CURVES, None, {"type", "period", "prob_e"}),
     "spectra": (SPECTRA, ["GALAXY", "QSO", "STAR"], {"reject", "p_known", "unknown_logit", "survey"}),
     "rb_rnn": ((*FOLDS, "task.heads=[trees,attention]"), ["artefact", "other"], {"threshold", "decision"}),
-    "rb_vae_rnn": ((*FOLDS, "+data.simulation.n_frames=4"), ["artefact", "other"], {"threshold", "decision"}),
     "rb_c1000": ((*STAMPS, "task.main=trees", "task.rounds=[trees]"), ["bogus", "real"], set()),
 }  # fmt: skip
 

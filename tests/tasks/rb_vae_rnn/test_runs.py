@@ -13,6 +13,7 @@ import torch
 from astro_lightning import cli
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
+from astro_lightning.predict.files import predict_file
 from astro_lightning.predict.score import Scorer
 from astro_lightning.tasks.rb_vae_rnn.deciding import decisions, evidence, first_class
 from astro_lightning.tasks.rb_vae_rnn.encoded import EncodedModule
@@ -194,18 +195,12 @@ def test_light_curve_features_are_found_by_their_names_and_objects_whatever_the_
         "task=rb_rnn", "data=snad_embeddings", f"data.root={embeddings}", "task.lightcurves=true", "task.n_folds=2", "trainer=cpu",
         "callbacks=quiet", "report=false", folder=tmp_path,
     )  # fmt: skip
-    words = (
-        "mode=predict",
-        "task=rb_rnn",
-        "trainer=cpu",
-        f"ckpt={run_folder(tmp_path, 'rb_rnn')}",
-        f"data.path={embeddings}",
-    )
+    scorer = Scorer(run_folder(tmp_path, "rb_rnn"))
+    data = {"name": "simulated", "path": embeddings, "memory_gib": 1.0}  # no other survey than the run's was chosen
 
     def scores() -> list[float]:
-        out = tmp_path / "scores.parquet"
-        astro_lightning(*words, f"out={out}", folder=tmp_path / "predict")
-        return pq.read_table(out)["prob_artefact"].to_pylist()
+        predict_file(scorer, data, tmp_path / "scores.parquet")
+        return pq.read_table(tmp_path / "scores.parquet")["prob_artefact"].to_pylist()
 
     expected = scores()
     assert np.ptp(expected) > 0.1
@@ -213,8 +208,8 @@ def test_light_curve_features_are_found_by_their_names_and_objects_whatever_the_
     other.set_axis(other.index.astype(str)).to_parquet(file)
     assert scores() == expected
     features.drop(columns="feature_c").to_parquet(file)
-    refused = astro_lightning(*words, f"out={tmp_path / 'none.parquet'}", folder=tmp_path / "predict", expect=2)
-    assert "feature_c" in refused.stderr
+    with pytest.raises(BadInput, match="feature_c"):
+        scores()
 
 
 @pytest.mark.slow
@@ -255,7 +250,6 @@ def test_several_heads_over_frames_are_averaged(tmp_path):
 
 def test_heads_that_cannot_be_trained_are_one_line(tmp_path):
     for task, head, said in (
-        ("rb_vae_rnn", "nope", "any of trees, kernel, attention, tcn"),
         ("rb_rnn", "nope", "any of trees, kernel, attention, tcn"),
         ("rb_vae_rnn", "kernel", "kernel over frames takes neither"),
     ):
