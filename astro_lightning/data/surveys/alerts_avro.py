@@ -15,14 +15,13 @@ from fastavro.schema import load_schema
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.survey import visible
-from astro_lightning.data.surveys.fits_cutout import read_cutout
+from astro_lightning.data.surveys.fits_cutout import GZIP_MAGIC, read_cutout
 
 log = logging.getLogger(__name__)
 CUTOUTS = (
     ("cutoutScience", "cutoutTemplate", "cutoutDifference"),
     ("cutout_science", "cutout_template", "cutout_difference"),
 )
-GZIP_MAGIC = b"\x1f\x8b"
 CONFLUENT_MAGIC = b"\x00"
 CONFLUENT_HEADER_BYTES = 5
 

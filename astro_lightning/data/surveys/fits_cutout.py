@@ -7,6 +7,7 @@ import numpy as np
 from astro_lightning.data.errors import BadInput
 
 BLOCK_BYTES, CARD_BYTES = 2880, 80
+GZIP_MAGIC = b"\x1f\x8b"  # files and cutouts are gzipped or not, whatever their names say
 DTYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.survey import Survey, visible
-from astro_lightning.data.surveys.fits_cutout import read_image
+from astro_lightning.data.surveys.fits_cutout import GZIP_MAGIC, read_image
 from astro_lightning.data.surveys.snad_embeddings import ARTEFACT, OTHER, field_of
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class SnadFrames(Survey[Path]):
         for file in files:
             try:
                 raw = file.read_bytes()
-                plain = bytes(cramjam.gzip.decompress(raw)) if raw[:2] == b"\x1f\x8b" else raw
+                plain = bytes(cramjam.gzip.decompress(raw)) if raw[:2] == GZIP_MAGIC else raw
                 image, header = read_image(plain)
                 frame, time = fit_corner(image, self.side_px, header), time_of(header)
             except (OSError, ValueError, KeyError, TypeError, cramjam.DecompressionError) as error:

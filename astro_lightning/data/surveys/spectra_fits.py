@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.surveys.fits_cutout import BLOCK_BYTES, CARD_BYTES, DTYPES
+from astro_lightning.data.surveys.fits_cutout import BLOCK_BYTES, CARD_BYTES, DTYPES, GZIP_MAGIC
 from astro_lightning.data.tables import readable
 
-GZIP_MAGIC = b"\x1f\x8b"
 _COLUMN = re.compile(r"(TTYPE|TFORM)(\d+) *= *'([^']*)'")
 _FORMATS = {
     "L": "i1",

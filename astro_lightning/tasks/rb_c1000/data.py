@@ -16,6 +16,7 @@ from astro_lightning.data.records import Records
 from astro_lightning.data.splits import folds_by_group
 from astro_lightning.methods.active_learning import trim_to_share
 from astro_lightning.tasks.rb_c1000.preprocess import preprocess, turn
+from astro_lightning.tasks.rb_c1000.sets import loop_sets
 from astro_lightning.tasks.rb_c1000.stamp_features import N_STAMP_FEATURES, stamp_features
 
 ROLES = ("its", "als", "ssls", "random", "full")
@@ -288,42 +289,6 @@ def pixels(records: Records, rows: np.ndarray) -> np.ndarray:
     flat = records.fixed["stamp"][rows]
     side = round((flat.shape[1] / CHANNELS) ** 0.5)
     return flat.reshape(-1, CHANNELS, side, side)
-
-
-def loop_sets(
-    groups: np.ndarray,
-    test_share: float,
-    n_labelled: int,
-    n_pool: int | None,
-    val_share: float,
-    seed: int,
-    calibration_share: float = 0.0,
-) -> dict[str, np.ndarray]:
-    """Rows of the first labelled (`train`, `val`), the `pool`, the `calibration` and the `test` set, groups kept whole.
-
-    Raises:
-        BadInput: Too few objects for the labelled set, or nothing is left for the pool.
-    """
-    names, code = np.unique(np.asarray(groups).astype(str), return_inverse=True)
-    order = np.random.default_rng(seed).permutation(len(names))
-    place = np.empty(len(names), dtype=np.int64)
-    place[order] = np.arange(len(names))
-    rows = np.argsort(place[code], kind="stable")
-    rank = place[code][rows]
-    ends = [int(len(rows) * share) for share in (1 - test_share - calibration_share, 1 - test_share)]
-    rest, calibration, test = np.split(rows, [np.searchsorted(rank, rank[min(len(rows) - 1, end)]) for end in ends])
-    if n_labelled + 2 > len(rest):
-        raise BadInput(
-            f"{len(rest)} objects beside test and calibration: too few for n_labelled={n_labelled} and a pool"
-        )
-    labelled, pool = rest[:n_labelled], rest[n_labelled : None if n_pool is None else n_labelled + n_pool]
-    # An object whose group was cut by the border belongs to neither side of it.
-    pool = pool[~np.isin(code[pool], code[labelled])]
-    n_val = round(val_share * n_labelled)
-    val, train = labelled[:n_val], labelled[n_val:]
-    train = train[~np.isin(code[train], code[val])]
-    sets = {"train": train, "val": val, "pool": pool, "calibration": calibration, "test": test}
-    return {name: np.sort(part) for name, part in sets.items()}
 
 
 def rows_of(records: Records, ids: np.ndarray) -> np.ndarray:

@@ -9,9 +9,10 @@ from sklearn.metrics import average_precision_score
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.methods.labelling.question import LabelsWanted
-from astro_lightning.tasks.rb_c1000.data import loop_sets, quantile_scale
+from astro_lightning.tasks.rb_c1000.data import quantile_scale
 from astro_lightning.tasks.rb_c1000.labelling import ask_expert
 from astro_lightning.tasks.rb_c1000.scores import real_bogus_scores
+from astro_lightning.tasks.rb_c1000.sets import loop_sets
 from astro_lightning.tasks.rb_c1000.simulate import simulate
 from astro_lightning.tasks.rb_c1000.stages import loop_stages
 from tests.data.surveys.test_stamps import alert, write
