@@ -29,7 +29,7 @@ METADATA = ("photoz", "photoz_err", "mwebv", "ddf")
 # A copy that a survey would not have found is no training object.
 DETECTIONS, MIN_DETECTIONS = "curve_n_above_5", 2
 # Raised whenever a feature changes its meaning, so that no cache outlives it.
-VERSION = 1
+VERSION = 2
 
 # Also for the worker processes of a loader, which begin as copies of this one.
 _REMEMBERED: WeakKeyDictionary[Records, dict[str, np.ndarray]] = WeakKeyDictionary()

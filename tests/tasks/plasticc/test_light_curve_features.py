@@ -35,6 +35,17 @@ def test_the_pulse_fit_finds_time_shape_and_flux_of_a_pulse():
     np.testing.assert_allclose(fit.amplitude[fit.amplitude_err < 1], 200, rtol=0.1)
 
 
+def test_the_spread_of_a_narrow_pulse_is_its_own_and_not_what_rounding_leaves():
+    curves = pulses(200, size=30)  # so far above the noise that one shape has nearly all of the weight of some
+    together = PulseFit(curves, curves.flux_err.astype(float), 6)
+    assert 0 < together.log_rise_sd.min() < 1e-6
+    for i in range(0, 200, 20):
+        one = curves.take(np.array([i]))
+        alone = PulseFit(one, one.flux_err.astype(float), 6)
+        np.testing.assert_allclose(alone.log_rise_sd[0], together.log_rise_sd[i], rtol=1e-13)
+        np.testing.assert_allclose(alone.log_fall_sd[0], together.log_fall_sd[i], rtol=1e-13)
+
+
 def test_a_pulse_is_one_at_its_maximum():
     phase = np.linspace(-50, 100, 3001)
     shape = pulse(phase, 4.0, 20.0)
