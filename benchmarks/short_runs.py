@@ -33,10 +33,10 @@ SHORT = {
     "rb_vae_rnn": ["experiment=rb_vae_rnn_quick", "trainer.max_epochs=2"],
     "scope": ["task=scope", "data.simulation.n_objects=200", "trainer.max_epochs=3"],
     "scope_xgb": ["task=scope_xgb", "data.simulation.n_objects=200", "trainer.max_epochs=3"],
-    "scope_table": ["task=scope_table", "task.label=vnv", "data.simulation.n_objects=500", "trainer.max_epochs=3"],
+    "scope_table": ["task=scope_table", "label=vnv", "data.simulation.n_objects=500", "trainer.max_epochs=3"],
     "scope_table_xgb": [
         "task=scope_table_xgb",
-        "task.label=vnv",
+        "label=vnv",
         "data.simulation.n_objects=500",
         "trainer.max_epochs=3",
     ],

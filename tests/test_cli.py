@@ -43,7 +43,7 @@ def test_unknown_names_are_one_line_and_exit_two(tmp_path):
     for words, said in (
         (("task=plastic",), "Available options in 'task': "),
         (("optimzer.lr=1",), "optimzer"),
-        (("task=scope", "label=vnv"), "type task.label="),
+        (("task=scope", "folds=3"), "type task.folds="),
         (("tsks",), "neither a verb"),
         (("mode=fti",), "choose fit, validate"),
         (("mode=predict", "data.path=x"), "needs ckpt="),

@@ -15,6 +15,9 @@ _LAYOUT = {1: "a", 2: "ab", 3: "aa;bc", 4: "ab;cd"}
 
 # Counters that a stage logs so that its last epoch is the one kept.
 _COUNTERS = ("epoch", "rounds", "steps")
+# A metric of one label among many has a small picture of its own.
+_OF_LABEL = "f1_"
+_IN_A_ROW = 4
 
 
 def stages_and_folds(learning: Mapping[str, pd.DataFrame]) -> dict[str, list[pd.DataFrame]]:
@@ -38,7 +41,11 @@ def learning_curves(logged: Sequence[pd.DataFrame]) -> Figure | None:
     columns = list(dict.fromkeys(c for table in logged for c in table.columns if "step" in table))
     names = list(dict.fromkeys(_metric(c) for c in columns if _part(c)))
     names = [
-        n for n in names if n not in _COUNTERS and any(len(_values(t, part, n)) > 1 for t in logged for part in _PARTS)
+        n
+        for n in names
+        if n not in _COUNTERS
+        and not n.startswith(_OF_LABEL)
+        and any(len(_values(t, part, n)) > 1 for t in logged for part in _PARTS)
     ]
     both = [n for n in names if f"val/{n}" in columns]
     names = sorted(both or names, key=lambda n: (n != "loss", "loss" not in n))[: len(_LAYOUT)]
@@ -73,6 +80,38 @@ def learning_curves(logged: Sequence[pd.DataFrame]) -> Figure | None:
         place.locator_params(axis="x", nbins=4)
     figure.supxlabel("Optimiser step", fontsize="medium")
     axes[0].legend()
+    return figure
+
+
+@styled
+def f1_curves(logged: Sequence[pd.DataFrame]) -> Figure | None:
+    """F1 on the validation objects over the optimiser step, a small picture for each label.
+
+    Args:
+        logged: One table for each fold, with columns `step` and `val/f1_<label>`; sparse.
+
+    Returns:
+        None where no label was followed for more than one epoch.
+    """
+    columns = list(dict.fromkeys(c for table in logged for c in table.columns if _part(c) == "val"))
+    names = [n for n in map(_metric, columns) if n.startswith(_OF_LABEL)]
+    names = [n for n in names if any(len(_values(table, "val", n)) > 1 for table in logged)]
+    if not names:
+        return None
+    rows = -(-len(names) // _IN_A_ROW)
+    figure = Figure(figsize=(4.7, 0.6 + 1.15 * rows), layout="constrained")
+    places = figure.subplots(rows, _IN_A_ROW, sharex=True, sharey=True, squeeze=False).flat
+    for name, place in zip(names, places, strict=False):
+        for table in logged:
+            values = _values(table, "val", name)
+            place.plot(values["step"], values.iloc[:, 1], color=_PARTS["val"], linewidth=1.0)
+        place.set_title(name.removeprefix(_OF_LABEL), fontsize="small")
+        place.set_ylim(0, 1)
+        place.locator_params(axis="x", nbins=2)
+    for place in places:
+        place.set_visible(False)
+    figure.supxlabel("Optimiser step", fontsize="medium")
+    figure.supylabel("F1, validation", fontsize="medium")
     return figure
 
 

@@ -59,7 +59,7 @@ border:1px solid var(--warn-line)}
 .grid{columns:2;column-gap:1rem}
 .grid>*{break-inside:avoid;margin:0 0 1rem}
 .card{padding:.9rem 1rem;min-width:0}
-.wide{column-span:all}
+.grid>.wide{column-span:all;margin-top:1rem}
 .scroll{overflow-x:auto;-webkit-overflow-scrolling:touch}
 figure{margin:0}
 figure img{display:block;max-width:100%;height:auto;margin:0 auto .5rem}

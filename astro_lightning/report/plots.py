@@ -14,7 +14,7 @@ from astro_lightning.report.curves import precision_recall_curves, roc_curves
 from astro_lightning.report.early import early_chart, early_table
 from astro_lightning.report.embedding import embedding_map
 from astro_lightning.report.labels import FEW, label_counts, label_curves, label_scores, labels_of, write_label_table
-from astro_lightning.report.learning import learning_curves, stages_and_folds
+from astro_lightning.report.learning import f1_curves, learning_curves, stages_and_folds
 from astro_lightning.report.light_curves import light_curve, light_curve_grid, light_curves
 from astro_lightning.report.mistakes import confident_mistakes, mistakes_chart
 from astro_lightning.report.predictions import Predictions
@@ -207,12 +207,12 @@ def _curves(folder: Path, name: str, title: str, caption: str, table: pa.Table |
 def _of_learning(run: RunFolder, folder: Path) -> list[Picture]:
     pictures = []
     for stage, logged in stages_and_folds(run.learning).items():
-        figure = learning_curves(logged)
-        if figure:
-            caption = "As logged during training" + (
-                f", one line for each of {len(logged)}." if len(logged) > 1 else "."
-            )
-            pictures.append(_picture(folder, f"learning_{stage}", f"Learning curves: {stage}", figure, caption))
+        caption = "As logged during training" + (f", one line for each of {len(logged)}." if len(logged) > 1 else ".")
+        drawn = {f"learning_{stage}": learning_curves(logged), f"learning_{stage}_labels": f1_curves(logged)}
+        titles = (f"Learning curves: {stage}", f"F1 of each label on the validation objects: {stage}")
+        pictures += [
+            _picture(folder, name, title, figure, caption) for (name, figure), title in zip(drawn.items(), titles) if figure
+        ]
     return pictures
 
 

@@ -49,7 +49,7 @@ def test_p_values_sets_and_flags_stand_beside_what_the_task_writes(task, tmp_pat
     ("words", "reason"),
     [
         (("task=scope_table_xgb",), "tags do not exclude each other"),
-        (("task=scope_xgb", "task.label=e", "task.stages.classify.module.types=false"), "stage classify of task=scope_xgb"),
+        (("task=scope_xgb", "label=e", "task.stages.classify.module.types=false"), "stage classify of task=scope_xgb"),
         (("task=spectra", "+task.calibrator.scores=[softmax]"), "novelty score 'softmax' is not known"),
     ],
 )  # fmt: skip

@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 from astro_lightning.report.conformal import conformal_coverage, coverage_by_class, unknown_kinds
 from astro_lightning.report.confusion import class_distribution, confusion_matrix
 from astro_lightning.report.curves import precision_recall_curves, roc_curves
-from astro_lightning.report.learning import learning_curves, stages_and_folds
+from astro_lightning.report.learning import f1_curves, learning_curves, stages_and_folds
 from astro_lightning.report.light_curves import light_curve, light_curve_grid, light_curves
 from astro_lightning.report.reliability import reliability_diagram
 from astro_lightning.report.style import BAND_COLOURS, short, themed_svg
@@ -125,6 +125,16 @@ def test_learning_curves_take_the_value_per_step_where_both_exist():
         {"step": [1, 2, 3], "train/loss_step": [3.0, 2.0, 1.0], "train/loss_epoch": [np.nan, np.nan, 2.0]}
     )
     assert list(learning_curves([table]).axes[0].lines[0].get_ydata()) == [3, 2, 1]
+
+
+def test_the_f1_of_each_label_has_a_picture_of_its_own():
+    steps = np.arange(1, 6)
+    table = pd.DataFrame({"step": steps, "val/loss": 1 / steps} | {f"val/f1_tag{i}": steps / 6 for i in range(5)})
+    shown = [axes for axes in f1_curves([table, table]).axes if axes.get_visible()]
+    assert [axes.get_title(loc="left") for axes in shown] == [f"tag{i}" for i in range(5)]
+    assert all(len(axes.lines) == 2 and axes.lines[0].get_ydata()[-1] == 5 / 6 for axes in shown)
+    assert len(learning_curves([table]).axes) == 1
+    assert f1_curves([table[["step", "val/loss"]]]) is None
 
 
 def example(**changes):

@@ -134,8 +134,8 @@ class ScopeData(RecordsData):
         for tag in chosen:
             if tag not in available:
                 raise BadInput(
-                    f"task.label={tag} is none of the tags that the types decide ({', '.join(available)}); "
-                    f"a label column of a training table is learned by task=scope_table task.label={tag}"
+                    f"label={tag} is none of the tags that the types decide ({', '.join(available)}); "
+                    f"a label column of a training table is learned by task=scope_table label={tag}"
                 )
         return chosen
 

@@ -41,7 +41,7 @@ def run_labels(folder: str, words: Sequence[str], jobs: int = 2, labels: Sequenc
         BadInput: The words do not compose, or a run failed.
     """
     out = Path(folder).expanduser().resolve()
-    cfg = composed([*words, *([f"task.label={labels[0]}"] if labels else [])])
+    cfg = composed([*words, *([f"label={labels[0]}"] if labels else [])])
     stages = {name: block for name, block in cfg["task"]["stages"].items() if isinstance(block, dict)}
     chosen = list(labels or all_labels(cfg))
     first, *others = chosen
@@ -87,7 +87,7 @@ def run_label(out: Path, label: str, words: Sequence[str]) -> str:
     if job.exists() and json.loads(job.read_text()).get("finished"):
         return ""
     started = (folder / "config.yaml").exists()
-    given = [f"resume={folder}"] if started else [*words, f"task.label={label}", f"hydra.run.dir={folder}"]
+    given = [f"resume={folder}"] if started else [*words, f"label={label}", f"hydra.run.dir={folder}"]
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "out.log").open("a") as log:
         done = subprocess.run([sys.executable, "-m", "astro_lightning", *given], stdout=log, stderr=subprocess.STDOUT)

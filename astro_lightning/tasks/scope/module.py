@@ -146,20 +146,22 @@ class ScopeModule(TaskModule):
         self._validated.append((logits, torch.cat([batch["target"][:, None].float(), batch["tags"]], 1)))
 
     def on_validation_epoch_end(self) -> None:
-        """Accuracy of the types, macro-F1 of the tags, and the tags' thresholds."""
+        """Accuracy of the types, F1 of each tag and their mean, and the tags' thresholds."""
         logits, truth = (torch.cat(parts) for parts in zip(*self._validated))
         self._validated.clear()
         target, held = truth[:, 0].long(), truth[:, 1:]
         types, tags = self.probabilities(logits)
         self.threshold.copy_(expected_f1_threshold(tags))
         known = ~held.isnan()
-        scores = [
-            binary_f1_score(probability[of_tag], value[of_tag].long())
-            for probability, value, of_tag in zip(self.centred(tags).T, held.T, known.T)
+        scores = {
+            f"val/f1_{name}": binary_f1_score(probability[of_tag], value[of_tag].long())
+            for name, probability, value, of_tag in zip(self.info["tags"], self.centred(tags).T, held.T, known.T)
             if of_tag.any()
-        ]
+        }
         if scores:
-            self.log("val/macro_f1", torch.stack(scores).mean(), prog_bar=True)
+            self.log("val/macro_f1", torch.stack(list(scores.values())).mean(), prog_bar=True)
+        if len(scores) > 1:
+            self.log_dict(scores)
         if self.n_types and (target >= 0).any():
             found = multiclass_accuracy(types[target >= 0], target[target >= 0], types.shape[1], average="micro")
             self.log("val/accuracy", found, prog_bar=True)

@@ -127,7 +127,7 @@ class TableData(RecordsData):
         tags = self._chosen(records)
         if len(tags) > 1:
             raise BadInput(
-                "balance=true is for one label: choose task.label=TAG, or give task.stages.classify.module.weight_per_class=true"
+                "balance=true is for one label: choose label=TAG, or give task.stages.classify.module.weight_per_class=true"
             )
         target = tag_targets(records, tags, self.taxonomy, self.threshold)[rows, 0]
         sides = [rows[target == 0], rows[target == 1]]

@@ -116,7 +116,7 @@ def test_another_threshold_or_taxonomy_finds_no_labels_of_the_first_in_the_cache
 
 @pytest.mark.slow
 def test_one_label_by_the_published_network_scores_a_published_table(published, tmp_path):
-    astro_lightning("task=scope_table", "task.label=e", *TWIN, folder=tmp_path)
+    astro_lightning("task=scope_table", "label=e", *TWIN, folder=tmp_path)
     run = run_folder(tmp_path, "scope_table")
     pq.write_table(published.drop_columns(["e", "vnv", "pnp", "i", "nonvar"]), tmp_path / "in.parquet")
     astro_lightning(

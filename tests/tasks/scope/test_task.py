@@ -246,5 +246,5 @@ def test_expected_threshold_is_near_the_best_one():
 
 
 def test_a_label_that_no_type_decides_is_sent_to_the_training_table(cfg):
-    with pytest.raises(BadInput, match=r"task.label=vnv is none of .*task=scope_table task.label=vnv"):
+    with pytest.raises(BadInput, match=r"label=vnv is none of .*task=scope_table label=vnv"):
         make_datamodule(cfg, stage(cfg, {}, {}, tags="vnv"))
