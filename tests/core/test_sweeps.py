@@ -33,6 +33,7 @@ def test_jobs_in_parallel_processes_and_one_that_cannot_run(tmp_path):
         f"hydra.sweep.dir={tmp_path / 's'}",
         folder=tmp_path,
         expect=2,
+        fresh=True,  # joblib's workers begin from the main module
     )
     jobs = json.loads((tmp_path / "s" / "sweep.json").read_text())
     values = {job["job"]: job["objective"] for job in jobs}

@@ -2,12 +2,11 @@
 
 import re
 import shlex
-import subprocess
 import sys
 
 import pyarrow.parquet as pq
 import pytest
-from command import TINY, clean_environment, run_folder
+from command import TINY, begun, clean_environment, run_folder
 
 from astro_lightning.tasks.plasticc.simulate import simulate
 from tests.docs.test_commands import CHEAP, ROOT, shown
@@ -92,10 +91,7 @@ def typed(line, folder, *more, **placeholders):
     words = words[3:] if words[0] == "python" else words[1:]
     for name, value in placeholders.items():
         words = [str(value) if word == name else word.replace(f"={name}", f"={value}") for word in words]
-    done = subprocess.run(
-        [sys.executable, "-m", "astro_lightning", *words, *more], cwd=folder, env=clean_environment(folder),
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+    done = begun([sys.executable, "-m", "astro_lightning", *words, *more], clean_environment(folder), 300, folder)
     assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     return done.stdout
 
