@@ -75,6 +75,15 @@ def hydra_main() -> None:
         parts = [str(error), str(error.__cause__ or "")]
         message = " ".join(" ".join(dict.fromkeys(part for part in parts if part)).split())
         raise BadInput(f"{meant(message) or message or type(error).__name__} (see `astro-lightning --help`)") from error
+    except ValueError as error:
+        if not str(error).startswith("Config group override"):
+            raise
+        words = [
+            word
+            for word in sys.argv[1:]
+            if re.fullmatch(r"\w+=[\d.]+", word) and (conf_folder() / word.split("=")[0]).is_dir()
+        ]
+        raise BadInput(f"{' '.join(words)}: type the name of a configuration (see `astro-lightning --help`)") from error
     from astro_lightning.report.sweep import failures
 
     if failures:

@@ -44,6 +44,7 @@ def test_unknown_names_are_one_line_and_exit_two(tmp_path):
         (("task=plastic",), "Available options in 'task': "),
         (("optimzer.lr=1",), "optimzer"),
         (("task=scope", "folds=3"), "type task.folds="),
+        (("model=3", "seed=1"), "model=3: type the name"),
         (("tsks",), "neither a verb"),
         (("mode=fti",), "choose fit, validate"),
         (("mode=predict", "data.path=x"), "needs ckpt="),

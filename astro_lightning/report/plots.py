@@ -211,7 +211,9 @@ def _of_learning(run: RunFolder, folder: Path) -> list[Picture]:
         drawn = {f"learning_{stage}": learning_curves(logged), f"learning_{stage}_labels": f1_curves(logged)}
         titles = (f"Learning curves: {stage}", f"F1 of each label on the validation objects: {stage}")
         pictures += [
-            _picture(folder, name, title, figure, caption) for (name, figure), title in zip(drawn.items(), titles) if figure
+            _picture(folder, name, title, figure, caption)
+            for (name, figure), title in zip(drawn.items(), titles)
+            if figure
         ]
     return pictures
 
