@@ -27,14 +27,11 @@ def build(block: dict[str, Any], **arguments: Any) -> Any:
         BadInput: The target does not exist or does not take one of the keys.
     """
     try:
-        return instantiate({**block, "_recursive_": False, "_convert_": "all"}, **arguments)
-    except HydraException as error:
-        cause = error.__cause__ or error
-        if isinstance(cause, BadInput):
-            raise cause from None
-        if isinstance(cause, TypeError | ImportError | AttributeError | HydraException):
-            raise BadInput(f"{block.get('_target_')}: {cause}".replace("\n", " ")) from error
-        raise cause from None
+        # The arguments are none of Hydra's: it would wrap each number of them, of which scalers hold ten thousands.
+        return instantiate({**block, "_recursive_": False, "_convert_": "all", "_partial_": True})(**arguments)
+    except (TypeError, ImportError, AttributeError, HydraException) as error:
+        cause = error.__cause__ if isinstance(error, HydraException) and error.__cause__ else error
+        raise BadInput(f"{block.get('_target_')}: {cause}".replace("\n", " ")) from error
 
 
 def class_of(target: str, base: type) -> type:

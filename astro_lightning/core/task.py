@@ -47,7 +47,8 @@ class TaskModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(
-            {"model": model, "optimizer": optimizer, "info": info, "monitor": monitor, "mode": mode, **settings_}
+            {"model": model, "optimizer": optimizer, "info": info, "monitor": monitor, "mode": mode, **settings_},
+            logger=False,  # the loggers have the run's configuration
         )
         self.info = info
         self.network: nn.Module | None = None

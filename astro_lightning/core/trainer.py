@@ -176,6 +176,7 @@ def make_loggers(cfg: Mapping[str, Any], stage: str, folder: Path) -> list[Logge
         from pytorch_lightning.loggers import TensorBoardLogger
 
         loggers.append(TensorBoardLogger(folder, name="logs", version=stage))
+        loggers[-1].log_hyperparams(dict(cfg))
     if chosen["mlflow"]:
         uri = chosen["mlflow"]["uri"] or f"sqlite:///{folder.parent.resolve()}/mlflow.db"
         _need("mlflow", *(("sqlalchemy", "alembic") if uri.startswith("sqlite:") else ()))
@@ -184,6 +185,7 @@ def make_loggers(cfg: Mapping[str, Any], stage: str, folder: Path) -> list[Logge
         loggers.append(
             MLFlowLogger(chosen["mlflow"]["experiment"], run_name=f"{folder.name}-{stage}", tracking_uri=uri)
         )
+        loggers[-1].log_hyperparams(dict(cfg))
     return loggers
 
 
