@@ -16,6 +16,7 @@ from astro_lightning.core.optim import settings
 from astro_lightning.core.provenance import read_kept, write_json
 from astro_lightning.core.task import TaskModule, count_parameters
 from astro_lightning.core.trainer import make_trainer
+from astro_lightning.core.values import check_plain
 from astro_lightning.data.errors import BadInput
 
 log = logging.getLogger(__name__)
@@ -104,6 +105,7 @@ def datamodule_of(cfg: Mapping[str, Any], name: str) -> RecordsData:
 
 def make_module(cfg: Mapping[str, Any], stage: Mapping[str, Any], info: dict[str, Any]) -> TaskModule:
     """The stage's module; initial weights follow the run's seed."""
+    check_plain(info, "info")
     pl.seed_everything(cfg["seed"], verbose=False)
     optimizer = {**stage["optimizer"], **{key: value for key, value in cfg["optimizer"].items() if value is not None}}
     return build(

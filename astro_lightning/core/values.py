@@ -78,6 +78,21 @@ def check_kinds(cfg: Mapping[str, Any], usual: Mapping[str, Any], keys: Iterable
             raise BadInput(f"{key}={value}: give {kind}, as {json.dumps(default)[:60]} is by default")
 
 
+def check_plain(value: Any, name: str) -> None:
+    """Whether a checkpoint can hold a value and load it without running code.
+
+    Raises:
+        BadInput: Something in it is neither a number, text, true, false or null nor a list or dict of these.
+    """
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for key, part in inside:
+        check_plain(part, f"{name}[{key!r}]")
+    if type(value) not in (dict, list, tuple, bool, int, float, str, type(None)):
+        raise BadInput(
+            f"{name} is {type(value).__name__}: a checkpoint takes plain numbers, text, lists and dicts alone"
+        )
+
+
 def _kind(value: Any) -> str | None:
     return next((name for kinds, name in KINDS.items() if isinstance(value, kinds)), None)
 

@@ -1,14 +1,23 @@
 """Values that cannot be meant are refused before anything is read or built."""
 
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
 from astro_lightning.core.ranks import devices_wanted
 from astro_lightning.core.trainer import make_trainer
-from astro_lightning.core.values import check_kinds, check_values
+from astro_lightning.core.values import check_kinds, check_plain, check_values
 from astro_lightning.data.errors import BadInput
+
+
+def test_what_a_checkpoint_cannot_hold_is_named():
+    check_plain({"a": [1, 2.5, None, ("b", True)], 3: {}}, "info")
+    for value in (np.float64(1), np.zeros(2), np.int64(1), Path("x")):
+        with pytest.raises(BadInput, match=r"info\['a'\]\[1\] is "):
+            check_plain({"a": [0, value]}, "info")
 
 
 @pytest.mark.parametrize(
