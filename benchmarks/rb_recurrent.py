@@ -2,7 +2,7 @@
 
     python -m benchmarks.rb_recurrent FOLDER [HEAD ...]
 
-FOLDER keeps the runs; what is finished there is not run again, and the table is of all that is.
+FOLDER keeps the runs; what is finished there is not run again. A head that has no run there keeps its row.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.runs import run
-from benchmarks.table import write_table
+from benchmarks.table import RESULTS, write_table
 
 # Semenikhin et al. 2024: area under the ROC curve on 2,230 objects; of their checkpoints, run again by us on the same folds.
 PUBLISHED = {"gru": (0.84, 0.838), "bigru": (0.86, 0.856), "gru_tversky": (0.84, 0.841), "lstm": (0.76, 0.759)}
@@ -28,11 +28,12 @@ def main(folder: Path, heads: list[str]) -> None:
     for head in heads:
         words = ["experiment=rb_recurrent", f"task.heads=[{head}]", "trainer=cpu", "callbacks=quiet", "report=false"]
         run(folder.resolve() / head, words)
-    rows = []
-    for head, areas in PUBLISHED.items():
-        kept = folder / head / "metrics.json"
-        metrics = json.loads(kept.read_text()) if kept.exists() else {}
-        rows.append([head, *areas, *(metrics.get(f"test/{name}") for name in METRICS)])
+    rows = json.loads((RESULTS / "rb_recurrent.json").read_text())["rows"]
+    for row, (head, areas) in zip(rows, PUBLISHED.items(), strict=True):
+        found = folder / head / "metrics.json"
+        if found.exists():
+            metrics = json.loads(found.read_text())
+            row[:] = [head, *areas, *(metrics[f"test/{name}"] for name in METRICS)]
     columns = ["head", "published AUC", "published, run again", "AUC, mean of folds", "std", "accuracy at one half"]
     columns.append("accuracy at the validation threshold")
     command = "python -m benchmarks.rb_recurrent FOLDER"
