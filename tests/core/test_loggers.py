@@ -104,8 +104,10 @@ def test_the_other_loggers_leave_their_files(run):
     with sqlite3.connect(run.parent / "mlflow.db") as database:
         names = {name for (name,) in database.execute("select name from runs")}
         keys = {key for (key,) in database.execute("select key from metrics")}
+        settings = set(database.execute("select key, value from params"))
     assert names == {f"{run.name}-{stage}" for stage in STAGES}
     assert {"train/accuracy", "val/loss", "val/macro_f1"} <= keys
+    assert {("seed", "0"), ("model/d_model", "16"), ("data/name", "simulated")} <= settings
 
 
 @pytest.mark.slow

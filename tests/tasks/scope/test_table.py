@@ -136,6 +136,8 @@ def test_all_labels_by_trees_end_in_one_table(tmp_path):
     assert [row["label"] for row in rows] == ["vnv", "pnp", "e", "i"]
     assert float(rows[2]["roc_auc"]) > 0.9
     assert (run / "plots" / "label_curves.png").exists()
+    logged = next(csv.reader((run / "logs" / "classify" / "metrics.csv").open()))
+    assert {f"val/f1_{row['label']}" for row in rows} <= set(logged)
     shares = {}
     for row in csv.DictReader((run / "importances.csv").open()):
         shares[row["label"]] = shares.get(row["label"], 0.0) + float(row["share_of_gain"])
