@@ -28,6 +28,8 @@ from benchmarks.table import Cell, write_table
 CASES: dict[str, tuple[list[str], str, int]] = {
     "plasticc: pretrain": (["task=plasticc"], "pretrain", 256),
     "plasticc: finetune": (["task=plasticc"], "finetune", 512),
+    "plasticc: pretrain, packed": (["task=plasticc", "model.packed_on_gpu=true"], "pretrain", 256),
+    "plasticc: finetune, packed": (["task=plasticc", "model.packed_on_gpu=true"], "finetune", 512),
     "spectra": (["experiment=spectra_quick"], "classify", 512),
     "rb_c1000: ResNet18": (["experiment=rb_c1000_quick"], "its", 512),
     "rb_vae": (["task=rb_vae"], "vae", 4096),
@@ -55,10 +57,11 @@ def main(words: Sequence[str] | None = None) -> None:
     peak = {half: matrix_rate(device, half) for half in (False, True)}
     rows: list[list[Cell]] = []
     for name in args.cases or CASES:
-        module, batches = prepared(name, device, args.objects)
+        module, batches = prepared(name, args.objects)
         flops = operations(module, batches)
+        module, batches = module.to(device), [moved(batch, device) for batch in batches]
         n = sum(len(batch["row"]) for batch in batches) / len(batches)
-        for compiled in (False, True):
+        for compiled in (False,) if name.endswith("packed") else (False, True):
             if compiled:
                 compile_networks(module)
             for half in (False, True):
@@ -84,15 +87,15 @@ def main(words: Sequence[str] | None = None) -> None:
         ],
         rows,
         f"The synthetic twin, batches on the device, {args.steps} steps. Operations are those of matrix products, convolutions and "
-        "attention, forward and backward; beside them the product of square matrices of "
+        "attention, forward and backward, without padding but in attention; beside them the product of square matrices of "
         f"{PEAK} rows: {peak[False] / 1e12:.0f} TFLOP/s in float32, {peak[True] / 1e12:.0f} in bfloat16.",
         "python -m benchmarks.gpu",
         [0],
     )
 
 
-def prepared(name: str, device: torch.device, objects: int | None) -> tuple[TaskModule, list[Batch]]:
-    """The stage's untrained module and batches of its training objects, on the device."""
+def prepared(name: str, objects: int | None) -> tuple[TaskModule, list[Batch]]:
+    """The stage's untrained module and batches of its training objects."""
     words, stage_name, size = CASES[name]
     size = objects or size
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
@@ -102,11 +105,12 @@ def prepared(name: str, device: torch.device, objects: int | None) -> tuple[Task
     datamodule = make_datamodule(cfg, stage)
     module = make_module(cfg, stage, datamodule.info())
     module.configure_model()
-    batches = [batch for _, batch in zip(range(BATCHES), datamodule.loader("train"), strict=False)]
-    return module.to(device), [
-        {key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
-        for batch in batches
-    ]
+    return module, [batch for _, batch in zip(range(BATCHES), datamodule.loader("train"), strict=False)]
+
+
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """The batch on the device."""
+    return {key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
 
 
 def step(module: TaskModule, half: bool) -> Callable[[Batch], Any]:
@@ -149,7 +153,7 @@ def seconds(work: Callable[[Batch], Any], batches: list[Batch], steps: int, devi
 
 
 def operations(module: TaskModule, batches: list[Batch]) -> float:
-    """Operations of a training step, an object."""
+    """Operations of a training step, an object; counted on a processor, where padding takes part in attention alone."""
     with FlopCounterMode(display=False) as counter:
         for batch in batches:
             step(module, half=False)(batch)

@@ -58,10 +58,14 @@ class Attention(nn.Module):
         qkv = self.qkv(x).unflatten(-1, (3, self.n_heads, self.head_dim))
         if rotation is not None:
             cos, sin = (part[..., None, None, :] for part in rotation)
-            qkv = torch.cat((rotate(qkv[..., :2, :, :], (cos, sin)), qkv[..., 2:, :, :]), dim=-3)
+            turned = rotate(qkv[..., :2, :, :], (cos, sin)).to(qkv.dtype)  # the angles stay float32
+            qkv = torch.cat((turned, qkv[..., 2:, :, :]), dim=-3)
+        dropout = self.dropout if self.training else 0.0
+        if packing is not None and packing.jagged:
+            return self.out(packing.attention(qkv, dropout).flatten(-2))
         qkv = qkv if packing is None else packing.unpack(qkv)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        mixed = attention(q, k, v, attend, self.dropout if self.training else 0.0).transpose(1, 2)
+        mixed = attention(q, k, v, attend, dropout).transpose(1, 2)
         return self.out((mixed if packing is None else packing.pack(mixed)).flatten(-2))
 
 
@@ -100,6 +104,9 @@ class EncoderLayer(nn.Module):
 class Encoder(nn.Module):
     """A stack of `EncoderLayer`, with a last layer norm where the norms come first.
 
+    On a processor padding takes part in nothing but the attention; with `packed_on_gpu` it takes part in nothing on other
+    devices either.
+
     Dropout of attention weights is a setting of its own: it keeps PyTorch from its fused attention on a processor, which
     makes training half as fast.
     """
@@ -114,8 +121,10 @@ class Encoder(nn.Module):
         dropout: float,
         attention_dropout: float,
         norm_first: bool,
+        packed_on_gpu: bool = False,
     ) -> None:
         super().__init__()
+        self.packed_on_gpu = packed_on_gpu
         layer = (d_model, n_heads, head_dim, d_ff, dropout, attention_dropout, norm_first)
         self.layers = nn.ModuleList(EncoderLayer(*layer) for _ in range(n_layers))
         self.norm = nn.LayerNorm(d_model) if norm_first else nn.Identity()
@@ -123,16 +132,16 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor, mask: Tensor, rotation: Rotation | None = None) -> Tensor:
         """Encode x (B, L, d); mask (B, L) is true on what may be looked at, at least once in each row.
 
-        Rotation is cosines and sines (B, L, D / 2). On a processor padding takes part in nothing but the attention; what
-        comes back for it is then 0.
+        Rotation is cosines and sines (B, L, D / 2). What comes back for padding that was left out is 0.
         """
         attend = mask[:, None, None, :]
+        on_cpu = x.device.type == "cpu"
         # An exported or compiled network keeps shapes that do not depend on values.
-        if x.device.type != "cpu" or torch.compiler.is_compiling() or bool(mask.all()):
+        if not (on_cpu or self.packed_on_gpu) or torch.compiler.is_compiling() or bool(mask.all()):
             for layer in self.layers:
                 x = layer(x, attend, rotation)
             return self.norm(x)
-        packing = Packing(mask)
+        packing = Packing(mask, jagged=not on_cpu)
         x = packing.pack(x)
         rotation = None if rotation is None else (packing.pack(rotation[0]), packing.pack(rotation[1]))
         for layer in self.layers:

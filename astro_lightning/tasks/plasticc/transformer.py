@@ -87,6 +87,7 @@ class PlasticcTransformer(nn.Module):
             read, and not by an embedding of its index.
         rotary: turn queries and keys by continuous time as well, so that attention sees time differences (RoPE, Su
             2021, arXiv:2104.09864).
+        packed_on_gpu: leave padding out on a GPU as on a processor; without effect where the network is compiled.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class PlasticcTransformer(nn.Module):
         n_frequencies: int = 32,
         wavelength: bool = False,
         rotary: bool = True,
+        packed_on_gpu: bool = False,
     ) -> None:
         super().__init__()
         head_dim, rest = divmod(d_model, n_heads)
@@ -117,7 +119,8 @@ class PlasticcTransformer(nn.Module):
         self.cls = nn.Parameter(torch.empty(d_model))
         self.mask_vector = nn.Parameter(torch.empty(d_model))
         self.dropout = nn.Dropout(dropout)
-        self.encoder = Encoder(n_layers, d_model, n_heads, head_dim, 4 * d_model, dropout, 0.0, norm_first=True)
+        sizes = (n_layers, d_model, n_heads, head_dim, 4 * d_model)
+        self.encoder = Encoder(*sizes, dropout, 0.0, norm_first=True, packed_on_gpu=packed_on_gpu)
         self.pool = AttentionPool(d_model)
         self.merge = nn.Linear(2 * d_model, d_model)
         self.reconstruction = nn.Sequential(nn.Linear(d_model, d_model), nn.GELU(), nn.Linear(d_model, 2))

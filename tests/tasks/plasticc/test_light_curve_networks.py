@@ -11,6 +11,7 @@ from astro_lightning.tasks.plasticc.masking import mask_blocks, mask_tokens
 from astro_lightning.tasks.plasticc.module import FinetuneModule, PretrainModule
 from astro_lightning.tasks.plasticc.network import Classifier, Pretrainer
 from astro_lightning.tasks.plasticc.objectives import ClassificationHead, flux_nll, masked_cross_entropy
+from astro_lightning.tasks.plasticc.packing import Packing
 from astro_lightning.tasks.plasticc.tokenizer_continuous import ContinuousTokenizer
 from astro_lightning.tasks.plasticc.tokenizer_seed import MASK, N_OUTPUT_TOKENS, PAD
 from astro_lightning.tasks.plasticc.transformer import PlasticcTransformer
@@ -277,3 +278,22 @@ def test_the_novelty_of_an_object_is_its_own_and_grows_with_what_nothing_foretel
         torch.testing.assert_close(classifier.evidence(batch)["novelty"], novelty)
     with pytest.raises(BadInput, match="novelty=poisson"):
         FinetuneModule(**arguments, novelty="poisson")
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize(("half", "close"), [(False, 1e-5), (True, 0.05)])
+def test_attention_by_a_gpus_kernels_gives_what_padded_attention_gives(half, close):
+    torch.manual_seed(0)
+    layer = EncoderLayer(12, 2, 6, 24, 0.0, 0.0, norm_first=True)
+    mask = torch.arange(9) < torch.tensor([[1], [5], [9], [3]])
+    x, angle = torch.randn(4, 9, 12), torch.randn(4, 9, 3)
+    found = {}
+    for jagged in (False, True):
+        packing, inputs = Packing(mask, jagged=jagged), x.clone().requires_grad_()
+        rotation = packing.pack(angle.cos()), packing.pack(angle.sin())
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            out = layer(packing.pack(inputs), mask[:, None, None, :], rotation, packing)
+        out.float().square().sum().backward()
+        found[jagged] = out.detach(), inputs.grad
+    for padded, packed in zip(*found.values(), strict=True):
+        torch.testing.assert_close(packed, padded, atol=close, rtol=close)
