@@ -1,7 +1,10 @@
+import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from command import astro_lightning, run_folder
 
 from astro_lightning.data.surveys.alerts_avro import read_packets
 from astro_lightning.data.surveys.des_autoscan import DesAutoscan
@@ -53,3 +56,19 @@ def test_embeddings_have_the_frames_they_say(shared_data: Path):
     assert table.num_rows == 1765 and table["features"].type.num_fields == 54
     assert sum(label == "artefact" for label in table["label"].to_pylist()) == 908
     assert len(set(table["group"].to_pylist())) == 166
+
+
+@pytest.mark.slow
+def test_trees_learn_real_stamps_show_their_mistakes_and_score_packets(shared_data: Path, tmp_path: Path):
+    words = ("experiment=rb_ztf_stamps", "task.n_folds=2", "trainer=cpu", "callbacks=quiet", "report=false")
+    astro_lightning(*words, folder=tmp_path, ASTRO_LIGHTNING_DATA=str(shared_data))
+    run, out = run_folder(tmp_path, "rb_c1000"), tmp_path / "scores.parquet"
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["test/roc_auc"] > 0.9 and metrics["test/n"] == 516
+    assert (run / "plots" / "mistaken_cutouts.png").stat().st_size > 10_000
+    packets = shared_data / "realbogus" / "avro" / "ztf_kowalski"
+    astro_lightning(
+        "mode=predict", "task=rb_c1000", f"ckpt={run}", f"data.path={packets}", f"out={out}", folder=tmp_path
+    )
+    scores = pq.read_table(out)
+    assert scores.num_rows == 7 and np.allclose(np.add(scores["prob_real"], scores["prob_bogus"]), 1)

@@ -18,6 +18,7 @@ from astro_lightning.core.metrics import classification_metrics
 from astro_lightning.core.provenance import write_json
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.records import Records
 from astro_lightning.methods.active_learning import ACQUISITIONS
 from astro_lightning.methods.boosted_trees import BoostedTreesModule
 from astro_lightning.tasks.rb_c1000.handover import PSEUDO, write_pseudo, write_selected
@@ -140,7 +141,6 @@ class LoopModule(TaskModule):
         write_json(out / "scores.json", scores)
         if datamodule.role in ("als", "ssls"):
             write_label_efficiency(folder, scores)
-            write_mistakes(folder, datamodule.records, datamodule.splits["test"], is_real, p_real)
         handed = {"scores": out / "scores.json"}
         pool = datamodule.splits["pool"]
         if not len(pool):
@@ -150,6 +150,11 @@ class LoopModule(TaskModule):
         else:
             handed["pseudo"] = write_pseudo(module, datamodule, out / "pseudo.parquet")
         return handed
+
+    @classmethod
+    def show_tested(cls, records: Records, rows: np.ndarray, folder: Path) -> None:
+        """For the report, the cutouts of the surest mistakes."""
+        write_mistakes(folder, records, rows)
 
     @classmethod
     def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:

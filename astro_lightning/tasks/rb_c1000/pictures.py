@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from astro_lightning.data.records import Records
+from astro_lightning.report.mistakes import mistaken_objects
 from astro_lightning.report.style import ACCENT, BAD, GOOD, MUTED, canvas, save_png, styled
 from astro_lightning.tasks.rb_c1000.data import pixels
 from astro_lightning.tasks.rb_c1000.preprocess import preprocess
@@ -28,38 +29,41 @@ def write_label_efficiency(folder: Path, scores: Mapping[str, Mapping[str, float
     _write(folder, "label_efficiency", label_efficiency(scores), caption + "pool.")
 
 
-def write_mistakes(folder: Path, records: Records, rows: np.ndarray, is_real: np.ndarray, p_real: np.ndarray) -> None:
+def write_mistakes(folder: Path, records: Records, rows: np.ndarray) -> None:
     """Draw `plots/mistaken_cutouts.png` of test objects, where there are stamps and mistakes.
 
     Args:
-        folder: The run folder.
+        folder: The run folder, with `predictions.parquet`.
         records: Of the survey.
         rows: The test objects.
-        is_real: (n,) their truth.
-        p_real: (n,) their probability of being real.
     """
-    worst = worst_mistakes(is_real, p_real)
-    if "stamp" not in records.fixed or not len(worst):
+    if "stamp" not in records.fixed:
+        return
+    worst = mistaken_objects(folder / "predictions.parquet", records, rows)[:MOST_CUTOUTS]
+    if not len(worst):
         return
     caption = "The wrongly classified test objects that the model was most sure of: science, reference and difference, each on its "
-    figure = cutouts(stamps(records, rows[worst]), is_real[worst], p_real[worst])
+    is_real = np.array(worst["label"].to_pylist()) == "real"
+    figure = cutouts(stamps(records, worst["row"].to_numpy()), is_real, worst["prob_real"].to_numpy())
     _write(folder, "mistaken_cutouts", figure, caption + "own scale.")
 
 
 def write_asked(folder: Path, records: Records, rows: np.ndarray, is_real: np.ndarray, p_real: np.ndarray) -> None:
-    """Draw `plots/hardest_cutouts.png` of the objects that the expert was asked about, in that order; arguments as above."""
+    """Draw `plots/hardest_cutouts.png` of the objects that the expert was asked about, in that order.
+
+    Args:
+        folder: The run folder.
+        records: Of the survey.
+        rows: The objects.
+        is_real: (n,) the answers.
+        p_real: (n,) what the model had thought: the probability of being real.
+    """
     if "stamp" not in records.fixed or not len(rows):
         return
     first = slice(0, MOST_CUTOUTS)
     caption = "The hardest pool objects: those the expert was asked about first, with the answer and what the model had thought."
     figure = cutouts(stamps(records, rows[first]), is_real[first], p_real[first])
     _write(folder, "hardest_cutouts", figure, caption)
-
-
-def worst_mistakes(is_real: np.ndarray, p_real: np.ndarray) -> np.ndarray:
-    """Numbers of the wrongly classified objects, the most confident first."""
-    wrong = np.flatnonzero(is_real != (p_real > 0.5))
-    return wrong[np.argsort(-np.abs(p_real[wrong] - 0.5), kind="stable")][:MOST_CUTOUTS]
 
 
 def stamps(records: Records, rows: np.ndarray) -> np.ndarray:
