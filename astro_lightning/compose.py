@@ -91,11 +91,18 @@ def hydra_main() -> None:
 
 
 def meant(message: str) -> str:
-    """What to type instead, where Hydra's message is of a key that tasks have and the root has not; else an empty text."""
-    found = re.match(r"Could not override '(\w+)'", message)
-    key = found[1] if found else ""
-    blocks = [yaml.safe_load(file.read_text()).get("task") or {} for _, file in configs("task").values()]
-    return f"{key}= is a setting of the task: type task.{key}=" if any(key in block for block in blocks) else ""
+    """What to type instead, where Hydra's message is of a key that tasks have and the root has not, or the other way round."""
+    found = re.match(r"Could not override '(task\.)?(\w+)'", message)
+    if not found:
+        return ""
+    tasks = [yaml.safe_load(file.read_text()) for _, file in configs("task").values()]
+    root = yaml.safe_load((conf_folder() / "config.yaml").read_text())
+    key = found[2]
+    if found[1]:
+        known = any(key in block for block in [root, *tasks])
+        return f"task.{key}= is no setting of the task: type {key}=" if known else ""
+    known = any(key in (block.get("task") or {}) for block in tasks)
+    return f"{key}= is a setting of the task: type task.{key}=" if known else ""
 
 
 def job(cfg: DictConfig) -> dict[str, float]:

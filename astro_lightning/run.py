@@ -49,7 +49,7 @@ def run(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
     n = processes_wanted(cfg["trainer"])
     with alone(folder / ".lock", folder) if own_rank() == 0 and n == 1 else nullcontext():
         if not resuming and own_rank() == 0:
-            if (folder / "config.yaml").exists():
+            if (folder / "checkpoints").exists() or (folder / "metrics.json").exists():
                 raise BadInput(
                     f"{folder} holds a run already: go on with resume={folder}, or choose another hydra.run.dir"
                 )

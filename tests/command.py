@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+# Read when a process starts: by every command, and by the one of which they are copies.
+os.environ["OMP_NUM_THREADS"] = "1"
 # A command begins as a copy of a process that has imported what all of them import: seconds less each.
 BEGUN = multiprocessing.get_context("forkserver")
 BEGUN.set_forkserver_preload(
@@ -88,7 +90,7 @@ def clean_environment(folder: Path) -> dict[str, str]:
     }
     # One cache for all tests of a session: each twin is made once.
     cache = os.environ.get("TEST_CACHE", str(folder / "cache"))
-    return kept | {"ASTRO_LIGHTNING_CACHE": cache, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    return kept | {"ASTRO_LIGHTNING_CACHE": cache, "COLUMNS": "200"}
 
 
 def run_folder(folder: Path, task: str = "plasticc") -> Path:

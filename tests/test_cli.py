@@ -44,6 +44,7 @@ def test_unknown_names_are_one_line_and_exit_two(tmp_path):
         (("task=plastic",), "Available options in 'task': "),
         (("optimzer.lr=1",), "optimzer"),
         (("task=scope", "folds=3"), "type task.folds="),
+        (("task=scope", "task.label=e"), "type label="),
         (("model=3", "seed=1"), "model=3: type the name"),
         (("tsks",), "neither a verb"),
         (("mode=fti",), "choose fit, validate"),
@@ -77,10 +78,12 @@ def test_fetch_without_a_download_or_a_name_says_so(tmp_path):
     assert "no published download" in astro_lightning("fetch", "simulated", folder=tmp_path, expect=2).stderr
 
 
-def test_data_that_are_nowhere_are_said_in_one_line(tmp_path):
-    finished = astro_lightning("data=mallorn", "trainer=cpu", "callbacks=quiet", folder=tmp_path, expect=2)
-    error = [line for line in finished.stderr.splitlines() if line.startswith("error: ")]
-    assert len(error) == 1 and "data.root=FOLDER" in error[0] and "data=simulated" in error[0]
+def test_data_that_are_nowhere_are_said_in_one_line_each_time(tmp_path):
+    words = ("data=mallorn", "trainer=cpu", "callbacks=quiet", f"hydra.run.dir={tmp_path / 'run'}")
+    for _ in range(2):  # what has not begun to train is no run that the second attempt could overwrite
+        finished = astro_lightning(*words, folder=tmp_path, expect=2)
+        error = [line for line in finished.stderr.splitlines() if line.startswith("error: ")]
+        assert len(error) == 1 and "data.root=FOLDER" in error[0] and "data=simulated" in error[0]
 
 
 def test_tab_completes_settings_and_choices(tmp_path):

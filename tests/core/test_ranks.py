@@ -98,7 +98,7 @@ def test_several_devices_are_always_started_here(trainer, n, strategy):
 
 def test_a_new_run_never_goes_on_with_another_in_silence(tmp_path):
     folder = tmp_path / "run"
-    folder.mkdir()
+    (folder / "checkpoints").mkdir(parents=True)
     (folder / "config.yaml").write_text("seed: 1\n")
     said = astro_lightning("trainer=cpu", f"hydra.run.dir={folder}", folder=tmp_path, expect=2).stderr
     assert f"resume={folder}" in said and (folder / "config.yaml").read_text() == "seed: 1\n"
