@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.ragged import Ragged
@@ -95,8 +96,14 @@ class Records:
 
     @property
     def groups(self) -> np.ndarray:
-        """What may not be torn apart by a split, shape (n_objects,); the identifiers where the survey names no group."""
-        return self.column("group") if "group" in self.flat.column_names else self.ids
+        """What may not be torn apart by a split, shape (n_objects,); an object that the survey puts in no group is its own."""
+        if "group" not in self.flat.column_names:
+            return self.ids
+        group = self.flat["group"]
+        if not group.null_count:
+            return group.to_numpy()
+        own = pc.binary_join_element_wise("object", self.flat["id"].cast(pa.string()), " ")
+        return pc.coalesce(group.cast(pa.string()), own).to_numpy()
 
     @property
     def labels(self) -> np.ndarray:
@@ -141,7 +148,10 @@ def write_records(tables: Iterable[pa.Table], folder: Path) -> Path:
                 _append(temporary / f"{name}.values", np.ascontiguousarray(fixed))
         if not flat or not sum(part.num_rows for part in flat):
             raise BadInput(f"no object was found to write to {folder.name}: the input is empty")
-        merged = pa.concat_tables(flat, promote_options="permissive").combine_chunks()
+        try:
+            merged = pa.concat_tables(flat, promote_options="permissive").combine_chunks()
+        except pa.ArrowException as error:
+            raise BadInput(f"two files have unlike columns, make them alike: {error}") from error
         with pa.OSFile(str(temporary / "flat.arrow"), "wb") as sink, pa.ipc.new_file(sink, merged.schema) as writer:
             writer.write_table(merged)
         (temporary / "columns.json").write_text(json.dumps(columns))

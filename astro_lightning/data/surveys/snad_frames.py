@@ -141,8 +141,8 @@ def time_of(header: dict[str, Any]) -> float:
 def fit_corner(image: np.ndarray, side_px: int, header: dict[str, Any]) -> np.ndarray:
     """Put a cutout that a detector's edge has cut into a square of NaN, on the side where its pixels were.
 
-    A larger cutout is cropped about its centre. The reference pixel of a whole cutout lies at its centre; one of a cut cutout
-    lies nearer to the missing side.
+    A larger cutout is cropped about its centre. Where the header counts the reference pixel from the cutout's corner, that of the
+    detector's middle lies beyond the side that is there. Where it is the cutout's own middle, the missing side is nearer to it.
     """
     height, width = image.shape
     if (height, width) == (side_px, side_px):
@@ -152,8 +152,15 @@ def fit_corner(image: np.ndarray, side_px: int, header: dict[str, Any]) -> np.nd
         tuple(slice((n - side_px) // 2, (n + side_px) // 2) if n > side_px else slice(None) for n in image.shape)
     ]
     height, width = image.shape
-    low_y = float(header.get("CRPIX2") or height) < height / 2
-    low_x = float(header.get("CRPIX1") or width) < width / 2
-    y, x = (side_px - height if low_y else 0), (side_px - width if low_x else 0)
+    y, x = (
+        side_px - n if missing_below(header.get(key), n) else 0 for key, n in (("CRPIX2", height), ("CRPIX1", width))
+    )
     out[y : y + height, x : x + width] = image
     return out
+
+
+def missing_below(reference_px: float | None, n: int) -> bool:
+    """Whether a cutout n pixels wide was cut at its first pixel, told by its reference pixel (1 = the first)."""
+    if reference_px is None:
+        return False
+    return float(reference_px) > n or 1 <= float(reference_px) < n / 2

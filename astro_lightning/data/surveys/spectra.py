@@ -12,6 +12,7 @@ from pyarrow import csv
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.survey import Survey, visible
+from astro_lightning.data.surveys.places import Places
 from astro_lightning.data.surveys.spectra_fits import read_hdus
 from astro_lightning.data.surveys.spectra_grid import N_PIXELS, resample, spectra_table
 from astro_lightning.data.surveys.spectra_lamost import is_lamost, lamost_facts, lamost_spectrum
@@ -104,7 +105,7 @@ class Spectra(Survey[Source]):
             yield table
 
     def _single(self, files: tuple[Path, ...], rows: int) -> Iterator[pa.Table]:
-        read = 0
+        read, places = 0, Places()
         for start in range(0, len(files), rows):
             flux, ivar, facts = [], [], []
             for file in files[start : start + rows]:
@@ -121,7 +122,7 @@ class Spectra(Survey[Source]):
                 facts.append(known)
             if facts:
                 read += len(facts)
-                yield spectra_table(np.stack(flux), np.stack(ivar), _fact_columns(facts))
+                yield spectra_table(np.stack(flux), np.stack(ivar), _fact_columns(facts, places))
         if not read and self.skipped and self._alone:
             raise BadInput(f"none of {len(files)} FITS files could be read; the first: {self.skipped[0][1]}")
 
@@ -145,10 +146,13 @@ def read_spectrum(file: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     return flux, ivar, facts
 
 
-def _fact_columns(facts: list[dict[str, Any]]) -> dict[str, Any]:
+def _fact_columns(facts: list[dict[str, Any]], places: Places) -> dict[str, Any]:
     columns = {name: [known[name] for known in facts] for name in facts[0]}
-    # One object observed twice stands at one place: 3.6 arcsec.
-    place = [f"{known['ra']:.3f}{known['dec']:+.3f}" if np.isfinite(known["ra"]) else known["id"] for known in facts]
+    # One object observed twice stands at one place.
+    place = [
+        places.name(known["ra"], known["dec"]) if np.isfinite([known["ra"], known["dec"]]).all() else known["id"]
+        for known in facts
+    ]
     typed = {name: np.asarray(columns[name], np.float32) for name in ("z", "snr")}
     typed |= {name: np.asarray(columns[name], np.float64) for name in ("ra", "dec")}
     return {

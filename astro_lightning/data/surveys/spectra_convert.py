@@ -13,6 +13,7 @@ from rich.progress import Progress
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.surveys.spectra import Spectra
+from astro_lightning.data.surveys.spectra_tables import NUMBERS, WORDS
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ def convert_spectra(source: Path, out: Path, progress: bool = True) -> Converted
         raise BadInput(f"{out}: give a name that ends in .parquet or .feather")
     # Small chunks keep the bar moving.
     survey = Spectra(memory_gib=0.05)
-    total = sum(len(found.files) for found in survey.sources(source))
+    sources = survey.sources(source)
+    total = sum(len(found.files) for found in sources)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
     n_spectra = 0
@@ -52,9 +54,10 @@ def convert_spectra(source: Path, out: Path, progress: bool = True) -> Converted
             task = bar.add_task(f"{source} -> {out.name}", total=total)
             tables = survey.read(source)
             first = next(tables)
-            with _writer(temporary, out.suffix, first.schema) as writer:
+            schema = first.schema if len(sources) == 1 else _all_facts(first.schema)
+            with _writer(temporary, out.suffix, schema) as writer:
                 for table in _chain(first, tables):
-                    writer.write_table(_like(table, first.schema))
+                    writer.write_table(_like(table, schema))
                     n_spectra += len(table)
                     bar.update(task, completed=min(n_spectra + len(survey.skipped), total))
             bar.update(task, completed=total)
@@ -75,10 +78,26 @@ def _chain(first: pa.Table, rest: Iterator[pa.Table]) -> Iterator[pa.Table]:
     yield from rest
 
 
+def _all_facts(schema: pa.Schema) -> pa.Schema:
+    """The schema and what other forms know beside it."""
+    for name in ("group", "label", *WORDS):
+        schema = schema if name in schema.names else schema.append(pa.field(name, pa.string()))
+    for name in NUMBERS:
+        schema = schema if name in schema.names else schema.append(pa.field(name, pa.float64()))
+    return schema
+
+
 def _like(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The table with the columns of a schema, null where it lacks one: forms know different facts."""
-    columns = [
-        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
-        for field in schema
-    ]
+    """The table with the columns of a schema, null where it lacks one: forms know different facts.
+
+    Raises:
+        BadInput: A column is of another kind than in the first file.
+    """
+    columns = []
+    for field in schema:
+        known = field.name in table.column_names
+        try:
+            columns.append(table[field.name].cast(field.type) if known else pa.nulls(len(table), field.type))
+        except pa.ArrowException as error:
+            raise BadInput(f"{field.name} of two files is of unlike kinds, make them alike: {error}") from error
     return pa.table(columns, schema=schema)

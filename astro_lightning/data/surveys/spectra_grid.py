@@ -78,7 +78,10 @@ def signal_to_noise(flux: Floats, ivar: Floats) -> Floats:
 
 
 def spectra_table(
-    flux: Floats, ivar: Floats, columns: Mapping[str, Sequence[Any] | NDArray[Any] | pa.Array]
+    flux: Floats,
+    ivar: Floats,
+    columns: Mapping[str, Sequence[Any] | NDArray[Any] | pa.Array],
+    errors_known: bool = True,
 ) -> pa.Table:
     """Records of spectra on the common grid.
 
@@ -86,10 +89,11 @@ def spectra_table(
         flux: (n, 2600), NaN = not covered.
         ivar: (n, 2600), 0 = bad.
         columns: `id` and what else is known of each object: label, group, survey, subclass, z, zwarning, snr, ra, dec.
+        errors_known: False where `ivar` only tells usable pixels (1) from bad ones.
 
     Returns:
-        The columns, `snr` measured where it is not given, and `flux`, `ivar` and `mask` (1 = usable) as fixed-size
-        lists.
+        The columns, `snr` measured where it is not given (NaN where errors are not known), and `flux`, `ivar` and `mask`
+        (1 = usable) as fixed-size lists.
     """
     ivar = np.where(np.isfinite(flux) & np.isfinite(ivar), np.maximum(ivar, 0), 0).astype(np.float32)
     n = len(flux)
@@ -100,7 +104,7 @@ def spectra_table(
         else np.full(n, np.nan, np.float32)
     )
     unknown = ~np.isfinite(snr)
-    if unknown.any():
+    if unknown.any() and errors_known:
         snr = np.where(unknown, signal_to_noise(flux, ivar), snr).astype(np.float32)
     lists: dict[str, NDArray[Any]] = {
         "flux": np.ascontiguousarray(flux, np.float32),

@@ -1,6 +1,7 @@
 """Spectra published as tables: Tianchi (text files), biendata (wide CSV), China-VO (FITS images), Parquet, Feather."""
 
 import csv as text_csv
+import io
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,7 +66,8 @@ def read_parquet(file: Path, rows: int) -> Iterator[pa.Table]:
             **{name: _decoded(table[names[name]]).combine_chunks() for name in WORDS if name in names},
             **{name: _numbers(_decoded(table[names[name]])) for name in NUMBERS if name in names},
         }
-        yield spectra_table(flux, ivar, columns)
+        # a table's own column is the last word: a converted one holds none for spectra without errors
+        yield spectra_table(flux, ivar, columns, errors_known="ivar" in names and "snr" not in names)
         first += len(table)
 
 
@@ -143,7 +145,7 @@ def read_tianchi(index: Path, rows: int) -> Iterator[pa.Table]:
         columns = {"id": keys.slice(start, len(part)).combine_chunks(), "survey": ["LAMOST"] * len(part)}
         if label is not None:
             columns["label"] = upper(table[label].slice(start, len(part))).combine_chunks()
-        yield spectra_table(flux, (flux != 0).astype(np.float32), columns)
+        yield spectra_table(flux, (flux != 0).astype(np.float32), columns, errors_known=False)
 
 
 def lists_spectra(index: Path) -> bool:
@@ -166,8 +168,8 @@ def read_biendata(file: Path, rows: int) -> Iterator[pa.Table]:
     Raises:
         BadInput: A flux column is missing.
     """
-    with file.open() as stream:
-        header = next(text_csv.reader(stream))
+    with readable(file), pa.input_stream(str(file)) as stream:
+        header = next(text_csv.reader(io.TextIOWrapper(stream)))
     wanted = [f"FE{i}" for i in range(N_PIXELS)]
     missing = sorted({*wanted, "id"} - set(header))
     if missing:
@@ -183,12 +185,15 @@ def read_biendata(file: Path, rows: int) -> Iterator[pa.Table]:
             table = table.filter(pc.not_equal(table["FE0"], "FE0"))
             if not len(table):
                 continue
-            flux = np.column_stack([pc.cast(table[name], pa.float32()).to_numpy() for name in wanted])
+            with readable(file):  # an empty cell is a pixel that was not measured
+                cells = [pc.if_else(pc.equal(table[name], ""), None, table[name]) for name in wanted]
+                flux = np.column_stack([pc.cast(cell, pa.float32()).to_numpy() for cell in cells])
             label = next((name for name in ("answer", "label", "type") if name in header), None)
             columns = {"id": table["id"].combine_chunks(), "survey": ["LAMOST"] * len(table)}
             if label is not None:
                 columns["label"] = upper(table[label]).combine_chunks()
-            yield spectra_table(flux, (np.isfinite(flux) & (flux != 0)).astype(np.float32), columns)
+            usable = (np.isfinite(flux) & (flux != 0)).astype(np.float32)
+            yield spectra_table(flux, usable, columns, errors_known=False)
 
 
 def read_china_vo(file: Path, rows: int) -> Iterator[pa.Table]:
@@ -208,4 +213,4 @@ def read_china_vo(file: Path, rows: int) -> Iterator[pa.Table]:
             columns["id"] = facts["OBJID"][part].astype(np.int64)
         if facts is not None and "LABEL" in names:
             columns["label"] = CHINA_VO_LABELS[facts["LABEL"][part].astype(int)]
-        yield spectra_table(values, ivar, columns)  # type: ignore[arg-type]
+        yield spectra_table(values, ivar, columns, errors_known=False)  # type: ignore[arg-type]

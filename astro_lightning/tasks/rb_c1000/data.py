@@ -178,17 +178,17 @@ class LoopData(RecordsData):
         unknown = np.setdiff1d(np.arange(len(records)), known)
         sets["pool"] = np.concatenate([sets["pool"], unknown])[: self.n_pool]
         rng = np.random.default_rng([self.data["split_seed"], 1])
-        pool, extra = sets["pool"], np.empty(0, dtype=np.int64)
-        if self.role == "random":
-            extra = rng.permutation(pool)[: self.n_select]
-        elif self.role == "full":
-            extra = pool
+        pool, extra, is_real = sets["pool"], np.empty(0, dtype=np.int64), np.empty(0)
+        if self.role in ("random", "full"):
+            extra = np.intersect1d(pool, known)  # what no expert labelled teaches nothing
+            extra = rng.permutation(extra)[: self.n_select] if self.role == "random" else extra
         elif self.selected:
-            extra = read_given(Path(self.selected), records)[0]
+            extra, soft, _ = read_given(Path(self.selected), records)
+            is_real = soft > 0.5
         pool = np.setdiff1d(pool, extra)
-        if self.share_tolerance is not None and self.role in ("als", "ssls"):
-            real = records.labels == "real"
-            extra = extra[trim_to_share(real[extra].astype(int), real[sets["train"]].mean(), self.share_tolerance, rng)]
+        if self.share_tolerance is not None and len(is_real):
+            share = (records.labels[sets["train"]] == "real").mean()
+            extra = extra[trim_to_share(is_real.astype(int), share, self.share_tolerance, rng)]
         believed = read_given(Path(self.pseudo), records)[0] if self.pseudo else np.empty(0, dtype=np.int64)
         train = np.sort(np.concatenate([sets["train"], extra, believed]))
         return {

@@ -12,7 +12,8 @@ from astro_lightning.data.records import Records
 from astro_lightning.tasks.spectra.augment import Augment
 from astro_lightning.tasks.spectra.blackbody import fit_planck, fit_wien, wien_curve
 from astro_lightning.tasks.spectra.inputs import Rebin, network_input
-from astro_lightning.tasks.spectra.normalise import add_white_noise, clip_outliers, normalise, smooth
+from astro_lightning.tasks.spectra.normalise import add_white_noise, bridged, clip_outliers, normalise, smooth
+from astro_lightning.tasks.spectra.simulate import CLASSES as TWIN_CLASSES
 from astro_lightning.tasks.spectra.simulate import Twin
 
 FEATURES = ("temperature", "amplitude", "r2", "scatter", "planck_temperature", "mean", "std")
@@ -38,11 +39,12 @@ class SpectraBatches:
         self.records, self.train = records, train
         self.settings = info["inputs"]
         self.targets = targets(records.labels, info["classes"])
+        self.twin_targets = targets(np.array(TWIN_CLASSES, object), info["classes"])
+        self.extragalactic = np.isin([*info["classes"], "none of them"], ["GALAXY", "QSO"])
         self.z = records.column("z", np.nan).astype(np.float32)
         self.augment = Augment(**info["augment"]) if train and info.get("augment") else None
         self.white_noise = info.get("white_noise") if train else None
         self.twin = info.get("twin") if train else None
-        self.n_classes = len(info["classes"])
         self.features = list(self.settings["features"])
         self.feature_scale = info.get("feature_scale")
         self.rebin = Rebin(self.settings["n_bins"], self.settings["log"])
@@ -54,7 +56,7 @@ class SpectraBatches:
         ivar = np.nan_to_num(np.array(self.records.fixed["ivar"][rows], dtype=np.float32), posinf=0, neginf=0)
         target = self.targets[rows]
         if self.augment is not None:
-            flux, ivar = self.augment(flux, ivar, self.z[rows], (target == 1) | (target == 2), rng)
+            flux, ivar = self.augment(flux, ivar, self.z[rows], self.extragalactic[target], rng)
         if self.twin:
             flux, ivar, target = self._with_twin(flux, ivar, target, rng)
         batch = self.prepare(flux, ivar, target, rng)
@@ -69,13 +71,15 @@ class SpectraBatches:
         chosen = self.settings
         mask = (ivar > 0) & np.isfinite(flux)
         flux = np.where(mask, flux, 0).astype(np.float32)
+        if chosen["clip_sigma"] or chosen["smooth"]:
+            flux = bridged(flux, mask)
         if chosen["clip_sigma"]:
             flux = clip_outliers(flux, mask, chosen["clip_sigma"])
         if chosen["smooth"]:
             flux = smooth(flux)
         if self.white_noise:
             share = {int(number): value for number, value in self.white_noise["share"].items()}
-            flux = add_white_noise(flux, target, share, rng, self.white_noise["strength"])
+            flux = add_white_noise(flux, mask, target, share, rng, self.white_noise["strength"])
         if chosen["form"] == "published":
             channels = [normalise(flux, mask, chosen["normalisation"])]
             if chosen["blackbody_channel"]:
@@ -116,7 +120,8 @@ class SpectraBatches:
         label = rng.choice(len(fractions), n, p=fractions / fractions.sum())
         twin = twin_of(self.twin)
         new_flux, new_ivar, _, _ = twin.draw(label, int(rng.integers(2**62)))
-        return np.concatenate([flux, new_flux]), np.concatenate([ivar, new_ivar]), np.concatenate([target, label])
+        target = np.concatenate([target, self.twin_targets[label]])
+        return np.concatenate([flux, new_flux]), np.concatenate([ivar, new_ivar]), target
 
     def _facts(self, rows: np.ndarray) -> Batch:
         """What the tables of the report need: survey, signal-to-noise ratio and the pipeline's warning."""

@@ -14,6 +14,7 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.data.splits import folds_by_group, split_by_group
 from astro_lightning.tasks.spectra.batches import SpectraBatches
+from astro_lightning.tasks.spectra.simulate import CLASSES as TWIN_CLASSES
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class SpectraData(RecordsData):
         super().__init__(**shared)
         self.seed += MEMBER_STEP * member
         self.inputs, self.augment, self.white_noise = inputs, augment, white_noise
-        self.twin = {**twin, "templates": _existing(twin["templates"])} if twin and twin["share"] > 0 else None
+        self.twin = self._taught(twin) if twin and twin["share"] > 0 else None
         self.fold, self.n_folds, self.leave_out, self.val_share = fold, n_folds, leave_out, val_share
         self.known_only, self.survey_power, self.member = known_only, survey_power, member
         self.data = {**self.data, "classes": list(self.data.get("classes") or CLASSES)}
@@ -84,8 +85,9 @@ class SpectraData(RecordsData):
                 raise BadInput(
                     f"leave_out={self.leave_out} is no survey of these data: {', '.join(sorted(set(surveys)))}"
                 )
+            seen = np.isin(records.groups, records.groups[out])  # by the survey that is left out, whoever saw them too
             parts = {"test": np.flatnonzero(out), "calibration": none} | self._train_and_val(
-                records, strata, np.flatnonzero(~out)
+                records, strata, np.flatnonzero(~seen)
             )
         elif self.fold is not None:
             fold = folds_by_group(records.groups, strata, self.n_folds, self.data["split_seed"])
@@ -96,7 +98,7 @@ class SpectraData(RecordsData):
         else:
             parts = split_by_group(records.groups, strata, self.data["split"], self.data["split_seed"])
         has_label = np.array([label is not None for label in labels])
-        reliable = (records.column("zwarning", 0.0) == 0) | ~np.isin(labels, self.data["classes"])
+        reliable = (np.nan_to_num(records.column("zwarning", 0.0)) == 0) | ~np.isin(labels, self.data["classes"])
         learnt = has_label & reliable & (np.isin(labels, self.data["classes"]) | (not self.known_only))
         parts = {part: rows[has_label[rows]] for part, rows in parts.items()}
         return parts | {part: parts[part][learnt[parts[part]]] for part in ("train", "val")}
@@ -130,6 +132,12 @@ class SpectraData(RecordsData):
         seed = self.data["split_seed"] + MEMBER_STEP * self.member
         parts = split_by_group(records.groups[rest], strata[rest], shares, seed)
         return {part: rest[parts[part]] for part in ("train", "val")}
+
+    def _taught(self, twin: dict) -> dict:
+        """The twin with templates that are there, and without the classes that no training may see."""
+        shares = zip(TWIN_CLASSES, twin["fractions"], strict=False)
+        fractions = [0.0 if name in self.unknown else share for name, share in shares]
+        return {**twin, "templates": _existing(twin["templates"]), "fractions": fractions}
 
     @staticmethod
     def _surveys(records: Records) -> np.ndarray:

@@ -54,6 +54,21 @@ def _masked_median(flux: Floats, mask: NDArray[np.bool_]) -> Floats:
     return np.where(count > 0, 0.5 * (low + np.where(np.isfinite(high), high, low)), 0)
 
 
+def bridged(flux: Floats, mask: NDArray[np.bool_]) -> Floats:
+    """Straight lines across pixels that are not usable, level beyond the outermost usable ones: (n, L) twice -> (n, L).
+
+    What filters along the spectrum then draws nothing from the gaps into the pixels beside them.
+    """
+    length = flux.shape[1]
+    place = np.arange(length)
+    left = np.maximum.accumulate(np.where(mask, place, -1), axis=1)
+    right = np.minimum.accumulate(np.where(mask, place, length)[:, ::-1], axis=1)[:, ::-1]
+    left, right = np.where(left < 0, right, left), np.where(right == length, left, right)
+    low, high = (np.take_along_axis(flux, side.clip(0, length - 1), axis=1) for side in (left, right))
+    part = ((place - left) / np.maximum(right - left, 1)).astype(np.float32)
+    return np.where(mask, flux, low + (high - low) * part)
+
+
 def smooth(flux: Floats, window: int = 7, order: int = 3) -> Floats:
     """Savitzky-Golay filter along the last axis: (n, L) -> (n, L); the ends are mirrored."""
     half = window // 2
@@ -65,30 +80,34 @@ def smooth(flux: Floats, window: int = 7, order: int = 3) -> Floats:
 def clip_outliers(flux: Floats, mask: NDArray[np.bool_], n_sigma: float = 6.0) -> Floats:
     """Replace usable pixels further than n_sigma robust deviations from a running median by that median's value.
 
+    Gaps are to be bridged before.
+
     The running median spans 31 pixels, so that narrow emission lines are cut too: use it for cosmic rays in spectra
     without narrow lines.
     """
-    filled = np.where(mask, flux, 0)
     window = 31
-    padded = np.pad(filled, ((0, 0), (window // 2, window // 2)), mode="reflect")
+    padded = np.pad(flux, ((0, 0), (window // 2, window // 2)), mode="reflect")
     views = np.lib.stride_tricks.sliding_window_view(padded, window, axis=1)[:, ::5]
     coarse = np.median(views, axis=2)
     x, xp = np.arange(flux.shape[1]), np.arange(0, flux.shape[1], 5)
     left = np.clip(np.searchsorted(xp, x, side="right") - 1, 0, len(xp) - 2)
     part = ((x - xp[left]) / 5).astype(np.float32)
     level = coarse[:, left] * (1 - part) + coarse[:, left + 1] * part
-    residual = filled - level
-    sigma = 1.4826 * np.median(np.abs(residual), axis=1, keepdims=True)
-    return np.where(mask & (np.abs(residual) > n_sigma * np.maximum(sigma, 1e-12)), level, flux).astype(np.float32)
+    residual = np.abs(flux - level)
+    sigma = 1.4826 * np.median(residual, axis=1, keepdims=True)
+    rounding = 1e-6 * np.median(np.abs(flux), axis=1, keepdims=True)
+    return np.where(mask & (residual > n_sigma * np.maximum(sigma, rounding)), level, flux).astype(np.float32)
 
 
 def add_white_noise(
-    flux: Floats, label: NDArray[np.int64], share: Mapping[int, float], rng: np.random.Generator, strength: float = 0.2
-) -> Floats:
+    flux: Floats, mask: NDArray[np.bool_], label: NDArray[np.int64], share: Mapping[int, float],
+    rng: np.random.Generator, strength: float = 0.2,
+) -> Floats:  # fmt: skip
     """Published augmentation x + N(0, 1) s k, s the spectrum's own standard deviation.
 
     Args:
         flux: (n, L).
+        mask: (n, L), True where usable: the deviation is that of usable pixels.
         label: (n,) class numbers.
         share: Class number -> share of its spectra that get noise.
         rng: Source of randomness.
@@ -96,5 +115,6 @@ def add_white_noise(
     """
     probability = np.array([share.get(int(c), 0.0) for c in label])
     chosen = rng.random(len(flux)) < probability
-    noise = rng.standard_normal(flux.shape, dtype=np.float32) * flux.std(1, keepdims=True) * strength
+    deviation = np.nan_to_num(np.ma.masked_array(flux, ~mask).std(1, keepdims=True).filled(0))
+    noise = rng.standard_normal(flux.shape, dtype=np.float32) * deviation * strength
     return np.where(chosen[:, None], flux + noise, flux).astype(np.float32)

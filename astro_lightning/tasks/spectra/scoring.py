@@ -20,12 +20,15 @@ def column(predictions: pa.Table, name: str, default: float | str) -> np.ndarray
 
 
 def is_clean(predictions: pa.Table, classes: list[str]) -> np.ndarray:
-    """Rows (n,) with one of the classes as label, no warning of the pipeline, and a signal-to-noise ratio above 2."""
+    """Rows (n,) with one of the classes as label, no warning of the pipeline, and a signal-to-noise ratio above 2.
+
+    A warning or a ratio that is not known speaks against no spectrum.
+    """
     labels = column(predictions, "label", "")
     return (
         np.isin(labels, classes)
-        & (column(predictions, "zwarning", 0.0) == 0)
-        & (column(predictions, "snr", np.inf) > CLEAN_SNR)
+        & (np.nan_to_num(column(predictions, "zwarning", 0.0)) == 0)
+        & ~(column(predictions, "snr", np.nan) <= CLEAN_SNR)
     )
 
 
@@ -63,7 +66,7 @@ def spectra_metrics(predictions: pa.Table, classes: list[str]) -> dict[str, floa
     if both.any():
         metrics["sdss_boss_macro_f1"] = macro_f1(labels[both], decided[both], classes)
     for low, high in itertools.pairwise(SNR_EDGES):
-        here = known & (snr >= low) & (snr < high) & (column(predictions, "zwarning", 0.0) == 0)
+        here = known & (snr >= low) & (snr < high) & (np.nan_to_num(column(predictions, "zwarning", 0.0)) == 0)
         if here.any():
             metrics[f"macro_f1_snr_{low:g}_{high:g}"] = macro_f1(labels[here], decided[here], classes)
     if "reject" in predictions.column_names:

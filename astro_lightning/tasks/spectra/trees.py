@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from astro_lightning.core.build import build
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
+from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.boosted_trees import BoostedTrees, BoostedTreesModule
 from astro_lightning.tasks.spectra.scoring import spectra_metrics
 from astro_lightning.tasks.spectra.tested import report_stage
@@ -52,7 +53,13 @@ class SpectraTreesModule(BoostedTreesModule):
     """PCA + XGBoost on spectra; it has no logit of unknown kinds, so it rejects nothing."""
 
     def make_network(self) -> nn.Module:
-        """Components without values and no trees yet."""
+        """Components without values and no trees yet.
+
+        Raises:
+            BadInput: The inputs are in the published form.
+        """
+        if self.info["inputs"]["form"] != "channels":
+            raise BadInput("task.inputs.form=published is for networks: the trees read task.inputs.form=channels")
         n_inputs = CHANNELS_USED * int(self.info["inputs"]["n_bins"])
         return build(self.hparams["model"], n_classes=len(self.info["classes"]), n_inputs=n_inputs)
 

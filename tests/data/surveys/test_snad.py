@@ -9,7 +9,7 @@ from astropy.io import fits
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.surveys.snad_embeddings import SnadEmbeddings
-from astro_lightning.data.surveys.snad_frames import SnadFrames
+from astro_lightning.data.surveys.snad_frames import SnadFrames, fit_corner
 
 OID = 795208300012345
 
@@ -132,6 +132,15 @@ def test_frames_are_sorted_by_time_and_labelled_by_the_knowledge_base(tmp_path, 
     # Pixels were missing on the low-x side, where the reference pixel is nearer to the edge.
     assert np.isnan(frames[2][:, :8]).all() and not np.isnan(frames[2][:, 8:]).any()
     assert "bad.fits" in caplog.text
+
+
+@pytest.mark.parametrize(("first_column", "missing"), [(-8, slice(0, 8)), (3056, slice(16, 28))])
+def test_a_cutout_at_the_edge_of_a_detector_of_3072_columns_stays_at_its_place(first_column, missing):
+    columns = np.arange(first_column, first_column + 28)
+    there = (columns >= 0) & (columns < 3072)
+    image = np.tile(columns[there].astype(np.float32), (28, 1))
+    frame = fit_corner(image, 28, {"CRPIX1": 1536.5 - columns[there][0], "CRPIX2": 900.0})
+    assert np.isnan(frame[:, missing]).all() and (frame[:, there] == columns[there]).all()
 
 
 def test_objects_of_other_bands_are_scored_and_not_trained_on(tmp_path):

@@ -7,9 +7,11 @@ import pytest
 from astropy.io import fits
 
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.surveys.places import Places
 from astro_lightning.data.surveys.spectra import Spectra
 from astro_lightning.data.surveys.spectra_convert import convert_spectra
 from astro_lightning.data.surveys.spectra_grid import WAVELENGTH_A, resample, spectra_table
+from astro_lightning.tasks.spectra.scoring import spectra_metrics
 
 
 def read(path, **options):
@@ -165,6 +167,11 @@ def test_biendata_drops_repeated_headers(tmp_path):
     assert table["id"].to_pylist() == ["a", "b"]
     assert table["label"].to_pylist() == ["GALAXY", "STAR"]
     np.testing.assert_allclose(flux_of(table, 1), curve(WAVELENGTH_A), atol=1e-3)
+    (tmp_path / "train.csv").unlink()
+    with gzip.open(tmp_path / "train.csv.gz", "wt") as stream:
+        stream.write(f"{header}\n,{row.partition(',')[2]},a,galaxy\n")  # the first pixel is empty
+    flux = flux_of(read(tmp_path))
+    assert np.isnan(flux[0]) and np.isfinite(flux[1:]).all()
 
 
 def test_china_vo_images_are_big_endian_on_3000_pixels(tmp_path):
@@ -193,6 +200,30 @@ def test_parquet_under_other_names_and_without_inverse_variance(tmp_path):
     assert table["group"].to_pylist() == [1, 1]
     assert np.asarray(table["mask"][1].as_py()).sum() == 2500
     assert read(tmp_path / "s.parquet", part="labelled")["id"].to_pylist() == ["x"]
+
+
+def test_signal_to_noise_is_not_made_up_where_errors_are_not_known(tmp_path):
+    flux = np.tile(curve(WAVELENGTH_A), (3, 1)).astype(np.float32)
+    lists = pa.FixedSizeListArray.from_arrays(flux.ravel(), 2600)
+    known = {"id": [1, 2, 3], "label": ["STAR"] * 3, "flux": lists}
+    pq.write_table(pa.table(known), tmp_path / "s.parquet")
+    table = read(tmp_path / "s.parquet")
+    assert np.isnan(table["snr"].to_numpy()).all()
+    convert_spectra(tmp_path / "s.parquet", tmp_path / "again.parquet", progress=False)
+    assert np.isnan(read(tmp_path / "again.parquet")["snr"].to_numpy()).all()
+    pq.write_table(pa.table(known | {"ivar": lists}), tmp_path / "with_errors.parquet")
+    assert (read(tmp_path / "with_errors.parquet")["snr"].to_numpy() > 10).all()
+    tested = table.select(["label", "snr"]).append_column("prob_STAR", pa.array([0.9] * 3))
+    assert spectra_metrics(tested.append_column("prob_QSO", pa.array([0.1] * 3)), ["STAR", "QSO"])["n"] == 3
+
+
+def test_spectra_of_one_place_are_one_object_wherever_the_place_lies():
+    places = Places()
+    first = places.name(10.00049, -20.0)
+    assert places.name(10.00051, -20.0) == first  # .07 arcsec away
+    assert places.name(10.0005, -20.0008) == first  # 2.9 arcsec away
+    assert places.name(10.0005, -20.001) != first
+    assert places.name(359.99999, 89.9999) == places.name(0.00001, 89.9999) != places.name(180.0, 89.999)
 
 
 def test_converted_records_read_back_unchanged(tmp_path):
@@ -310,33 +341,6 @@ def test_facts_that_are_no_input_stop_nothing_and_identifiers_are_found_and_comp
     assert "numbered" not in caplog.text
     pq.write_table(pa.table({"flux": flux}), tmp_path / "s.parquet")
     assert read(tmp_path)["id"].to_pylist() == [0, 1] and "numbered" in caplog.text
-
-
-# ---- conversion
-
-
-@pytest.mark.parametrize("ending", ["parquet", "feather"])
-def test_a_folder_is_converted_to_one_file_that_reads_back(tmp_path, ending):
-    sdss(tmp_path / "spec-0266-51602-0031.fits")
-    sdss(tmp_path / "spec-7102-56666-0082.fits", "SPALL", PLATE=("J", 7102))
-    (tmp_path / "spec-none.fits").write_bytes(b"nothing")
-    out = tmp_path / "out" / f"all.{ending}"
-    done = convert_spectra(tmp_path, out, progress=False)
-    assert done.n_spectra == 2
-    assert [path.name for path, _ in done.skipped] == ["spec-none.fits"]
-    assert list(out.parent.iterdir()) == [out]
-    converted, direct = read(out), read(tmp_path / "spec-0266-51602-0031.fits")
-    assert converted["id"].to_pylist() == ["266-51602-31", "7102-56666-82"]
-    np.testing.assert_array_equal(flux_of(converted), flux_of(direct))
-
-
-def test_a_conversion_that_finds_nothing_leaves_nothing(tmp_path):
-    (tmp_path / "spec-none.fits").write_bytes(b"nothing")
-    with pytest.raises(BadInput, match="none of 1"):
-        convert_spectra(tmp_path / "spec-none.fits", tmp_path / "out" / "all.parquet", progress=False)
-    assert list((tmp_path / "out").iterdir()) == []
-    with pytest.raises(BadInput, match=r"\.parquet or \.feather"):
-        convert_spectra(tmp_path, tmp_path / "all.txt")
 
 
 def test_a_header_that_makes_no_sense_costs_one_spectrum_and_not_the_night(tmp_path, caplog):

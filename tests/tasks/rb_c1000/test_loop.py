@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from command import astro_lightning, run_folder
@@ -9,7 +10,7 @@ from sklearn.metrics import average_precision_score
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.methods.labelling.question import LabelsWanted
-from astro_lightning.tasks.rb_c1000.data import quantile_scale
+from astro_lightning.tasks.rb_c1000.data import LoopData, quantile_scale
 from astro_lightning.tasks.rb_c1000.labelling import ask_expert
 from astro_lightning.tasks.rb_c1000.scores import real_bogus_scores
 from astro_lightning.tasks.rb_c1000.sets import loop_sets
@@ -29,6 +30,19 @@ def test_sets_are_disjoint_and_groups_stay_whole():
     assert len(sets["val"]) == 120
     with pytest.raises(BadInput):
         loop_sets(groups, 0.2, 1400, 600, 0.4, 0)
+
+
+def test_baselines_learn_from_labelled_objects_of_the_pool_alone():
+    records = Records.from_table(simulate(200, 0, side_px=21))
+    labels = [label if i % 2 else None for i, label in enumerate(records.labels)]
+    flat = records.flat.set_column(records.flat.column_names.index("label"), "label", pa.array(labels, pa.string()))
+    records = Records(flat, records.ragged, records.fixed, records.names)
+    data = {"split": {"test": 0.2}, "split_seed": 0, "split_by": "group"}
+    for role, n_labelled, n_new in (("random", 40, 10), ("full", 40, 40)):
+        made = LoopData(role=role, n_labelled=n_labelled, n_select=10, n_pool=200, data=data, cache="/nowhere")
+        sets = made.rows(records)
+        assert all(labels[row] for row in sets["train"]) and len(sets["pool"]) >= 100
+        assert len(sets["train"]) + len(sets["val"]) == pytest.approx(n_labelled + n_new, abs=1)
 
 
 def test_scores_of_a_hand_made_case():

@@ -8,7 +8,7 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.tasks.spectra.blackbody import HC_OVER_K_NM, WAVELENGTH_NM, fit_planck, fit_wien, wien_curve
 from astro_lightning.tasks.spectra.inputs import Rebin, network_input
 from astro_lightning.tasks.spectra.losses import SpectraLoss, soft_macro_f1
-from astro_lightning.tasks.spectra.normalise import add_white_noise, clip_outliers, normalise, smooth
+from astro_lightning.tasks.spectra.normalise import add_white_noise, bridged, clip_outliers, normalise, smooth
 
 
 def wien(temperature_k):
@@ -108,12 +108,34 @@ def test_clipping_removes_spikes_and_leaves_broad_lines():
 def test_white_noise_goes_to_the_chosen_classes():
     flux = np.tile(np.linspace(0, 1, 500, dtype=np.float32), (400, 1))
     label = np.arange(400) % 3
-    noisy = add_white_noise(flux, label, {1: 0.5, 2: 1.0}, np.random.default_rng(0))
+    mask = np.ones(flux.shape, bool)
+    noisy = add_white_noise(flux, mask, label, {1: 0.5, 2: 1.0}, np.random.default_rng(0))
     changed = (noisy != flux).any(1)
     assert not changed[label == 0].any()
     assert 0.3 < changed[label == 1].mean() < 0.7
     assert changed[label == 2].all()
     assert (noisy - flux)[label == 2].std() == pytest.approx(0.2 * flux[0].std(), rel=0.05)
+    flux[:, 400:], mask[:, 400:] = 100, False
+    noisy = add_white_noise(flux, mask, label, {2: 1.0}, np.random.default_rng(0))
+    assert (noisy - flux)[label == 2].std() == pytest.approx(0.2 * flux[0, :400].std(), rel=0.05)
+
+
+def test_filters_draw_nothing_out_of_gaps_whatever_the_unit():
+    rng = np.random.default_rng(0)
+    flux = rng.normal(100, 2, (2, 2600)).astype(np.float32)
+    flux[:, 2000] = 1000
+    mask = np.ones(flux.shape, bool)
+    mask[:, :400] = mask[:, 1000:1040] = False
+    mask[1] &= np.arange(2600) < 2500
+    for unit in (1, 1e-17):
+        filled = bridged(np.where(mask, flux * np.float32(unit), 0), mask)
+        assert np.isfinite(filled).all() and (filled / unit > 90).all()
+        clipped = clip_outliers(filled, mask) / unit
+        np.testing.assert_allclose(clipped[:, 990:1000], flux[:, 990:1000], rtol=1e-5)
+        assert (clipped[:, 2000] < 110).all()
+        edges = smooth(clip_outliers(filled, mask))[:, [400, 402, 999, 1040]] / unit
+        np.testing.assert_allclose(edges, 100, atol=8)
+    assert not bridged(np.zeros((1, 9), np.float32), np.zeros((1, 9), bool)).any()
 
 
 def test_rebinning_keeps_constants_and_ignores_bad_pixels():

@@ -79,8 +79,36 @@ def test_a_survey_left_out_is_tested_and_never_learnt(records):
     parts = module_of_data(leave_out="SDSS").rows(records)
     assert set(survey[parts["test"]]) == {"SDSS"}
     assert "SDSS" not in set(survey[parts["train"]]) | set(survey[parts["val"]])
+    # nor is an object that other surveys saw too
+    assert not set(records.groups[parts["test"]]) & set(records.groups[[*parts["train"], *parts["val"]]])
     with pytest.raises(BadInput, match="LAMOST"):
         module_of_data(leave_out="DESI").rows(records)
+
+
+def test_spectra_without_a_known_warning_or_group_are_learnt_each_as_an_object_of_its_own(records):
+    warned = pa.array([None if i % 3 else 0 for i in range(len(records))], pa.int32())
+    groups = pa.array([None if i % 3 else i for i in range(len(records))])
+    flat = (
+        records.flat.drop_columns(["group", "zwarning"])
+        .append_column("zwarning", warned)
+        .append_column("group", groups)
+    )
+    known = Records(flat, records.ragged, records.fixed, records.names)
+    assert len(set(known.groups)) == len(records)
+    parts = module_of_data(fold=0).rows(known)
+    assert sorted(np.concatenate([parts["train"], parts["val"], parts["test"]])) == list(range(len(records)))
+
+
+def test_the_twin_teaches_classes_by_name_and_never_an_unknown_one(records):
+    twin = {"share": 0.75, "templates": None, "fractions": [0, 0, 1, 0], "min_snr": 2.0, "batch_size": 8}
+    info = {"inputs": CHANNELS, "twin": twin}
+    for classes, number in ((["QSO", "GALAXY", "STAR"], 0), (["GALAXY", "STAR"], 2)):
+        batch = SpectraBatches(records, info | {"classes": classes}, train=True)[(np.arange(10), 0)]
+        assert (batch["target"][10:] == number).all()
+    made = SpectraData(
+        inputs=CHANNELS, data={"unknown": ["QSO"]}, cache="/nowhere", twin=twin | {"fractions": [0.3, 0.3, 0.3, 0.1]}
+    )
+    assert made.twin["fractions"] == [0.3, 0.3, 0.0, 0.1]
 
 
 def test_unreliable_labels_are_tested_but_never_learnt(records):
@@ -307,6 +335,8 @@ def test_trees_show_their_mistakes_as_the_network_does(tmp_path):
     assert {path.stem for path in (run / "plots").glob("*.png")} >= {"by_survey", "mistakes_with_lines"}
     assert "Mistakes with lines" in (run / "report.html").read_text()
     assert "darker" not in (run / "plots" / "mistakes_with_lines.txt").read_text()  # trees look nowhere
+    said = astro_lightning(*tiny, "task.inputs.form=published", folder=tmp_path, expect=2).stderr
+    assert "the trees read task.inputs.form=channels" in said
 
 
 def test_records_of_the_twin_survive_the_cache(tmp_path, table):
