@@ -44,7 +44,8 @@ def run_name() -> str:
 
 
 def _new_name() -> str:
-    if os.environ.get("SLURM_JOB_ID") and "SLURM_PROCID" in os.environ:
+    tasks = os.environ.get("SLURM_STEP_NUM_TASKS", os.environ.get("SLURM_NTASKS", "1"))
+    if os.environ.get("SLURM_JOB_ID") and "SLURM_PROCID" in os.environ and tasks != "1":
         return f"slurm-{os.environ['SLURM_JOB_ID']}-{os.environ.get('SLURM_STEP_ID', '0')}"
     if "LOCAL_RANK" in os.environ:
         launch = os.environ.get("TORCHELASTIC_RUN_ID", "none")

@@ -41,6 +41,12 @@ def run(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
         raise BadInput(f"mode={cfg['mode']} is unknown; choose {', '.join(MODES)}")
     check_values(cfg)
     check_accelerator(cfg["trainer"])
+    if cfg["mode"] == "fit" and (cfg["ckpt"] or cfg["out"]):
+        raise BadInput(
+            "ckpt= and out= are of a trained run: give mode=predict (validate, test, embed, export), or leave them out"
+        )
+    if cfg["mode"] != "fit" and (folder / "checkpoints").exists():
+        raise BadInput(f"{folder} holds a run, which mode={cfg['mode']} would write over: choose another hydra.run.dir")
     folder.mkdir(parents=True, exist_ok=True)
     if cfg["mode"] != "fit":
         from astro_lightning.predict import modes
@@ -57,7 +63,7 @@ def run(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
             write_text(folder / "config.yaml", yaml.safe_dump(cfg, sort_keys=False))
         try:
             if n == 1:
-                return fit(cfg, folder)
+                return fit(cfg, folder, resuming)
             start_ranks(folder, n)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"go on with resume={folder}") from None
@@ -65,7 +71,7 @@ def run(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
     return {key: value for path in found for key, value in json.loads(path.read_text()).items()}
 
 
-def fit(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:
+def fit(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, Any]:
     """Run the stages that are not yet done, test what they made on objects that no stage trained on, write the report."""
     from pytorch_lightning.utilities import rank_zero_only
 
@@ -95,7 +101,8 @@ def fit(cfg: dict[str, Any], folder: Path) -> dict[str, Any]:
         job = json.loads((folder / "job.json").read_text())
         write_json(
             folder / "provenance.json",
-            provenance(cfg["seed"], job["command"]) | {"seconds": time.time() - start, "data": info},
+            provenance(cfg["seed"], job["command"])
+            | {"seconds": None if resuming else time.time() - start, "data": info},  # of a part of it nobody asks
         )
         write_json(
             folder / "job.json", job | {"objective": objective, "monitor": last["monitor"], "mode": last["mode"]}

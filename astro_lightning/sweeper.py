@@ -11,7 +11,7 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, QuotedString, RangeSweep
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -66,16 +66,16 @@ class OptunaSweeper(Sweeper):
         study = optuna.create_study(
             study_name="sweep",
             storage=f"sqlite:///{Path(self.storage or folder / 'study.db').expanduser().resolve()}",
-            sampler=optuna.samplers.TPESampler(seed=self.seed),
             direction=self.direction or ("maximize" if self._mode() == "max" else "minimize"),
             load_if_exists=True,
         )
         done = sum(trial.state.is_finished() for trial in study.trials)
         first = len(study.trials)
+        study.sampler = optuna.samplers.TPESampler(seed=self.seed + first)  # not the first random values once more
         log.info("study with %d finished trials; %d to go", done, max(0, self.n_trials - done))
         while done < self.n_trials:
             trials = [study.ask(space) for _ in range(min(self.n_jobs, self.n_trials - done))]
-            jobs = [[*fixed, *(f"{key}={value}" for key, value in trial.params.items())] for trial in trials]
+            jobs = [[*fixed, *(f"{key}={_typed(value)}" for key, value in trial.params.items())] for trial in trials]
             self.validate_batch_is_legal(jobs)
             returned = self.launcher.launch(jobs, initial_job_idx=first)
             for trial, result in zip(trials, returned, strict=True):
@@ -99,9 +99,7 @@ def _distribution(override: Override) -> Any:
 
     value = override.value()
     if isinstance(value, ChoiceSweep):
-        return CategoricalDistribution(
-            [element if isinstance(element, int | float | bool) else str(element) for element in value.list]
-        )
+        return CategoricalDistribution([_choice(element) for element in value.list])
     if isinstance(value, IntervalSweep):
         whole = isinstance(value.start, int) and isinstance(value.end, int)
         kind = IntDistribution if whole else FloatDistribution
@@ -109,6 +107,17 @@ def _distribution(override: Override) -> Any:
     if isinstance(value, RangeSweep):
         return CategoricalDistribution(list(value.range()))
     raise BadInput(f"{override.input_line}: give choices a,b or interval(low,high)")
+
+
+def _choice(element: Any) -> Any:
+    if isinstance(element, QuotedString):
+        return element.with_quotes()
+    return element if element is None or isinstance(element, int | float | bool) else str(element)
+
+
+def _typed(value: Any) -> str:
+    """A value as one types it."""
+    return "null" if value is None else str(value)
 
 
 def register() -> None:

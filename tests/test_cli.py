@@ -40,6 +40,7 @@ def test_cfg_job_prints_the_composed_configuration(tmp_path):
 
 
 def test_unknown_names_are_one_line_and_exit_two(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
     for words, said in (
         (("task=plastic",), "Available options in 'task': "),
         (("optimzer.lr=1",), "optimzer"),
@@ -57,6 +58,8 @@ def test_unknown_names_are_one_line_and_exit_two(tmp_path):
         ),
         (("mode=predict", "ckpt=é (copy)=2.ckpt", "data.path=x"), "é (copy)=2.ckpt does not exist"),
         (("hydra.run.dir=/dev/null/run",), "/dev/null"),
+        (("ckpt=x", "out=y.parquet"), "give mode=predict"),
+        (("mode=test", "ckpt=x", f"hydra.run.dir={tmp_path}"), "would write over"),
         (("mode=predict", "ckpt=absent.ckpt", "data.path=x"), "absent.ckpt does not exist"),
     ):
         finished = astro_lightning(*words, folder=tmp_path, expect=2)

@@ -1,5 +1,6 @@
 """What the Lightning modules of all tasks share: network from scalars, loss, metrics, optimiser, columns of a prediction."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -186,8 +187,9 @@ class TaskModule(pl.LightningModule):
             raise BadInput(
                 "trainer.max_epochs or trainer.max_steps must be finite: the learning-rate schedule needs the length of the run"
             )
-        epochs = max(1, self.trainer.max_epochs or 1)
-        schedule = make_schedule(optimizer, chosen, int(total), max(1, int(total) // epochs))
+        batches = min(self.trainer.num_training_batches, total * self.trainer.accumulate_grad_batches)
+        per_epoch = math.ceil(batches / self.trainer.accumulate_grad_batches)
+        schedule = make_schedule(optimizer, chosen, int(total), max(1, per_epoch))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_epoch_end(self) -> None:

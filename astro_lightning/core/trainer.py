@@ -21,10 +21,11 @@ from pytorch_lightning.callbacks import (
     RichProgressBar,
     TQDMProgressBar,
 )
-from pytorch_lightning.loggers import CSVLogger, Logger
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from astro_lightning.core.compiled import Compile, check_compiler
+from astro_lightning.core.csv_log import StageLog
 from astro_lightning.core.provenance import write_text
 from astro_lightning.core.watch import DeviceMemory, EpochSeed, Throughput
 from astro_lightning.core.whole import WholeCheckpoints
@@ -168,7 +169,7 @@ def make_loggers(cfg: Mapping[str, Any], stage: str, folder: Path) -> list[Logge
         BadInput: A package that a logger needs is not installed.
     """
     chosen = cfg["logger"]
-    loggers: list[Logger] = [CSVLogger(folder, name="logs", version=stage)]
+    loggers: list[Logger] = [StageLog(folder, stage)]
     if chosen["wandb"]:
         loggers.append(_wandb(chosen["wandb"], cfg, stage, folder))
     if chosen["tensorboard"]:

@@ -28,6 +28,10 @@ def check_calibrator(cfg: Mapping[str, Any]) -> None:
     if not block:
         return
     build(block, classes=[])
+    if block.get("shift") and cfg.get("refit"):
+        raise BadInput(
+            "task.calibrator.shift needs test objects, of which refit=true leaves none: leave one of them out"
+        )
     for stage in (stage for stage in stages_of(cfg) if stage["predicts"]):
         kind = class_of(stage["module"]["_target_"], TaskModule)
         if not kind.exclusive(stage["module"]):

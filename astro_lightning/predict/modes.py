@@ -1,5 +1,6 @@
 """The modes that work on a finished checkpoint: validate, test, predict, embed, export."""
 
+import copy
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -33,7 +34,7 @@ def as_trained(cfg: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
 
     Args:
         cfg: The composed configuration.
-        overrides: What the user typed; `data.path`, `data.root` and `data.memory_gib` choose no other data.
+        overrides: What the user typed: `data=` and `experiment=` choose other data, `data.<key>=` changes the run's own.
     """
     if not cfg["ckpt"]:
         raise BadInput(f"mode={cfg['mode']} needs ckpt=CHECKPOINT_OR_RUN_FOLDER")
@@ -47,13 +48,27 @@ def as_trained(cfg: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
             f"task={cfg['task']['name']}: {path} is of task {run['task']['name']}; leave task= out, or give another ckpt"
         )
     same = {key: run[key] for key in ("task", "model", "optimizer", "seed")}
-    own = ("data.path=", "data.root=", "data.memory_gib=")
-    if any(word.startswith(("data=", "data.", "experiment=")) and not word.startswith(own) for word in overrides):
+    keys = [word.lstrip("+~").partition("=")[0].split(".") for word in overrides]
+    idle = [".".join(key) for key in keys if key[0] in same and key != ["task"]]
+    if idle:
+        log.warning("%s: without effect, a trained run keeps its own", ", ".join(idle))
+    if ["data"] in keys or ["experiment"] in keys:
         return cfg | same
-    given = {key: cfg["data"][key] for key in ("path", "root") if cfg["data"].get(key)}
-    if any(word.startswith("data.memory_gib=") for word in overrides):
-        given["memory_gib"] = cfg["data"]["memory_gib"]
-    return cfg | same | {"data": {**run["data"], "path": None, **given}}
+    data = copy.deepcopy(run["data"]) | {"path": None}
+    for key in (key for key in keys if key[0] == "data"):
+        _take(data, cfg["data"], key[1:])
+    return cfg | same | {"data": data}
+
+
+def _take(block: dict[str, Any], source: dict[str, Any], keys: Sequence[str]) -> None:
+    """Put what `source` has under these keys, one inside the other, into `block`; nothing where it has nothing."""
+    if keys[0] not in source:
+        return
+    if len(keys) == 1:
+        block[keys[0]] = source[keys[0]]
+        return
+    block[keys[0]] = block.get(keys[0]) or {}
+    _take(block[keys[0]], source[keys[0]], keys[1:])
 
 
 def validate(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
@@ -190,9 +205,10 @@ def _held_out(scorer: Scorer, datamodule: RecordsData, rows: np.ndarray, fold: i
     if seen:
         log.warning("%d of %d objects to be tested were in the training split of %s", seen, len(rows), scorer.path)
     table = scorer.score(records, rows, fold)
-    for name in ("label", "group"):
+    known = {"label": records.labels, "group": records.groups}
+    for name, values in known.items():
         if name in records.flat.column_names:
-            table = table.append_column(name, records.flat[name].take(pa.array(rows)).combine_chunks())
+            table = table.append_column(name, pa.array(values[rows]))
     return table
 
 

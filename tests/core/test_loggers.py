@@ -1,3 +1,4 @@
+import csv
 import json
 import sqlite3
 import struct
@@ -5,6 +6,7 @@ import struct
 import pytest
 from command import TINY, astro_lightning
 
+from astro_lightning.core.csv_log import StageLog
 from astro_lightning.core.trainer import make_loggers
 from astro_lightning.data.errors import BadInput
 from astro_lightning.report.wandb_summary import log_summary
@@ -132,3 +134,20 @@ def test_a_logger_whose_package_is_missing_says_what_to_install(tmp_path, monkey
     cfg = {"logger": {"wandb": None, "tensorboard": True, "mlflow": None}}
     with pytest.raises(BadInput, match=r"tensorboard: pip install 'astro-lightning\[loggers\]'"):
         make_loggers(cfg, "fit", tmp_path)
+
+
+def test_a_stage_that_goes_on_keeps_what_it_logged_before(tmp_path):
+    def rows():
+        return list(csv.DictReader((tmp_path / "logs" / "a" / "metrics.csv").open(newline="")))
+
+    for first, last in ((0, 5), (3, 7)):  # the first was interrupted behind the checkpoint from which the second begins
+        log = StageLog(tmp_path, "a")
+        for step in range(first, last):
+            log.log_metrics({"train/loss": first + 1.0} | ({"val/loss": 2.0} if step == 6 else {}), step)
+            log.save()
+    assert [int(row["step"]) for row in rows()] == list(range(7))
+    assert [float(row["train/loss"]) for row in rows()] == [1, 1, 1, 4, 4, 4, 4] and rows()[6]["val/loss"] == "2.0"
+    log = StageLog(tmp_path, "a")
+    log.log_metrics({"train/loss": 9.0}, 0)  # begun anew
+    log.save()
+    assert [row["train/loss"] for row in rows()] == ["9.0"]

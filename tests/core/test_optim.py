@@ -72,3 +72,19 @@ def test_plateau_lowers_the_rate_only_without_progress_in_the_right_direction(mo
         module.trainer.callback_metrics["val/x"] = torch.tensor(float(value))
         TaskModule.on_train_epoch_end(module)
     assert (module.schedule.base_lrs[0] < 1) == dropped
+
+
+def test_the_step_schedule_counts_epochs_however_the_training_is_bounded():
+    class Fake:
+        hparams = {"optimizer": {"lr": 1.0, "schedule": "step", "step_epochs": 2, "factor": 0.1, "warmup_fraction": 0}}  # noqa: RUF012
+        weight = torch.nn.Parameter(torch.zeros(1))
+
+        class trainer:
+            num_training_batches, accumulate_grad_batches = 199, 2
+            estimated_stepping_batches, max_epochs = 500, -1  # by max_steps
+
+        def groups(self):
+            return [{"params": [self.weight]}]
+
+    (factor,) = TaskModule.configure_optimizers(Fake())["lr_scheduler"]["scheduler"].lr_lambdas
+    assert [factor(step) for step in (0, 199, 200, 399, 400)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])

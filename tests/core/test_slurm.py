@@ -8,6 +8,7 @@ import sys
 import pytest
 from command import TINY, astro_lightning
 
+from astro_lightning import compose
 from astro_lightning.core.ranks import processes_wanted
 from astro_lightning.data.errors import BadInput
 
@@ -60,3 +61,12 @@ def test_ranks_that_slurm_did_not_start_as_configured_are_refused(monkeypatch):
     assert processes_wanted(trainer) == 1
     with pytest.raises(BadInput, match="SLURM started 4 tasks"):
         processes_wanted(trainer | {"num_nodes": 1})
+
+
+def test_commands_of_one_allocation_have_names_of_their_own_and_ranks_of_one_run_a_common_one(monkeypatch):
+    for key, value in (("SLURM_JOB_ID", "7"), ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "4"), ("SLURM_STEP_ID", "2")):
+        monkeypatch.setenv(key, value)
+    monkeypatch.delenv("SLURM_STEP_NUM_TASKS", raising=False)
+    assert compose._new_name() == "slurm-7-2"
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
+    assert str(os.getpid()) in compose._new_name()

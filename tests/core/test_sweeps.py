@@ -2,6 +2,9 @@ import json
 
 import pytest
 from command import TINY, astro_lightning
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from astro_lightning.sweeper import _distribution, _typed
 
 WORDS = ("task=plasticc_finetune", *TINY, "trainer.max_epochs=1", "report=false")
 
@@ -20,6 +23,7 @@ def test_a_tpe_search_goes_on_with_its_study(tmp_path):
     astro_lightning("-m", *search, "hydra.sweeper.n_trials=3", f"hydra.sweep.dir={tmp_path / 's'}", folder=tmp_path)
     jobs = json.loads((tmp_path / "s" / "sweep.json").read_text())
     assert [job["job"] for job in sorted(jobs, key=lambda job: int(job["job"]))] == ["0", "1", "2"]
+    assert len({job["overrides"][-1] for job in jobs}) == 3
 
 
 @pytest.mark.slow
@@ -39,3 +43,12 @@ def test_jobs_in_parallel_processes_and_one_that_cannot_run(tmp_path):
     values = {job["job"]: job["objective"] for job in jobs}
     assert values["0"] is not None and values["1"] is None
     assert "data.split" in (tmp_path / "s" / "1" / "error.txt").read_text()
+
+
+def test_choices_of_a_search_are_typed_as_they_were_given():
+    (override,) = OverridesParser.create().parse_overrides(["key=null,5,true,'x y',name"])
+    choices = _distribution(override).choices
+    assert choices[:3] == (None, 5, True)
+    typed = [f"key={_typed(choice)}" for choice in choices]
+    again = [override.value() for override in OverridesParser.create().parse_overrides(typed)]
+    assert [getattr(value, "text", value) for value in again] == [None, 5, True, "x y", "name"]

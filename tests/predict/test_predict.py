@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from command import TINY, astro_lightning, run_folder
 
+from astro_lightning.predict.modes import as_trained
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
@@ -195,3 +197,30 @@ def test_the_run_folder_is_complete(run):
         provenance["command"][:3] == ["python", "-m", "astro_lightning"]
         and "task=plasticc_finetune" in provenance["command"]
     )
+
+
+def test_a_setting_of_the_data_changes_the_runs_own_and_chooses_no_other(tmp_path, caplog):
+    own = {"name": "plasticc", "path": None, "root": "/x", "split_seed": 0, "split": {"test": 0.2}, "reader": None}
+    kept = {"task": {"name": "t"}, "model": {}, "optimizer": {}, "seed": 4, "data": own}
+    (tmp_path / "config.yaml").write_text(json.dumps(kept))
+    default = {
+        "name": "simulated",
+        "path": "a.csv",
+        "root": None,
+        "split_seed": 3,
+        "split": {"test": 0.5},
+        "reader": {"a": 1},
+    }
+    cfg = kept | {"ckpt": str(tmp_path), "mode": "test", "data": default, "seed": 0}
+    words = [
+        "data.split_seed=3",
+        "data.path=a.csv",
+        "+data.reader.a=1",
+        "seed=0",
+        "task.calibrator.alpha=0.2",
+        "task=t",
+    ]
+    found = as_trained(cfg, words)
+    assert found["data"] == own | {"split_seed": 3, "path": "a.csv", "reader": {"a": 1}} and found["seed"] == 4
+    assert "seed, task.calibrator.alpha: without effect" in caplog.text
+    assert as_trained(cfg, ["data=simulated"])["data"] == default and as_trained(cfg, [])["data"] == own

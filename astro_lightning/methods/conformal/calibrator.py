@@ -47,6 +47,9 @@ class Calibrator(Calibration):
         shift: Names of the embedding's dimensions (`*` allowed) by which calibration objects are weighted to resemble the
             survey (the test objects of the run, without their labels); None = no covariate shift.
         clip: Largest of these weights, and inverse of the smallest.
+
+    Raises:
+        BadInput: One of them cannot be.
     """
 
     def __init__(
@@ -64,6 +67,11 @@ class Calibrator(Calibration):
         shift: Sequence[str] | None = None,
         clip: float = 20.0,
     ) -> None:
+        for name, share in (("alpha", alpha), ("fdr", fdr)):
+            if not 0 < share < 1:
+                raise BadInput(f"task.calibrator.{name}={share}: give a number between 0 and 1")
+        if shift:
+            DensityRatio(clip)
         self.classes, self.alpha, self.fdr = list(classes), alpha, fdr
         self.temperature, self.n_component, self.shift, self.clip = temperature, n_component, shift, clip
         options: dict[str, Any] = {"score": score, "conditional": conditional, "min_count": min_count}

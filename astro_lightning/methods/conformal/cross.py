@@ -22,12 +22,13 @@ class CrossConformal:
         **options: of `SplitConformal`; with `cluster` the folds together have `min_count` objects for a class.
 
     Raises:
-        BadInput: `randomised`, which folds do not allow.
+        BadInput: `randomised`, which folds do not allow, or what `SplitConformal` refuses.
     """
 
     def __init__(self, classes: Sequence[str], **options: object) -> None:
         if options.get("randomised"):
             raise BadInput("cross-conformal is not randomised: use SplitConformal")
+        SplitConformal(classes, **options)  # type: ignore[arg-type]  # says what it cannot be before anything is trained
         self.classes, self.options = list(classes), options
         self.folds: list[SplitConformal] = []
 

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -45,6 +45,8 @@ class SplitConformal:
     ) -> None:
         if conditional not in ("class", "marginal", "cluster"):
             raise BadInput(f"conditional='{conditional}' is not known: choose class, marginal or cluster")
+        if score not in get_args(ScoreName):
+            raise BadInput(f"conformal score '{score}' is not known: choose {', '.join(get_args(ScoreName))}")
         self.classes = list(classes)
         self.score: ScoreName = score
         self.conditional = conditional

@@ -178,3 +178,19 @@ def test_scores_that_nobody_has_are_refused():
         Calibrator(classes=CLASSES, scores=["energy", "softmax"])
     with pytest.raises(BadInput, match="writes no such column"):
         Calibrator(classes=CLASSES, scores=["novelty"]).fit(folded(np.random.default_rng(8)))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"score": "LAC"},
+        {"conditional": "clas"},
+        {"alpha": 0},
+        {"fdr": 1},
+        {"shift": ["*"], "clip": 0.1},
+        {"scores": []},
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_trained(wrong):
+    with pytest.raises(BadInput):
+        Calibrator(classes=[], **wrong)
