@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -151,6 +151,8 @@ class TaskModule(pl.LightningModule):
         return classification_metrics(predictions, info["classes"])
 
     # ---- what all tasks share
+
+    not_averaged: ClassVar[tuple[str, ...]] = ()  # columns whose mean over several networks would be of none of them
 
     def configure_model(self) -> None:
         """Build the network once, where the strategy wants it."""

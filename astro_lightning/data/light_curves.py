@@ -22,7 +22,11 @@ LARGEST_EXACT = {pa.float16(): 2.0**11, pa.float32(): 2.0**24, pa.float64(): 2.0
 # Days, Julian dates included; what lies beyond is a placeholder, and would make a period search endless.
 LATEST_D = 3e6
 DETECTED_SNR = 5.0
-LARGEST_MWEBV = 20.0  # magnitudes; no line of sight through the Galaxy has more in the surveys' maps
+LARGEST_MAG = 40.0  # fainter or brighter than anything a telescope measured: 99 and -99 stand for no measurement
+# Least and most of what an object can have; no line of sight through the Galaxy has more extinction in the surveys' maps.
+POSSIBLE = {
+    "photoz": (-0.1, np.inf), "photoz_err": (0.0, np.inf), "specz": (-0.1, np.inf), "mwebv": (0.0, 20.0)
+}  # fmt: skip
 
 # Metadata that records of every light-curve survey have, NaN where not known. `specz` is for analysis and for training; of what
 # is scored it is no input.
@@ -113,7 +117,9 @@ def to_observations(
         if name not in ("id", "band", "detected")
     }
     if "mag" in number:
-        flux = 10 ** (-0.4 * (number["mag"] - FLUX_ZERO_POINT))
+        # what no telescope measured stands for no measurement
+        mag = np.where(np.abs(number["mag"]) < LARGEST_MAG, number["mag"], np.nan)
+        flux = 10 ** (-0.4 * (mag - FLUX_ZERO_POINT))
         flux_err = flux * number["mag_err"] * (0.4 * np.log(10))
     else:
         scale = 10 ** (-0.4 * (zero_point - FLUX_ZERO_POINT))
@@ -161,23 +167,22 @@ def to_objects(
 ) -> pa.Table:
     """A metadata table for `to_records`: `label` and all of `METADATA`, null or NaN where `columns` has none.
 
-    An extinction below 0 or above 20 is a placeholder (-999) and not known; a warning counts them.
+    Values out of `POSSIBLE` are placeholders (-9, -999) and not known; a warning counts them.
     """
     empty = {"label": pa.nulls(len(ids), pa.string()), **{name: np.full(len(ids), np.nan) for name in METADATA}}
     table = pa.table({"id": ids, **empty, **columns})
     for name in METADATA:
         position = table.schema.get_field_index(name)
         table = table.set_column(position, name, pc.fill_null(table[name].cast(pa.float32()), np.nan))
-    extinction = table["mwebv"].to_numpy()
-    odd = ~np.isnan(extinction) & ~((extinction >= 0) & (extinction < LARGEST_MWEBV))
-    if odd.any():
-        log.warning(
-            "%d objects have an impossible extinction E(B-V) (first: %s), taken as not known",
-            odd.sum(),
-            extinction[odd][0],
-        )
-        position = table.schema.get_field_index("mwebv")
-        table = table.set_column(position, "mwebv", pa.array(np.where(odd, np.float32(np.nan), extinction)))
+    for name, (least, most) in POSSIBLE.items():
+        values = table[name].to_numpy()
+        odd = ~np.isnan(values) & ~((values >= least) & (values < most))
+        if odd.any():
+            log.warning(
+                "%d objects have an impossible %s (first: %s), taken as not known", odd.sum(), name, values[odd][0]
+            )
+            position = table.schema.get_field_index(name)
+            table = table.set_column(position, name, pa.array(np.where(odd, np.float32(np.nan), values)))
     return table
 
 

@@ -112,13 +112,13 @@ class Scorer:
         if self.calibration is not None and len(rows):
             merged = self._calibrated({f: self.evidence(records, rows, f) for f in chosen})
         else:
-            merged = _merged([self._columns(member, records, rows) for f in chosen for member in self.folds[f]])
+            merged = self._merged([self._columns(member, records, rows) for f in chosen for member in self.folds[f]])
         columns = {name: _arrow(values) for name, values in merged.items()}
         return pa.table({"id": records.flat["id"].take(pa.array(rows)), **columns})
 
     def _calibrated(self, evidence: dict[int, Evidence]) -> Columns:
         assert self.calibration is not None
-        own = _merged([said.own for said in evidence.values()])
+        own = self._merged([said.own for said in evidence.values()])
         if self.exact:
             n = len(next(iter(evidence.values())).label)
             singles = [self.calibration.columns({f: said.only(i) for f, said in evidence.items()}) for i in range(n)]
@@ -147,7 +147,7 @@ class Scorer:
             logits=found[0][LOGITS],
             embedding=found[0].get(EMBEDDING),
             label=np.array([classes.get(label, -1) for label in records.labels[rows]], dtype=np.int64),
-            own=_merged(own),
+            own=self._merged(own),
         )
 
     @torch.inference_mode()
@@ -195,6 +195,12 @@ class Scorer:
                 parts.append({name: _numpy(values) for name, values in ask(self._move(batch)).items()})
         return {name: np.concatenate([part[name] for part in parts])[: len(rows)] for name in parts[0]}
 
+    def _merged(self, members: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        names = dict.fromkeys(name for columns in members for name in columns)
+        whole = self.members[0].module.not_averaged
+        merged = {name: [columns[name] for columns in members if name in columns] for name in names}
+        return {name: values[0] if name in whole else _mean(values) for name, values in merged.items()}
+
     def _move(self, batch: Batch) -> Batch:
         return {name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in batch.items()}
 
@@ -211,11 +217,6 @@ def _evidence_and_columns(module: TaskModule) -> Callable[[Batch], dict[str, Ten
     if (kind.columns, kind.predict_step) == (TaskModule.columns, TaskModule.predict_step):
         return module.evidence
     return lambda batch: module.predict_step(batch) | module.evidence(batch)
-
-
-def _merged(members: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    names = dict.fromkeys(name for columns in members for name in columns)
-    return {name: _mean([columns[name] for columns in members if name in columns]) for name in names}
 
 
 def _mean(values: list[np.ndarray]) -> np.ndarray:

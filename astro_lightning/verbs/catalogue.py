@@ -21,11 +21,15 @@ def main(words: list[str]) -> None:
 
     scorers = {name: Scorer(scoring_folder(path)) for name, path in runs.items()}
     first = next(iter(scorers.values()))
+    tags = [tag for tag in first.info["tags"] if all(tag in scorer.info["tags"] for scorer in scorers.values())]
+    if not tags:
+        raise BadInput("these runs have no tag in common: score each by itself")
     write = {
         "_target_": "astro_lightning.tasks.scope.fields.write_fields",
         "rule": given.get("rule", "mean"),
         "correct": given.get("correct", "false") == "true",
-        "info": {name: first.info[name] for name in ("data", "tags", "taxonomy")},
+        "info": {"data": first.info["data"], "taxonomy": first.info["taxonomy"], "tags": tags},
+        "scorers": " ".join(f"{name}={scorer.path.resolve()}" for name, scorer in scorers.items()),
     }
 
     def score(records: Any) -> dict[str, Any]:

@@ -231,4 +231,22 @@ def test_a_column_that_is_there_twice_is_named():
 def test_a_placeholder_is_no_extinction(caplog):
     found = to_objects(pa.array([1, 2, 3, 4]), {"mwebv": np.array([0.1, -999.0, np.inf, np.nan])})
     np.testing.assert_array_equal(np.isnan(found["mwebv"].to_numpy()), [False, True, True, True])
-    assert "2 objects have an impossible extinction" in caplog.text
+    assert "2 objects have an impossible mwebv" in caplog.text
+
+
+def test_what_no_telescope_measured_is_no_measurement(caplog):
+    table = pa.table(
+        {
+            "object_id": [1, 1, 1],
+            "mjd": [1.0, 2.0, 3.0],
+            "band": ["g", "g", "g"],
+            "mag": [20.0, 99.0, -99.0],
+            "magerr": [0.1] * 3,
+        }
+    )
+    found = to_records(
+        to_observations(table, "lsst", where="a.csv"),
+        to_objects(pa.array([1]), {"photoz": [-9.0], "photoz_err": [-1.0], "specz": [-99.0]}),
+    )
+    assert len(found["mjd"][0]) == 1 and "2 of 3 observations dropped" in caplog.text
+    assert all(np.isnan(found[name][0].as_py()) for name in ("photoz", "photoz_err", "specz"))

@@ -1,5 +1,7 @@
 """The test split is scored as a new file is."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow.parquet as pq
 import yaml
@@ -8,6 +10,7 @@ from untrained import TASKS, untrained
 from astro_lightning.core.stages import datamodule_of
 from astro_lightning.predict import modes
 from astro_lightning.predict.score import Scorer
+from astro_lightning.tasks.scope.module import ScopeModule
 
 
 def test_columns_that_follow_from_all_members_are_made_of_their_mean(tmp_path):
@@ -37,3 +40,10 @@ def test_objects_of_several_folds_are_each_tested_by_their_own(tmp_path):
         assert own.equals(alone.select(own.column_names)), fold
         start += len(rows)
     assert start == len(found)
+
+
+def test_a_column_that_has_no_mean_is_the_first_networks():
+    scorer = object.__new__(Scorer)
+    scorer.members = [SimpleNamespace(module=ScopeModule)]
+    members = [{"period": np.array([p]), "prob_e": np.array([p])} for p in (0.5, 1.0)]
+    assert scorer._merged(members) == {"period": np.array([0.5]), "prob_e": np.array([0.75])}

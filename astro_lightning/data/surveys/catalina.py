@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from astro_lightning.data.curve_rows import ENDINGS, curves_of_rows, missing_columns
+from astro_lightning.data.curve_rows import BANDS, ENDINGS, curves_of_rows, missing_columns
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.light_curves import LATEST_D, warn_of_float32
+from astro_lightning.data.light_curves import LARGEST_MAG, LATEST_D, warn_of_float32
 from astro_lightning.data.metadata import Metadata
 from astro_lightning.data.ragged import Ragged
 from astro_lightning.data.survey import Survey, visible
@@ -74,6 +74,11 @@ class Catalina(Survey[Path]):
             names = file.schema_arrow.names
             if missing := _missing(names):
                 raise BadInput(f"{source}: missing column {', '.join(missing)}; found {', '.join(names)}")
+            for name in (name for name in BANDS if name in names):
+                if pa.types.is_nested(file.schema_arrow.field(name).type):
+                    raise BadInput(
+                        f"{source}: {name} is a list: a curve has one band, give each band of an object a row of its own"
+                    )
             kind = file.schema_arrow.field(next(name for name in LISTS["mjd"] if name in names)).type
             warn_of_float32(getattr(kind, "value_type", kind), str(source))
             for batch in file.iter_batches(rows):
@@ -95,7 +100,7 @@ class Catalina(Survey[Path]):
         owner = np.repeat(np.arange(len(lengths)), lengths)
         good = (
             (np.abs(value["mjd"]) < LATEST_D)
-            & np.isfinite(value["mag"])
+            & (np.abs(value["mag"]) < LARGEST_MAG)
             & (value["mag_err"] > 0)
             & np.isfinite(value["mag_err"])
         )
@@ -106,7 +111,7 @@ class Catalina(Survey[Path]):
                 raise BadInput(f"{file}, row {row}: {FLAGS} and mjd differ in length: give one value for each time")
             good &= _flat(flags) == 0
         if not good.all():
-            reason = "no finite time, magnitude or error > 0, or flagged"
+            reason = f"no finite time, magnitude below {LARGEST_MAG:g} or error > 0, or flagged"
             log.warning("%s: %d of %d observations left out: %s", file, (~good).sum(), len(good), reason)
         order = np.lexsort((value["mjd"], owner))
         order = order[good[order]]

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
-import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
 from astro_lightning.data.errors import BadInput
@@ -25,23 +24,16 @@ class ScopeTable(Survey[Path]):
     A row's id is `_id`, or `id`, or its number among those of all files; sources are named by `obj_id`.
     """
 
-    layout = (
-        "*.parquet or *.csv with obj_id, features (median, f1_power_ELS_ECE_EAOV, ...), dmdt and a column per label"
-    )
+    layout = "*.parquet with obj_id, features (median, f1_power_ELS_ECE_EAOV, ...), dmdt and a column per label"
     default_classes: ClassVar[dict[str, str | None]] = {}
 
     def find(self, path: Path) -> list[Path]:
-        """The file itself, or the folder's Parquet and CSV files that hold images."""
-        files = [file for file in visible(path, "*") if file.suffix in (".parquet", ".csv")]
-        return [path] if path.is_file() else [file for file in files if "dmdt" in column_names(file)]
+        """The file itself, or the folder's Parquet files that hold images."""
+        return [path] if path.is_file() else [f for f in visible(path, "*.parquet") if "dmdt" in column_names(f)]
 
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """Records of one file."""
-        if source.suffix == ".csv":
-            parts: Iterator[pa.RecordBatch] = iter(pc.read_csv(source).to_batches())
-        else:
-            parts = pq.ParquetFile(source).iter_batches(max(1, int(self.memory_gib * 2**30 / BYTES_PER_ROW)))
-        for part in parts:
+        for part in pq.ParquetFile(source).iter_batches(max(1, int(self.memory_gib * 2**30 / BYTES_PER_ROW))):
             yield self._records(pa.Table.from_batches([part]), source)
 
     def _records(self, table: pa.Table, file: Path) -> pa.Table:

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from hydra.utils import get_class
 
 from astro_lightning.core.build import build
 from astro_lightning.core.datamodule import RecordsData, files_of
 from astro_lightning.core.loader import Batch, Key
+from astro_lightning.data.bands import wavelengths_nm
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.data.splits import split_by_group
@@ -19,7 +21,12 @@ from astro_lightning.tasks.plasticc import batching
 from astro_lightning.tasks.plasticc.augment import Augment
 from astro_lightning.tasks.plasticc.light_curves import LightCurves
 from astro_lightning.tasks.plasticc.masking import mask_blocks, mask_tokens
-from astro_lightning.tasks.plasticc.tokenizer_continuous import METADATA, ContinuousTokenizer, fit_flux_scale
+from astro_lightning.tasks.plasticc.tokenizer_continuous import (
+    LSST_WAVELENGTH_NM,
+    METADATA,
+    ContinuousTokenizer,
+    fit_flux_scale,
+)
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +49,7 @@ class CurveBatches:
         self.classes = {name: i for i, name in enumerate(info["classes"])}
         self.targets = np.array([self.classes.get(label, -1) for label in records.labels], dtype=np.int64)
         self.metadata = {name: records.column(name, np.nan).astype(np.float64) for name in (*METADATA, "specz")}
+        wavelength_nm = info.get("wavelength_nm", LSST_WAVELENGTH_NM)
         if self.settings["kind"] == "continuous":
             keys = ("origin", "shift_days", "metadata", "metadata_dropout")
             chosen = {key: self.settings[key] for key in keys if key in self.settings}
@@ -49,12 +57,17 @@ class CurveBatches:
             if strange:
                 known = ", ".join(self.metadata)
                 raise BadInput(f"tokenizer.metadata: {min(strange)!r} is unknown; choose from {known}")
-            self.tokenizer = ContinuousTokenizer(info["flux_scale"], **chosen)
+            self.tokenizer = ContinuousTokenizer(info["flux_scale"], wavelength_nm, **chosen)
         elif self.settings["kind"] != "seed":
             raise BadInput(f"tokenizer.kind={self.settings['kind']} is unknown; choose continuous or seed")
+        elif self.settings["batching"] == "pair" and not self.pretrain:
+            raise BadInput(
+                "task.tokenizer.batching=pair joins two objects, which is for pretraining: fine-tune with one_band or all_bands"
+            )
         # Absolute times of other surveys do not fit the published day bins, which begin with PLAsTiCC's first night.
         self.first_mjd = float(info["first_mjd"])
-        self.augment = Augment(**info["augment"]) if train and info.get("augment") else None
+        shaken = train and info.get("augment")
+        self.augment = Augment(**info["augment"], wavelength_nm=wavelength_nm) if shaken else None
         self._warned = False
 
     def __getitem__(self, key: Key) -> Batch:
@@ -145,12 +158,21 @@ class CurvesData(RecordsData):
         if not len(mjd):
             raise BadInput("the training split holds no observation: check the photometry of the survey")
         origin = 59575.0 if mjd.min() > 59570.0 and mjd.max() < 60780.0 else float(np.floor(mjd.min()))
+        own = wavelengths_nm(bands_of(self.data))
         return {
             "tokenizer": self.tokenizer,
             "augment": self.augment,
             "flux_scale": fit_flux_scale(flux_err),
             "first_mjd": origin,
+            # a band that the survey lacks is met in no curve of its own
+            "wavelength_nm": np.where(np.isfinite(own), own, LSST_WAVELENGTH_NM).tolist(),
         }
+
+
+def bands_of(data: Mapping[str, Any]) -> str:
+    """Whose bands the reader of a `data` block reads; LSST's where it does not say."""
+    reader = data.get("reader") or {}
+    return getattr(get_class(reader["_target_"]), "bands", "lsst") if reader.get("_target_") else "lsst"
 
 
 class PretrainData(CurvesData):

@@ -10,7 +10,6 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from hydra.utils import get_class
 
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch, EpochLoader, Key
@@ -18,6 +17,7 @@ from astro_lightning.data.bands import wavelengths_nm
 from astro_lightning.data.records import Records
 from astro_lightning.data.splits import folds_by_group, split_by_group
 from astro_lightning.tasks.plasticc.augment import end_early
+from astro_lightning.tasks.plasticc.data import bands_of
 from astro_lightning.tasks.plasticc.features import Table, light_curve_features
 from astro_lightning.tasks.plasticc.light_curves import LightCurves
 from astro_lightning.tasks.plasticc.redshift_shift import draw_redshift, shift_redshift
@@ -180,9 +180,7 @@ class FeatureData(RecordsData):
 
     def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
         """Names of the features, bands and settings."""
-        reader = self.data.get("reader") or {}
-        bands = getattr(get_class(reader["_target_"]), "bands", "lsst") if reader.get("_target_") else "lsst"
-        settings = {**self.settings, "bands": bands}
+        settings = {**self.settings, "bands": bands_of(self.data)}
         return {**settings, "features": list(type(self).features(records, train[:2], settings))}
 
     def rows(self, records: Records) -> dict[str, np.ndarray]:

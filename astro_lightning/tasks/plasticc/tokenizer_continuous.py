@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from astro_lightning.data.bands import wavelengths_nm
 from astro_lightning.data.errors import BadInput
 from astro_lightning.tasks.plasticc.light_curves import LightCurves
 
-# ugrizy of LSST (Ivezic et al. 2019, arXiv:0805.2366)
-LSST_WAVELENGTH_NM = (367.1, 482.7, 622.3, 754.6, 869.1, 971.2)
+LSST_WAVELENGTH_NM = tuple(wavelengths_nm("lsst").tolist())
 
 N_FEATURES = 4
 METADATA = ("photoz", "photoz_err", "mwebv", "ddf")

@@ -29,24 +29,6 @@ def consolidate(scores: pa.Table, by: str, rule: str = "mean") -> pa.Table:
     return pa.Table.from_pandas(frame.groupby(by, sort=False).agg(kinds).reset_index(), preserve_index=False)
 
 
-def merge(tables: Sequence[pa.Table], rule: str = "mean") -> pa.Table:
-    """Probabilities of several algorithms over the same objects as one; objects that any lacks are left out.
-
-    Args:
-        tables: Each with `id` and `prob_*`; the `prob_*` columns that all have are merged.
-        rule: `mean`, `median` or `max` over the algorithms.
-    """
-    if rule not in RULES:
-        raise BadInput(f"rule={rule} is unknown; choose {', '.join(RULES)}")
-    frames = [table.to_pandas().set_index("id") for table in tables]
-    common = frames[0].index
-    for frame in frames[1:]:
-        common = common[common.isin(frame.index)]
-    names = [name for name in frames[0].columns if name.startswith("prob_") and all(name in f.columns for f in frames)]
-    values = RULES[rule](np.stack([frame.loc[common, names].to_numpy(np.float64) for frame in frames]), axis=0)
-    return pa.table({"id": common.to_numpy(), **{name: values[:, i] for i, name in enumerate(names)}})
-
-
 def labels_above(scores: pa.Table, tags: Sequence[str], threshold: float = 0.5) -> list[list[str]]:
     """The tags of each object whose probability is above the threshold."""
     on = np.column_stack([scores[f"prob_{tag}"].to_numpy() > threshold for tag in tags])

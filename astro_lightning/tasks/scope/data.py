@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from astro_lightning.tasks.scope.feature_cache import chunks, measure_chunk, per
 from astro_lightning.tasks.scope.features import WIDTHS
 from astro_lightning.tasks.scope.measure import magnitudes, measure
 from astro_lightning.tasks.scope.taxonomy import Taxonomy
+
+log = logging.getLogger(__name__)
 
 # A period counts as found within this relative distance of the catalogue's.
 PERIOD_TOLERANCE = 0.01
@@ -61,7 +64,8 @@ class ScopeBatches:
         taxonomy = Taxonomy.from_config(info["taxonomy"])
         known = [label if label in taxonomy.types else None for label in records.labels]
         self.tags = taxonomy.targets(known, info["tags"])
-        self.period_d = records.column("period", np.nan).astype(np.float64)
+        period_d = records.column("period", np.nan).astype(np.float64)
+        self.period_d = np.where(period_d > 0, period_d, np.nan)  # 0 and -99 stand for none
 
     def __getitem__(self, key: Key) -> Batch:
         rows, _seed = key
@@ -141,6 +145,11 @@ class ScopeData(RecordsData):
 
     def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
         """Tags and feature settings; what is fitted on features lives in the network's buffers."""
+        strange = {label for label in records.labels if label is not None} - set(self.taxonomy.types)
+        if strange:
+            log.warning(
+                "no tags in taxonomy.types, so that no tag is learnt or tested on them: %s", ", ".join(sorted(strange))
+            )
         return {"taxonomy": self.taxonomy_block, "tags": self.tags, "features": self.features}
 
     @classmethod

@@ -14,17 +14,18 @@ from astro_lightning.core.build import build
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.data.tables import write_parquet
-from astro_lightning.tasks.scope.consolidate import RULES, consolidate, labels_above, merge
+from astro_lightning.tasks.scope.consolidate import RULES, consolidate, labels_above
 from astro_lightning.tasks.scope.taxonomy import Taxonomy
 
+MADE = b"astro_lightning.made"  # key of the file's own metadata: by what, of what
 Score = Callable[[Records], Mapping[str, pa.Table]]
 
 
 def write_fields(
     source: Path, out: Path, score: Score, info: Mapping[str, Any], rule: str = "mean", correct: bool = False,
-    threshold: float = 0.5,
+    threshold: float = 0.5, scorers: str = "",
 ) -> tuple[int, int]:  # fmt: skip
-    """Score every file of a folder; files that are there are kept, so that a stopped call goes on.
+    """Score every file of a folder; files that the same call wrote of the same input are kept, so that a stopped one goes on.
 
     A row holds `id`, `source` where the survey names one, `prob_<tag>_<algorithm>`, the algorithms merged as
     `prob_<tag>`, `period`, `type`, `tags` above the threshold, and `conflicts` with the hierarchy in words.
@@ -37,9 +38,13 @@ def write_fields(
         rule: `mean`, `median` or `max`, of the algorithms and of the curves of a source.
         correct: Raise a parent to its most probable child.
         threshold: Of `tags` and of exclusive tags that are both on.
+        scorers: What scores, in words: files that others wrote are written anew.
 
     Returns:
         Number of fields and of rows.
+
+    Raises:
+        BadInput: An unknown rule, no file to score, or `out` is where the files to score lie.
     """
     if rule not in RULES:
         raise BadInput(f"rule={rule} is unknown; choose {', '.join(RULES)}")
@@ -47,14 +52,18 @@ def write_fields(
     files = [source] if source.is_file() else sorted(source.glob("*.parquet"))
     if not files:
         raise BadInput(f"{source} holds no Parquet file: give a folder with a file for each field")
+    if out.resolve() == files[0].parent.resolve():
+        raise BadInput(f"{out} holds the files to score: give another folder to write")
     rows = 0
     for file in files:
-        path = out / file.name
-        if not path.exists():
-            write_parquet(lambda: _scored(reader.read(file), score, info, rule, correct, threshold), path)  # noqa: B023
+        path, state = out / file.name, file.stat()
+        made = repr((scorers, rule, correct, threshold, state.st_size, state.st_mtime_ns)).encode()
+        if not path.exists() or (pq.read_schema(path).metadata or {}).get(MADE) != made:
+            found = _scored(reader.read(file), score, info, rule, correct, threshold)
+            write_parquet(lambda: (table.replace_schema_metadata({MADE: made}) for table in found), path)  # noqa: B023
         rows += pq.read_metadata(path).num_rows
-    if "source" in pq.read_schema(out / files[0].name).names:
-        every = pa.concat_tables([pq.read_table(out / file.name) for file in files])
+    every = pa.concat_tables([pq.read_table(out / file.name) for file in files], promote_options="default")
+    if "source" in every.column_names:
         kept = [n for n in every.column_names if n.startswith(("prob_", "source", "period"))]
         write_parquet(lambda: iter([consolidate(every.select(kept), "source", rule)]), out / "sources.parquet")
     return len(files), rows
@@ -67,8 +76,8 @@ def _scored(
     for table in tables:
         records = Records.from_table(table)
         found = score(records)
-        merged = merge(list(found.values()), rule)
-        probability = {tag: merged[f"prob_{tag}"].to_numpy() for tag in tags}
+        each = {tag: np.stack([scores[f"prob_{tag}"].to_numpy() for scores in found.values()]) for tag in tags}
+        probability = {tag: RULES[rule](values.astype(np.float64), axis=0) for tag, values in each.items()}
         if correct:
             probability = taxonomy.corrected(probability)
         columns = {"id": table["id"].combine_chunks()}

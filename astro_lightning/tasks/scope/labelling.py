@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.data.survey import Survey
 from astro_lightning.methods.labelling.question import Card, Question, png, write_question
@@ -34,6 +35,9 @@ def write_pages(sample: pa.Table, period_d: dict[object, float], survey: Survey,
 
     Returns:
         The pages.
+
+    Raises:
+        BadInput: An object of the sample has no light curve.
     """
     wanted = set(sample["id"].to_pylist())
     tables = []
@@ -41,6 +45,11 @@ def write_pages(sample: pa.Table, period_d: dict[object, float], survey: Survey,
         rows = [i for i, identifier in enumerate(table["id"].to_pylist()) if identifier in wanted]
         if rows:
             tables.append(table.take(pa.array(rows)))
+    missing = wanted - {identifier for table in tables for identifier in table["id"].to_pylist()}
+    if missing:
+        raise BadInput(
+            f"{path} has no light curve of {min(missing, key=str)} ({len(missing)} of {len(wanted)} objects missing)"
+        )
     records = Records.from_table(pa.concat_tables(tables).combine_chunks())
     row_of = {identifier: row for row, identifier in enumerate(records.ids.tolist())}
     pages = []

@@ -37,11 +37,21 @@ def magnitudes(records: Records, rows: np.ndarray, min_gap_d: float = 0.0) -> Ar
         min_gap_d: Keep an observation only if it comes this many days or more after the last one kept.
 
     Raises:
-        BadInput: The records hold no times.
+        BadInput: The records hold no times, or several bands in one curve.
     """
     if "mjd" not in records.ragged:
         raise BadInput("the records hold no light curves (column mjd): choose a survey with times and magnitudes")
     mjd, offsets = records.ragged["mjd"].take(rows)
+    if "band" in records.ragged:
+        band = records.ragged["band"].take(rows)[0]
+        several = np.diff(band) != 0
+        edges = offsets[(offsets > 0) & (offsets < len(band))]
+        several[edges - 1] = False  # from one object to the next
+        if several.any():
+            row = int(np.searchsorted(offsets, np.argmax(several), side="right")) - 1
+            raise BadInput(
+                f"object {records.ids[rows[row]]} has several bands: these features are of one band, give each a curve"
+            )
     if "mag" in records.ragged:
         mag, mag_err = (records.ragged[name].take(rows)[0].astype(np.float64) for name in ("mag", "mag_err"))
         keep = np.ones(len(mjd), dtype=bool)
@@ -154,7 +164,8 @@ def _cut(mjd: np.ndarray, mag: np.ndarray, mag_err: np.ndarray, offsets: np.ndar
 def _apply(work: Callable[..., Any], arguments: Iterable[Any], count: int, processes: int) -> Iterable[Any]:
     """Results in order; over worker processes where there is work for several and this process may have children."""
     workers = min(processes or len(os.sched_getaffinity(0)), -(-count // 4))
-    if workers > 1 and multiprocessing.parent_process() is None:
+    # a worker that imports a script without a main guard has no parent yet, but its own name
+    if workers > 1 and multiprocessing.current_process().name == "MainProcess":
         return _pool(workers).map(work, arguments)
     return map(work, arguments)
 

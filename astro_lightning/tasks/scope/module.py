@@ -66,6 +66,8 @@ class ScopeModule(TaskModule):
 
     # ---- what a classifier overrides
 
+    not_averaged = ("period",)
+
     def make_classifier(self) -> nn.Module:
         """From (features, batch) to logits."""
         raise NotImplementedError
@@ -228,12 +230,14 @@ class ScopeModule(TaskModule):
 
     @classmethod
     def with_truth(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:
-        """The tags of every object's label."""
+        """The tags of every object's label, null where it does not say."""
         if "label" not in predictions.column_names:
             return predictions
         truth = tags_of_labels(predictions["label"].to_pylist(), info)
         for tag, held in zip(info["tags"], truth.T):
-            predictions = predictions.append_column(f"truth_{tag}", pa.array(held.astype(np.int8)))
+            known = np.isfinite(held)
+            values = pa.array(np.where(known, held, 0).astype(np.int8), mask=~known)
+            predictions = predictions.append_column(f"truth_{tag}", values)
         return predictions
 
     @classmethod
@@ -243,10 +247,11 @@ class ScopeModule(TaskModule):
         metrics = classification_metrics(predictions, types) if types else {}
         labels = predictions["label"].to_pylist()
         truths = tags_of_labels(labels, info)
-        of_tag = {
-            tag: float(f1_score(truth, predictions[f"prob_{tag}"].to_numpy() > 0.5, zero_division=0))
-            for tag, truth in zip(info["tags"], truths.T == 1)
-        }
+        of_tag = {}
+        for tag, truth in zip(info["tags"], truths.T):
+            known = np.isfinite(truth)
+            found = predictions[f"prob_{tag}"].to_numpy() > 0.5
+            of_tag[tag] = float(f1_score(truth[known] == 1, found[known], zero_division=0)) if known.any() else 0.0
         # First, for a report shows the first few.
         metrics["tag_macro_f1"] = float(np.mean(list(of_tag.values())))
         metrics |= {f"tag_f1_{tag}": value for tag, value in of_tag.items()}
@@ -271,11 +276,16 @@ def types_scored(predictions: pa.Table, info: Mapping[str, Any]) -> list[str]:
 
 
 def tags_of_labels(labels: Sequence[str | None], info: Mapping[str, Any]) -> np.ndarray:
-    """1 where a tag holds for an object's label: its type or, in a table of tags, the tags themselves; (objects, tags)."""
-    held = dict(zip(info["classes"], tags_of_types(info)))
+    """1 where a tag holds for an object's label, NaN where it does not say; shape (objects, tags).
+
+    The label is a type, which says nothing where the taxonomy does not know it, or in a table of tags the tags that hold and, with
+    a question mark, those nobody was sure of.
+    """
     if info["classes"]:
-        return np.array([held.get(label, np.zeros(len(info["tags"]))) for label in labels])
-    return np.array([[tag in (label or "").split() for tag in info["tags"]] for label in labels], dtype=float)
+        taxonomy = Taxonomy.from_config(info["taxonomy"])
+        return taxonomy.targets([label if label in taxonomy.types else None for label in labels], info["tags"])
+    words = [(label or "").split() for label in labels]
+    return np.array([[np.nan if f"?{tag}" in held else tag in held for tag in info["tags"]] for held in words], float)
 
 
 def tags_of_types(info: Mapping[str, Any]) -> np.ndarray:

@@ -140,14 +140,23 @@ class TableData(RecordsData):
         return super().records_key() | {"taxonomy": self.taxonomy, "threshold": self.threshold}
 
     def _tables(self) -> Iterator[pa.Table]:
-        """Records with `label`: the tags that hold, in one string, for the strata of the split and the test metrics."""
+        """Records with `label` for the strata of the split and the test metrics: the tags that hold, and `?<tag>` where unsure."""
         taxonomy = Taxonomy.from_config(self.taxonomy)
         for table in super()._tables():
             records = Records.from_table(table)
             tags = [tag for tag in taxonomy.tags if label_column(records, tag, taxonomy) is not None]
-            on = tag_targets(records, tags, self.taxonomy, self.threshold) == 1
-            words = [" ".join(tag for tag, held in zip(tags, row) if held) for row in on]
+            words = tag_words(records, tags, self.taxonomy, self.threshold)
             yield table.append_column("label", pa.array(words, pa.string()))
+
+
+def tag_words(records: Records, tags: list[str], taxonomy_block: Mapping[str, Any], threshold: float) -> list[str]:
+    """For each row the tags that hold, and `?<tag>` for those that are not known, in one string."""
+    held = tag_targets(records, tags, taxonomy_block, threshold)
+    marks = np.where(np.isnan(held), "?", "")
+    return [
+        " ".join(mark + tag for tag, mark, value in zip(tags, of_row, row) if value != 0)
+        for of_row, row in zip(marks, held)
+    ]
 
 
 def as_type(values: np.ndarray, kind: str) -> np.ndarray:

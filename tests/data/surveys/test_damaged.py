@@ -33,7 +33,6 @@ FILES = [
     (SnadEmbeddings, "a.parquet"),
     (Catalina, "a.parquet"),
     (ScopeTable, "a.parquet"),
-    (ScopeTable, "a.csv"),
     (Stamps, "a.npz"),
     (Stamps, "new_real_zg.fits"),
     (Stamps, "a.avro"),

@@ -4,14 +4,17 @@ import torch
 from torch.nn import functional
 
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.records import Records
 from astro_lightning.tasks.plasticc.batching import all_bands, pair
 from astro_lightning.tasks.plasticc.bert import PlasticcBert
+from astro_lightning.tasks.plasticc.data import CurveBatches
 from astro_lightning.tasks.plasticc.encoder import Encoder, EncoderLayer
 from astro_lightning.tasks.plasticc.masking import mask_blocks, mask_tokens
 from astro_lightning.tasks.plasticc.module import FinetuneModule, PretrainModule
 from astro_lightning.tasks.plasticc.network import Classifier, Pretrainer
 from astro_lightning.tasks.plasticc.objectives import ClassificationHead, flux_nll, masked_cross_entropy
 from astro_lightning.tasks.plasticc.packing import Packing
+from astro_lightning.tasks.plasticc.simulate import simulate
 from astro_lightning.tasks.plasticc.tokenizer_continuous import ContinuousTokenizer
 from astro_lightning.tasks.plasticc.tokenizer_seed import MASK, N_OUTPUT_TOKENS, PAD
 from astro_lightning.tasks.plasticc.transformer import PlasticcTransformer
@@ -297,3 +300,10 @@ def test_attention_by_a_gpus_kernels_gives_what_padded_attention_gives(half, clo
         found[jagged] = out.detach(), inputs.grad
     for padded, packed in zip(*found.values(), strict=True):
         torch.testing.assert_close(packed, padded, atol=close, rtol=close)
+
+
+def test_pairs_of_objects_are_for_pretraining():
+    records = Records.from_table(simulate(n_objects=3, seed=0))
+    info = {"tokenizer": {"kind": "seed", "batching": "pair"}, "classes": ["a"], "first_mjd": 0.0}
+    with pytest.raises(BadInput, match="fine-tune with one_band or all_bands"):
+        CurveBatches(records, info, train=False)

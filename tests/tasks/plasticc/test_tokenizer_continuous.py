@@ -3,6 +3,9 @@ import pytest
 import torch
 
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.records import Records
+from astro_lightning.tasks.plasticc.data import CurveBatches, CurvesData
+from astro_lightning.tasks.plasticc.simulate import simulate
 from astro_lightning.tasks.plasticc.tokenizer_continuous import ContinuousTokenizer, fit_flux_scale
 
 METADATA = {
@@ -98,3 +101,13 @@ def test_objects_without_observations_or_metadata(make_curves):
 
 def test_flux_scale_is_robust():
     assert fit_flux_scale(np.array([1.0, 2.0, 3.0, 1e9, 2.0])) == 2.0
+
+
+@pytest.mark.parametrize(("reader", "r_nm"), [("spcc.Spcc", 637.1), ("mallorn.Mallorn", 623.1)])
+def test_a_band_has_the_wavelength_of_its_own_survey(reader, r_nm):
+    records = Records.from_table(simulate(n_objects=6, seed=0))
+    data = {"reader": {"_target_": f"astro_lightning.data.surveys.{reader}"}}
+    made = CurvesData(tokenizer={"kind": "continuous"}, data=data, cache="/nowhere")
+    info = {"classes": [], **made.statistics(records, np.arange(6))}
+    batch = CurveBatches(records, info, train=False)[(np.arange(6), 0)]
+    assert batch["wavelength_nm"][batch["mask"] & (batch["band"] == 2)].unique().tolist() == pytest.approx([r_nm])

@@ -7,14 +7,15 @@ from command import astro_lightning
 
 from astro_lightning.core.conf import conf_folder
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.ragged import Ragged
 from astro_lightning.data.records import Records
 from astro_lightning.data.surveys.catalina import Catalina
 from astro_lightning.data.surveys.scope_table import ScopeTable
 from astro_lightning.methods.periodograms.grid import terrestrial
 from astro_lightning.tasks.scope.catalogue import write_features
-from astro_lightning.tasks.scope.consolidate import consolidate, labelling_sample, labels_above, merge, merge_votes
+from astro_lightning.tasks.scope.consolidate import consolidate, labelling_sample, labels_above, merge_votes
 from astro_lightning.tasks.scope.feature_cache import feature_file
-from astro_lightning.tasks.scope.measure import measure
+from astro_lightning.tasks.scope.measure import magnitudes, measure
 from astro_lightning.tasks.scope.simulate import simulate
 
 
@@ -71,11 +72,7 @@ def test_curves_of_one_source_become_one_row():
         consolidate(scores(), by="source", rule="sum")
 
 
-def test_algorithms_are_merged_over_their_common_objects():
-    other = pa.table({"id": [4, 2], "prob_e": [0.5, 0.4], "prob_new": [0.1, 0.1]})
-    found = merge([scores(), other])
-    assert found.column_names == ["id", "prob_e"]
-    assert dict(zip(found["id"].to_pylist(), np.round(found["prob_e"].to_numpy(), 3))) == {2: 0.6, 4: 0.735}
+def test_tags_above_a_threshold_are_named():
     assert labels_above(scores(), ["e", "rot"], 0.9) == [["rot"], [], ["e"], ["e", "rot"]]
 
 
@@ -97,3 +94,23 @@ def test_a_ztf_data_release_is_read_without_its_flagged_observations(tmp_path):
     read = next(iter(Catalina().read(tmp_path)))
     assert read["id"].to_pylist() == [202, 101]
     assert read["mjd"].to_pylist() == [[2.0, 3.0], [5.0]]
+
+
+def test_a_curve_has_one_band_and_no_placeholder_is_a_magnitude(tmp_path, caplog):
+    columns = {"id": [1], "mjd": [[1.0, 2.0, 3.0]], "mag": [[15.0, 99.0, 15.2]], "magerr": [[0.1, 0.1, 0.1]]}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    assert np.allclose(next(iter(Catalina().read(tmp_path)))["mag"].to_pylist(), [[15.0, 15.2]])
+    assert "1 of 3 observations left out" in caplog.text
+    pq.write_table(pa.table(columns | {"band": [["g", "r", "g"]]}), tmp_path / "a.parquet")
+    with pytest.raises(BadInput, match="a row of its own"):
+        next(iter(Catalina().read(tmp_path)))
+    times, flux = np.arange(6.0), np.ones(6)
+    offsets = np.array([0, 3, 3, 6])
+    lists = {"mjd": times, "flux": flux, "flux_err": flux, "band": np.array([1, 1, 1, 2, 2, 2], np.int8)}
+    flat = pa.table({"id": [5, 6, 7]})
+    known = Records(flat, {name: Ragged(values, offsets) for name, values in lists.items()}, {})
+    assert magnitudes(known, np.arange(3))[3].tolist() == [0, 3, 3, 6]
+    lists["band"] = np.array([1, 1, 1, 2, 2, 1], np.int8)
+    mixed = Records(flat, {name: Ragged(values, offsets) for name, values in lists.items()}, {})
+    with pytest.raises(BadInput, match="object 7 has several bands"):
+        magnitudes(mixed, np.arange(3))
