@@ -1,7 +1,6 @@
 """The published recurrent heads, trained again on the live dimensions: random folds of seed 7, packed sequences.
 
     python -m benchmarks.rb_recurrent FOLDER [HEAD ...]
-    python -m benchmarks.rb_recurrent FOLDER objects      # the biGRU on fewer of the training objects
 
 FOLDER keeps the runs; what is finished there is not run again. A head that has no run there keeps its row.
 """
@@ -22,18 +21,13 @@ NOTE = (
     " batches of 64 (published: 1e-4, 32); the weights of the last epoch; threshold from a tenth of the other folds (published:"
     " from the test fold); the Tversky loss is the mean over both classes."
 )
-WORDS = ["experiment=rb_recurrent", "trainer=cpu", "callbacks=quiet", "report=false"]
-# Share of the other folds' objects that is not trained on -> epochs: as many steps as 25 on all but a tenth.
-LEFT_OUT = {0.55: 50, 0.775: 100}
 
 
 def main(folder: Path, heads: list[str]) -> None:
     """Run what is not finished and write the table."""
-    if heads == ["objects"]:
-        by_objects(folder)
-        return
     for head in heads:
-        run(folder.resolve() / head, [*WORDS, f"task.heads=[{head}]"])
+        words = ["experiment=rb_recurrent", f"task.heads=[{head}]", "trainer=cpu", "callbacks=quiet", "report=false"]
+        run(folder.resolve() / head, words)
     rows = json.loads((RESULTS / "rb_recurrent.json").read_text())["rows"]
     for row, (head, areas) in zip(rows, PUBLISHED.items(), strict=True):
         found = folder / head / "metrics.json"
@@ -44,23 +38,6 @@ def main(folder: Path, heads: list[str]) -> None:
     columns.append("accuracy at the validation threshold")
     command = "python -m benchmarks.rb_recurrent FOLDER"
     write_table("rb_recurrent", "Published recurrent heads, trained again", columns, rows, NOTE, command, [7])
-
-
-def by_objects(folder: Path) -> None:
-    """The biGRU on fewer training objects, tested on the same folds."""
-    rows = []
-    for share, epochs in LEFT_OUT.items():
-        place = folder.resolve() / f"bigru_{share}"
-        trainer = f"{{max_epochs: {epochs}, check_val_every_n_epoch: {epochs}}}"
-        words = ["task.heads=[bigru]", f"task.val_share={share}", f"task.head.bigru.trainer={trainer}"]
-        run(place, [*WORDS, *words])
-        metrics = json.loads((place / "metrics.json").read_text())
-        splits = json.loads((place / "provenance.json").read_text())["data"]["splits"]
-        rows.append([str(splits["train"]), *(metrics[f"test/{name}"] for name in METRICS[:2])])
-    columns = ["training objects", "AUC, mean of folds", "std"]
-    note = "As in rb_recurrent and in as many steps as there, on a half and a quarter of its training objects (1,224)."
-    command = "python -m benchmarks.rb_recurrent FOLDER objects"
-    write_table("rb_recurrent_objects", "The biGRU on fewer objects", columns, rows, note, command, [7])
 
 
 if __name__ == "__main__":
