@@ -264,7 +264,7 @@ class RecordsData(pl.LightningDataModule):
 
     def records_key(self) -> dict[str, Any]:
         """Everything that shapes the content of the records, in plain containers."""
-        key: dict[str, Any] = {"part": self.part, "reader": self.data.get("reader"), "format": 1}
+        key: dict[str, Any] = {"part": self.part, "reader": self.data.get("reader"), "format": 2}
         if self.data["name"] == "simulated":
             if not self.simulate:
                 raise BadInput("this task has no synthetic twin: choose data=... (see `astro-lightning datasets`)")

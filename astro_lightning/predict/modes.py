@@ -205,10 +205,10 @@ def _held_out(scorer: Scorer, datamodule: RecordsData, rows: np.ndarray, fold: i
     if seen:
         log.warning("%d of %d objects to be tested were in the training split of %s", seen, len(rows), scorer.path)
     table = scorer.score(records, rows, fold)
-    known = {"label": records.labels, "group": records.groups}
-    for name, values in known.items():
-        if name in records.flat.column_names:
-            table = table.append_column(name, pa.array(values[rows]))
+    if "label" in records.flat.column_names:
+        table = table.append_column("label", pa.array(records.labels[rows], pa.string()))
+    if "group" in records.flat.column_names:
+        table = table.append_column("group", pa.array(records.groups[rows]))
     return table
 
 
