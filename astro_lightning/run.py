@@ -102,7 +102,10 @@ def fit(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
         write_json(
             folder / "provenance.json",
             provenance(cfg["seed"], job["command"])
-            | {"seconds": None if resuming else time.time() - start, "data": info},  # its last part alone is not what it took
+            | {
+                "seconds": None if resuming else time.time() - start,
+                "data": info,
+            },  # its last part alone is not what it took
         )
         write_json(
             folder / "job.json", job | {"objective": objective, "monitor": last["monitor"], "mode": last["mode"]}
