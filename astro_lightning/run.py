@@ -99,14 +99,9 @@ def fit(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
         last = [stage for stage in stages_of(cfg) if stage["predicts"]][-1]
         objective = metrics.get(f"{last['name']}/best/{last['monitor']}", float("nan"))
         job = json.loads((folder / "job.json").read_text())
-        write_json(
-            folder / "provenance.json",
-            provenance(cfg["seed"], job["command"])
-            | {
-                "seconds": None if resuming else time.time() - start,
-                "data": info,
-            },  # its last part alone is not what it took
-        )
+        seconds = None if resuming else time.time() - start  # the last part alone is not what it took
+        about = provenance(cfg["seed"], job["command"]) | {"seconds": seconds, "data": info}
+        write_json(folder / "provenance.json", about)
         write_json(
             folder / "job.json", job | {"objective": objective, "monitor": last["monitor"], "mode": last["mode"]}
         )
