@@ -22,6 +22,7 @@ from astro_lightning.data.fingerprint import fingerprint, object_hashes
 from astro_lightning.data.locate import locate
 from astro_lightning.data.records import Records, write_records
 from astro_lightning.data.splits import split_by_group
+from astro_lightning.data.survey import visible
 
 
 class RecordsData(pl.LightningDataModule):
@@ -275,8 +276,8 @@ class RecordsData(pl.LightningDataModule):
 
 
 def files_of(source: Path) -> list[list[Any]]:
-    """Name, size and time of change of a file, or of all files of a folder."""
-    files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
+    """Name, size and time of change of a file, or of all files below a folder."""
+    files = [path for path in visible(source, "**/*") if path.is_file()]
     return [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
 
 

@@ -2,6 +2,7 @@
 
 import fnmatch
 import logging
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -127,14 +128,29 @@ class Survey(ABC, Generic[Source]):
 
 
 def visible(path: Path, pattern: str) -> list[Path]:
-    """Files below a folder whose path fits a glob pattern, by name; the file itself where `path` is one.
+    """Files of a folder whose name fits a pattern, by path; below it too for `**/` and a pattern; the file itself where `path` is one.
 
-    Hidden ones are left out: what a copying program, a desktop or a killed command left there is no data.
+    Links to folders are followed, each folder once. Hidden files and folders are left out: what a copying program, a desktop or
+    a killed command left there is no data.
     """
     if path.is_file():
         return [path]
-    found = (file for file in path.glob(pattern) if not any(p.startswith(".") for p in file.relative_to(path).parts))
+    name = pattern.removeprefix("**/")
+    folders = _folders(path) if name != pattern else [path]
+    found = (file for folder in folders for file in folder.glob(name) if not file.name.startswith("."))
     return sorted(file for file in found if not file.is_dir())
+
+
+def _folders(top: Path) -> Iterator[Path]:
+    seen = set()
+    for at, below, _ in os.walk(top, followlinks=True):
+        real = os.path.realpath(at)
+        if real in seen:  # a link that leads back up, or where another one leads to
+            below.clear()
+            continue
+        seen.add(real)
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        yield Path(at)
 
 
 def _select(records: pa.Table, part: str) -> pa.Table:

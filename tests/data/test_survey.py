@@ -1,9 +1,9 @@
 import pyarrow as pa
 import pytest
 
-from astro_lightning.core.datamodule import RecordsData
+from astro_lightning.core.datamodule import RecordsData, files_of
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.survey import Survey
+from astro_lightning.data.survey import Survey, visible
 from astro_lightning.data.surveys.spcc import Spcc
 
 
@@ -86,7 +86,7 @@ def test_records_without_label_column_are_unlabelled(folder):
 
 READER = """
 import pyarrow as pa
-from astro_lightning.data.survey import Survey
+from astro_lightning.data.survey import Survey, visible
 
 class Own(Survey):
     layout = "*.own"
@@ -122,3 +122,17 @@ def test_a_folder_of_the_name_of_a_file_is_named(tmp_path):
     (tmp_path / "lightcurves.parquet").mkdir()
     with pytest.raises(BadInput, match=r"lightcurves.parquet is a folder: give it as one file"):
         Spcc().read(tmp_path)
+
+
+def test_linked_folders_are_read_once_and_hidden_ones_not(tmp_path):
+    survey, elsewhere = tmp_path / "survey", tmp_path / "elsewhere"
+    for place in (survey / "night1", survey / ".copying", elsewhere / "deep"):
+        place.mkdir(parents=True)
+        (place / "a.fits").write_text("")
+    (survey / "night2").symlink_to(elsewhere)
+    (survey / "night3").symlink_to(elsewhere)
+    (elsewhere / "deep" / "up").symlink_to(survey)
+    found = [str(file.relative_to(survey)) for file in visible(survey, "**/*.fits")]
+    assert found == ["night1/a.fits", "night2/deep/a.fits"]
+    assert visible(survey, "*.fits") == []
+    assert [name for name, *_ in files_of(survey)] == [str(survey / name) for name in found]
