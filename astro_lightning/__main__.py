@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PATH = re.compile(r"(out|ckpt|data\.(path|root)|paths\.\w+|hydra\.(run|sweep)\.dir)=(?=[^'\"])")
+LIKE_A_NUMBER = re.compile(r"[+-]?[\d._]+(e[+-]?\d+)?|true|false|nan|[+-]?inf", re.IGNORECASE)
 
 
 def quoted(word: str) -> str:
-    """A path in quotes, where it exists or holds accents, parentheses or an equals sign.
+    """A path in quotes, where it exists, is like a number, or holds accents, parentheses or an equals sign.
 
     Hydra's grammar would stumble at them, and read a folder 2019_01_10 as a number.
     """
@@ -19,7 +20,8 @@ def quoted(word: str) -> str:
         return word
     path = word[key.end() :]
     exists = path != "null" and Path(path).expanduser().exists()
-    if not exists and re.fullmatch(r"[\w./:@%+ $,{}\[\]-]*", path, re.ASCII):
+    plain = re.fullmatch(r"[\w./:@%+ $,{}\[\]-]*", path, re.ASCII) and not LIKE_A_NUMBER.fullmatch(path)
+    if not exists and plain:
         return word
     return key[0] + "'" + word[key.end() :].replace("'", r"\'") + "'"
 

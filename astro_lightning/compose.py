@@ -113,6 +113,7 @@ def job(cfg: DictConfig) -> dict[str, float]:
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
+        (folder / "error.txt").unlink(missing_ok=True)  # of an earlier attempt in this folder
         settings = plain(cfg)
         check_overrides(settings)
         return run(settings, folder)

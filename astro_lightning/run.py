@@ -31,11 +31,11 @@ def run(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
     Raises:
         BadInput: The configuration, the data or the checkpoint cannot be used.
     """
-    from astro_lightning.core.alone import alone
     from astro_lightning.core.provenance import write_json, write_text
     from astro_lightning.core.ranks import own_rank, processes_wanted, start_ranks
     from astro_lightning.core.trainer import check_accelerator
     from astro_lightning.core.values import check_values
+    from astro_lightning.data.alone import alone
 
     if cfg["mode"] not in MODES:
         raise BadInput(f"mode={cfg['mode']} is unknown; choose {', '.join(MODES)}")
@@ -59,6 +59,8 @@ def run(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
                 raise BadInput(
                     f"{folder} holds a run already: go on with resume={folder}, or choose another hydra.run.dir"
                 )
+            for left in ("logs", "plots", "examples"):  # of a run that was stopped before its first checkpoint
+                shutil.rmtree(folder / left, ignore_errors=True)
             write_json(folder / "job.json", asked())
             write_text(folder / "config.yaml", yaml.safe_dump(cfg, sort_keys=False))
         try:
@@ -77,7 +79,7 @@ def fit(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
 
     from astro_lightning.core.checkpoint import REFIT
     from astro_lightning.core.provenance import provenance, write_json
-    from astro_lightning.core.stages import is_trial, stages_of
+    from astro_lightning.core.stages import is_trial, objective, stages_of
     from astro_lightning.predict.early import predict_early
     from astro_lightning.predict.modes import test_run
 
@@ -96,15 +98,12 @@ def fit(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
         metrics |= tested
         if cfg["task"].get("early_days"):
             predict_early(cfg, folder, cfg["task"]["early_days"])
-        last = [stage for stage in stages_of(cfg) if stage["predicts"]][-1]
-        objective = metrics.get(f"{last['name']}/best/{last['monitor']}", float("nan"))
+        found = objective(stages_of(cfg), metrics)
         job = json.loads((folder / "job.json").read_text())
         seconds = None if resuming else time.time() - start  # the last part alone is not what it took
         about = provenance(cfg["seed"], job["command"]) | {"seconds": seconds, "data": info}
         write_json(folder / "provenance.json", about)
-        write_json(
-            folder / "job.json", job | {"objective": objective, "monitor": last["monitor"], "mode": last["mode"]}
-        )
+        write_json(folder / "job.json", job | found)
         write_json(folder / "metrics.json", metrics)
         if cfg["report"]:
             from astro_lightning.report.card import write_card
@@ -115,7 +114,7 @@ def fit(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
         finish_loggers(cfg, folder, metrics)
         write_json(folder / "job.json", json.loads((folder / "job.json").read_text()) | {"finished": True})
         show(metrics, folder)
-        return metrics | {"objective": objective}
+        return metrics | found
     finally:
         close_loggers(cfg)
 

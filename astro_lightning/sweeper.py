@@ -88,10 +88,10 @@ class OptunaSweeper(Sweeper):
 
     def _mode(self) -> str:
         from astro_lightning.core.build import plain
-        from astro_lightning.core.stages import stages_of
+        from astro_lightning.core.stages import sought, stages_of
 
         own = OmegaConf.masked_copy(self.config, [key for key in self.config if key != "hydra"])
-        return [stage for stage in stages_of(plain(own)) if stage["predicts"]][-1]["mode"]
+        return sought(stages_of(plain(own)))[1]
 
 
 def _distribution(override: Override) -> Any:

@@ -2,15 +2,16 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from astro_lightning.core.build import build
-from astro_lightning.core.checkpoint import Identity, read_checkpoint
+from astro_lightning.core.checkpoint import KEY, Identity, read_checkpoint
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.optim import settings
 from astro_lightning.core.provenance import read_kept, write_json
@@ -22,6 +23,7 @@ from astro_lightning.data.errors import BadInput
 log = logging.getLogger(__name__)
 
 Artefacts = dict[str, str]
+COUNTERS = ("val/epoch", "val/rounds", "val/steps")  # monitors that keep the last weights
 KEYS = {
     "datamodule",
     "module",
@@ -155,9 +157,13 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
     last = checkpoints / "last.ckpt"
     if last.exists():
         try:
-            read_checkpoint(last)
+            learned_from = read_checkpoint(last)[KEY]["train_hashes"]
         except BadInput as error:
             raise BadInput(f"{error}; without it stage {stage['name']} begins anew") from error
+        if not torch.equal(learned_from, identity.train_hashes):
+            raise BadInput(
+                f"{last} was trained on other objects than the data now hold: put the files back as they were, or start a new run"
+            )
     try:
         trainer.fit(module, datamodule, ckpt_path=str(last) if last.exists() else None)
     except MisconfigurationException as error:  # a monitor that the stage does not log, a limit that fits no batch
@@ -201,6 +207,29 @@ def take(stage: dict[str, Any], artefacts: Artefacts) -> dict[str, Any]:
             )
         filled[block][key] = artefacts[what]
     return filled
+
+
+def sought(stages: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Name and mode of what a sweep compares: the last stage's monitor, or the validation loss where that only counts epochs."""
+    last = [stage for stage in stages if stage["predicts"]][-1]
+    return ("val/loss", "min") if last["monitor"] in COUNTERS else (last["monitor"], last["mode"])
+
+
+def objective(stages: Sequence[Mapping[str, Any]], metrics: Mapping[str, float]) -> dict[str, Any]:
+    """What a sweep compares, for `job.json`: the mean over the predicting stages (folds, heads) that have it.
+
+    Args:
+        stages: As `stages_of` gives them.
+        metrics: `<stage>/best/<monitor>` of the kept weights; of the last epoch's, `<stage>/val/loss`.
+
+    Returns:
+        `objective` (NaN where nothing was validated), `monitor` and `mode`.
+    """
+    monitor, mode = sought(stages)
+    predicting = [stage for stage in stages if stage["predicts"]]
+    names = [f"{s['name']}/{'' if s['monitor'] in COUNTERS else 'best/'}{monitor}" for s in predicting]
+    values = [metrics[name] for name in names if name in metrics]
+    return {"objective": sum(values) / len(values) if values else float("nan"), "monitor": monitor, "mode": mode}
 
 
 def best_metrics(trainer: pl.Trainer, stage: Mapping[str, Any]) -> dict[str, float]:

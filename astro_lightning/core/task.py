@@ -132,7 +132,7 @@ class TaskModule(pl.LightningModule):
 
     @classmethod
     def with_truth(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:
-        """Add `truth_<label>` (1, 0 or null) for labels of the test split that do not exclude each other."""
+        """Add `truth_<label>` (1, 0 or null) of labels that may hold together; `counted`, false for what `score` leaves out."""
         return predictions
 
     @classmethod

@@ -16,7 +16,6 @@ from pytorch_lightning.callbacks import (
     EarlyStopping,
     EMAWeightAveraging,
     LearningRateMonitor,
-    ModelCheckpoint,
     RichModelSummary,
     RichProgressBar,
     TQDMProgressBar,
@@ -26,6 +25,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from astro_lightning.core.compiled import Compile, check_compiler
 from astro_lightning.core.csv_log import StageLog
+from astro_lightning.core.model_checkpoint import ModelCheckpoint
 from astro_lightning.core.provenance import write_text
 from astro_lightning.core.watch import DeviceMemory, EpochSeed, Throughput
 from astro_lightning.core.whole import WholeCheckpoints

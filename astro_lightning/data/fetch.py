@@ -22,6 +22,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from .alone import alone
 from .errors import BadInput
 
 CHECKSUMS = "checksums.json"
@@ -63,8 +64,8 @@ def fetch(files: Sequence[RemoteFile], folder: Path, progress: bool = True) -> l
         Paths in the order of `files`.
 
     Raises:
-        BadInput: no connection, an HTTP error, a broken transfer, a wrong size or checksum, or a
-            name with folders in it.
+        BadInput: no connection, an HTTP error, a broken transfer, a wrong size or checksum, a name with folders in it, or
+            another process fetches the same file.
     """
     for file in files:
         if file.name in ("", ".", "..", CHECKSUMS) or Path(file.name).name != file.name:
@@ -83,6 +84,12 @@ def fetch(files: Sequence[RemoteFile], folder: Path, progress: bool = True) -> l
 
 def _fetch_one(file: RemoteFile, folder: Path, bar: Progress) -> Path:
     path = folder / file.name
+    with alone(folder / f".{file.name}.lock", path):
+        return _fetch_alone(file, path, bar)
+
+
+def _fetch_alone(file: RemoteFile, path: Path, bar: Progress) -> Path:
+    folder = path.parent
     expected = file.sha256 or _kept_checksums(folder).get(file.name)
     if path.exists():
         _verify(path, file.size, expected, f"{path}: delete it to fetch it again")
@@ -155,7 +162,10 @@ def _download(file: RemoteFile, part: Path, bar: Progress) -> None:
         try:
             total = _transfer(file, part, bar, task)
             received = part.stat().st_size
-            if total is None or received >= total:
+            if total is not None and received > total:
+                _discard(part)
+                raise BadInput(f"{file.url}: {received} bytes came of a file of {total}; removed them, try again")
+            if total is None or received == total:
                 return
             reason = f"connection closed after {received} of {total} bytes"
         except HTTPError as error:

@@ -26,8 +26,10 @@ def locate(data: Mapping[str, Any], cache: Path) -> Path:
     if os.environ.get("ASTRO_LIGHTNING_DATA"):
         candidates.append(Path(os.environ["ASTRO_LIGHTNING_DATA"]).expanduser() / str(data["folder"]))
     candidates.append(fetched(data, cache))
+    # A download that broke off leaves a folder with less than all.
+    wanted = {candidates[-1]: [str(file["name"]) for file in data.get("files") or ()]}
     for candidate in candidates:
-        if candidate.exists():
+        if candidate.exists() and all((candidate / name).exists() for name in wanted.get(candidate, ())):
             return candidate
     looked = ", ".join(str(candidate) for candidate in candidates)
     raise BadInput(

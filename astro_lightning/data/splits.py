@@ -18,7 +18,7 @@ def split_by_group(
         groups: (n,) what may not be torn apart (object, source, field).
         labels: (n,) class names or None; a group is stratified by the label of its first row.
         fractions: Part -> share of the groups; they sum to 1. Parts with share 0 come back empty.
-        seed: Same seed, same split, whatever the order of the rows.
+        seed: Same seed, same split, whatever the order of the rows (of groups of one label each).
 
     Returns:
         Part -> sorted row numbers.

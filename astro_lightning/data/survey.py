@@ -128,7 +128,7 @@ class Survey(ABC, Generic[Source]):
 
 
 def visible(path: Path, pattern: str) -> list[Path]:
-    """Files of a folder whose name fits a pattern, by path; below it too for `**/` and a pattern; the file itself where `path` is one.
+    """Files of a folder whose name fits a pattern, by path; with `**/` those below it too; the file itself where `path` is one.
 
     Links to folders are followed, each folder once. Hidden files and folders are left out: what a copying program, a desktop or
     a killed command left there is no data.

@@ -164,10 +164,11 @@ def trim_to_share(labels: np.ndarray, share: float, tolerance: float, rng: np.ra
     """
     one, zero = rng.permutation(np.flatnonzero(labels == 1)), rng.permutation(np.flatnonzero(labels == 0))
     n1, n0 = len(one), len(zero)
-    while n1 + n0 and abs(n1 / (n1 + n0) - share) > tolerance:
-        n1, n0 = (n1 - 1, n0) if n1 / (n1 + n0) > share else (n1, n0 - 1)
-        if not n1 or not n0:
+    while n1 and n0 and abs(n1 / (n1 + n0) - share) > tolerance:
+        fewer = (n1 - 1, n0) if n1 / (n1 + n0) > share else (n1, n0 - 1)
+        if not min(fewer):  # one class alone has no share to keep to
             break
+        n1, n0 = fewer
         # Below one object's weight the share cannot be met any closer.
         if abs(n1 / (n1 + n0) - share) <= 0.5 / (n1 + n0):
             break

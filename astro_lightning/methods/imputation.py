@@ -56,8 +56,8 @@ class Imputer(nn.Module):
         filling = torch.where(self._chosen("mean"), mean, median).masked_fill(self._chosen("zero"), 0.0)
         self.filling.copy_(filling)
         if len(self.donors):
-            rows = torch.linspace(0, len(known) - 1, DONORS).round().long()
-            self.donors.copy_(known[rows])
+            rows = torch.linspace(0, len(known) - 1, min(DONORS, len(known))).round().long()
+            self.donors.fill_(torch.nan)[: len(rows)] = known[rows]  # no row twice: its copies would be the neighbours
         if len(self.slopes):
             self._regress(known)
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from astro_lightning.core.alone import alone
 from astro_lightning.core.build import build
 from astro_lightning.core.datamodule import files_of
+from astro_lightning.data.alone import alone
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.survey import Survey, visible
 from astro_lightning.data.tables import check_out, write_parquet

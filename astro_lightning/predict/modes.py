@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from astro_lightning.core.checkpoint import scoring_folder
+from astro_lightning.core.checkpoint import REFIT, scoring_folder
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.provenance import read_kept, write_json
 from astro_lightning.core.stages import datamodule_of
@@ -39,8 +39,17 @@ def as_trained(cfg: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     if not cfg["ckpt"]:
         raise BadInput(f"mode={cfg['mode']} needs ckpt=CHECKPOINT_OR_RUN_FOLDER")
     path = Path(str(cfg["ckpt"])).expanduser().resolve()
-    kept = (path if path.is_dir() else path.parents[min(2, len(path.parents) - 1)]) / "config.yaml"
+    run_folder = path if path.is_dir() else path.parents[min(2, len(path.parents) - 1)]
+    if run_folder.name == REFIT:
+        run_folder = run_folder.parent
+    kept = run_folder / "config.yaml"
+    keys = [word.lstrip("+~").partition("=")[0].split(".") for word in overrides]
+    other = ["data"] in keys or ["experiment"] in keys
     if not kept.is_file():
+        if not other and not cfg["data"].get("path"):
+            raise BadInput(
+                f"{path} lies in no run folder, so that its survey is not known: give data=NAME, or data.path"
+            )
         return cfg
     run = read_kept(kept)
     if any(word.startswith("task=") for word in overrides) and cfg["task"]["name"] != run["task"]["name"]:
@@ -48,11 +57,10 @@ def as_trained(cfg: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
             f"task={cfg['task']['name']}: {path} is of task {run['task']['name']}; leave task= out, or give another ckpt"
         )
     same = {key: run[key] for key in ("task", "model", "optimizer", "seed")}
-    keys = [word.lstrip("+~").partition("=")[0].split(".") for word in overrides]
     idle = [".".join(key) for key in keys if key[0] in same and key != ["task"]]
     if idle:
         log.warning("%s: without effect, a trained run keeps its own", ", ".join(idle))
-    if ["data"] in keys or ["experiment"] in keys:
+    if other:
         return cfg | same
     data = copy.deepcopy(run["data"]) | {"path": None}
     for key in (key for key in keys if key[0] == "data"):
@@ -122,6 +130,12 @@ def export(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
     """Write the network as ONNX (`out=*.onnx`) or torch.export (`out=*.pt2`), checked against the network on real input."""
     scorer = make_scorer(cfg)
     out = Path(str(cfg["out"] or folder / "network.onnx")).expanduser()
+    if len(scorer.members) > 1:
+        log.warning("%s holds %d networks: what is written is the first", scorer.path, len(scorer.members))
+    if scorer.calibration is not None:
+        log.warning(
+            "%s is calibrated, which no exported network is: mode=predict gives other probabilities", scorer.path
+        )
     difference = export_network(scorer, _some_input(cfg, scorer), out)
     print(f"exported: {out} (largest difference from the network on real input: {difference:.2g})")
     return {"export/max_difference": difference}

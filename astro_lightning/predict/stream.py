@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import re
 import time
 import urllib.request
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import fastavro
 import pyarrow as pa
@@ -93,7 +95,7 @@ def predict_stream(scorer: Scorer, data: Mapping[str, Any], stream: Stream, out:
         Number of alerts scored.
 
     Raises:
-        BadInput: The checkpoint takes no stamps, a broker cannot be reached, or confluent-kafka is not installed.
+        BadInput: The checkpoint takes no stamps, a broker or the schemas cannot be reached, or confluent-kafka is not installed.
     """
     try:
         import confluent_kafka as kafka
@@ -134,17 +136,31 @@ def predict_stream(scorer: Scorer, data: Mapping[str, Any], stream: Stream, out:
     return n
 
 
+class NoSchemas(BadInput):
+    """Not one message of Confluent's form could be read: nothing is wrong with the message at hand."""
+
+
 def schemas(source: str | None) -> Callable[[int], Any]:
-    """Number of a schema -> schema, from an `.avsc` file that serves for all, or from a registry."""
+    """Number of a schema -> schema, from an `.avsc` file that serves for all, or from a registry.
+
+    The function raises `NoSchemas` where there is neither, and what the registry says of a number that it does not know.
+    """
 
     @lru_cache
     def schema_of(number: int) -> Any:
         if source is None:
-            raise BadInput(f"a Confluent message of schema {number}: give its .avsc file or a registry as --schemas")
-        if not source.startswith(("http://", "https://")):
-            return load_schema(source)
-        with urllib.request.urlopen(f"{source.rstrip('/')}/schemas/ids/{number}", timeout=30) as answer:
-            return fastavro.parse_schema(json.loads(json.loads(answer.read())["schema"]))
+            raise NoSchemas(f"a Confluent message of schema {number}: give its .avsc file or a registry as --schemas")
+        try:
+            if not source.startswith(("http://", "https://")):
+                return load_schema(source)
+            with urllib.request.urlopen(f"{source.rstrip('/')}/schemas/ids/{number}", timeout=30) as answer:
+                return fastavro.parse_schema(json.loads(json.loads(answer.read())["schema"]))
+        except HTTPError as error:
+            if error.code == 404:  # a damaged packet names any number
+                raise
+            raise NoSchemas(f"--schemas {source} answers {error.code} {error.reason}") from error
+        except Exception as error:  # whatever it is, it is not the packet's fault
+            raise NoSchemas(f"--schemas {source} gives no schema ({error}): the same command goes on") from error
 
     return schema_of
 
@@ -156,6 +172,8 @@ def _score(
     for message in messages:
         try:
             packets += read_message(message.value() or b"", schema_of)
+        except NoSchemas:
+            raise
         except Exception as error:  # a damaged packet can make the decoder raise nearly anything
             log.warning("%s[%d] %d cannot be read: %s", message.topic(), message.partition(), message.offset(), error)
             sink.keep(message)
@@ -217,7 +235,11 @@ class _Topic:
 
     def write(self, table: pa.Table | None, messages: list[Any]) -> None:
         for row in table.to_pylist() if table is not None else ():
-            self._produce(self.topic.name, str(row["id"]).encode(), json.dumps(row).encode())
+            known = {
+                key: None if isinstance(value, float) and not math.isfinite(value) else value
+                for key, value in row.items()
+            }
+            self._produce(self.topic.name, str(row["id"]).encode(), json.dumps(known, allow_nan=False).encode())
 
     def keep(self, message: Any) -> None:
         self._produce(f"{self.topic.name}-{UNREADABLE}", message.key(), message.value())

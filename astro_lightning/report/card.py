@@ -64,6 +64,8 @@ def limits(run: RunFolder) -> list[str]:
         found.append(f"Fewer than {_FEW} test objects, so that their numbers are weak: {', '.join(few)}.")
     if none:
         found.append(f"Never measured, as the test split holds none: {', '.join(none)}.")
+    if scores.n_doubtful:
+        found.append(f"{scores.n_doubtful:,} test objects that the task calls doubtful were left out of the metrics.")
     if scores.n_other:
         found.append(f"{scores.n_other:,} test objects of classes that it does not know were left out of the metrics.")
     off = scores.overall["calibration_error"].value

@@ -125,10 +125,7 @@ def _names(runs: Sequence[RunFolder]) -> list[str]:
 
 def _metrics(runs: Sequence[RunFolder]) -> list[tuple[str, list[Estimate | None]]]:
     """Metrics from the predictions, then those that only the runs themselves recorded."""
-    rows = [
-        (title, [run.scores.overall.get(name) if run.scores else None for run in runs])
-        for name, title in METRIC_NAMES.items()
-    ]
+    rows = [(title, [_estimate(run, name) for run in runs]) for name, title in METRIC_NAMES.items()]
     classes = sorted({name for run in runs if run.predictions for name in run.predictions.classes})
     keys = dict.fromkeys(
         key
@@ -138,6 +135,13 @@ def _metrics(runs: Sequence[RunFolder]) -> list[tuple[str, list[Estimate | None]
     )
     rows += [(key, [Estimate(run.metrics[key]) if key in run.metrics else None for run in runs]) for key in keys]
     return [(title, estimates) for title, estimates in rows if any(estimates)]
+
+
+def _estimate(run: RunFolder, name: str) -> Estimate | None:
+    if run.scores:
+        return run.scores.overall.get(name)
+    recorded = run.metrics.get(f"test/{name}")
+    return None if recorded is None else Estimate(float(recorded))
 
 
 def _metric_rows(runs: Sequence[RunFolder]) -> tuple[list[list[str]], list[list[str]]]:

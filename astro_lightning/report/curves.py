@@ -74,7 +74,7 @@ def _draw(
 ) -> None:
     defined = np.flatnonzero(np.isfinite(area))
     for c in sorted(defined, key=lambda c: c in named):
-        x, y = _thinned(*curve(c))
+        x, y = thinned(*curve(c))
         style = {"color": FAINT, "linewidth": 0.8}
         if c in named:
             style = {"color": named[c], "label": f"{short(classes[c])} {area[c]:.3f}"}
@@ -94,7 +94,8 @@ def _named(precision: np.ndarray) -> dict[int, str]:
     return dict(zip(map(int, worst), SERIES))
 
 
-def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A line of few enough points that a page can hold it, evenly spread along it."""
     if len(x) <= _POINTS:
         return x, y
     length = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])

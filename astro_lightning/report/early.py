@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from matplotlib.figure import Figure
-from sklearn.metrics import f1_score
 
 from astro_lightning.report.intervals import bootstrap
+from astro_lightning.report.scores import confusion_counts, precision_recall_f1
 from astro_lightning.report.style import SERIES, canvas, plain_ticks, styled
 
 RESAMPLES = 200
@@ -32,11 +32,10 @@ def early_table(predictions: pa.Table) -> pd.DataFrame:
     for day in np.unique(days):
         chosen = (days == day) & (truth >= 0)
         pair = truth[chosen], decided[chosen]
-        present = np.unique(truth[chosen])
 
-        def scores(truth: np.ndarray, decided: np.ndarray, present: np.ndarray = present) -> np.ndarray:
-            f1 = f1_score(truth, decided, labels=present, average="macro", zero_division=0)
-            return np.array([(truth == decided).mean(), f1])
+        def scores(truth: np.ndarray, decided: np.ndarray) -> np.ndarray:
+            table = confusion_counts(truth, decided, len(classes))
+            return np.array([np.trace(table) / table.sum(), np.nanmean(precision_recall_f1(table)[2])])
 
         low, high = bootstrap(scores, pair, n=RESAMPLES)
         row = {"days": float(day), "objects": int(chosen.sum())}

@@ -27,7 +27,7 @@ from astro_lightning.report.wording import (
     says_quality,
 )
 
-_PNG_BYTES = 3_000_000  # room for pictures that are not drawn here; the page stays below 5 MB
+_BYTES = 4_000_000  # room for pictures, as they stand in the page; it stays below 5 MB
 _TILES = 6
 
 
@@ -43,7 +43,7 @@ def write_report(run_folder: Path) -> Path:
     pictures = write_plots(run)
     curves = [p for p in pictures if p.name in ("mistaken_light_curves", "light_curves")]
     others = [p for p in pictures if p not in curves]
-    room = _PNG_BYTES
+    room = _BYTES
     shown = []
     for picture in others:
         content, room = _figure(picture, room)
@@ -111,6 +111,7 @@ def _scored_note(scores: Scores) -> str:
         "without a label": scores.n_unlabelled,
         "with a label that is not among the classes": scores.n_other,
         "with missing probabilities": scores.n_not_finite,
+        "that the task calls doubtful": scores.n_doubtful,
     }
     text = f"Test split of {scores.n_scored:,} objects. In brackets: 95 % bootstrap intervals over {scores.n_units:,} "
     text += f"{scores.unit} of the test split; they do not cover the scatter between training seeds."
@@ -124,7 +125,9 @@ def _per_class(run: RunFolder, scores: Scores) -> str:
     columns = scores.per_class
     trained, rows = run.training_counts, []
     for i, name in enumerate(scores.classes):
-        bounds = f"{columns['f1_low'][i]:.2f}–{columns['f1_high'][i]:.2f}" if columns["objects"][i] else ""
+        bounds = (
+            f"{columns['f1_low'][i]:.2f}–{columns['f1_high'][i]:.2f}" if math.isfinite(columns["f1_low"][i]) else ""
+        )
         bars = [_bar(columns[c][i], bounds if c == "f1" else "") for c in ("f1", "precision", "recall")]
         areas = [number(float(columns[c][i])) for c in ("roc_auc", "pr_auc")]
         counts = [number(int(columns["objects"][i])), *([number(trained.get(name))] if trained else [])]
@@ -143,17 +146,15 @@ def _bar(value: float, note: str) -> str:
 
 
 def _figure(picture: Picture, room: int) -> tuple[str, int]:
-    """The picture as HTML, and how many bytes of foreign PNG may still follow."""
+    """The picture as HTML, and how many bytes of pictures may still follow; those that are not drawn here give way."""
     head, caption = f"<h3>{escape(picture.title)}</h3>", f"<figcaption>{escape(picture.caption)}</figcaption>"
     if picture.svg:
         image = _svg_image(picture.svg[0], picture.title)
     else:
-        content = small_png(picture.png)
-        if len(content) > room:
+        image = png_image(small_png(picture.png), picture.title)
+        if len(image) > room:
             image = f'<p class="note">Too large for this page: plots/{escape(picture.png.name)}</p>'
-        else:
-            room -= len(content)
-            image = png_image(content, picture.title)
+    room -= len(image)
     wide = ' class="card wide"' if picture.wide else ' class="card"'
     return f'<figure{wide}>{head}<div class="scroll">{image}</div>{caption}</figure>', room
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from astro_lightning.report.curves import thinned
 from astro_lightning.report.ranking import threshold_counts
 from astro_lightning.report.style import ACCENT, FAINT, INK, canvas, styled
 
@@ -39,10 +40,10 @@ def label_scores(table: pa.Table, threshold: float = 0.5) -> list[dict[str, floa
         given = probability > threshold
         hit, false = int((given & truth).sum()), int((given & ~truth).sum())
         missed, rest = int((~given & truth).sum()), int((~given & ~truth).sum())
-        both = 0 < truth.sum() < len(truth)
+        both, true = 0 < truth.sum() < len(truth), hit + missed
         values = (
             label, len(truth), hit + missed, hit, false, missed, rest, (hit + rest) / max(len(truth), 1),
-            hit / max(hit + false, 1), hit / max(hit + missed, 1), 2 * hit / max(2 * hit + false + missed, 1),
+            hit / max(hit + false, 1), *((hit / true, 2 * hit / (2 * hit + false + missed)) if true else (np.nan, np.nan)),
             float(roc_auc_score(truth, probability)) if both else np.nan,
             float(average_precision_score(truth, probability)) if both else np.nan,
         )  # fmt: skip
@@ -98,8 +99,8 @@ def label_curves(table: pa.Table) -> Figure:
         truth, probability = _known(table, str(row["label"]))
         true, false = threshold_counts(probability, truth)
         recall, precision = true[1:] / true[-1], true[1:] / (true[1:] + false[1:])
-        axes.plot(false / false[-1], true / true[-1], color=FAINT, linewidth=1)
-        axes.plot(recall, precision, color=ACCENT, linewidth=1.4)
+        axes.plot(*thinned(false / false[-1], true / true[-1]), color=FAINT, linewidth=1)
+        axes.plot(*thinned(recall, precision), color=ACCENT, linewidth=1.4)
         axes.plot([float(row["recall"])], [float(row["precision"])], "o", color=INK, markersize=3)
         axes.set(xlim=(-0.02, 1.02), ylim=(0, 1.04))
         axes.set_title(f"{row['label']}  F1 {row['f1']:.3f}  AUC {row['roc_auc']:.3f}", fontsize=7.5)

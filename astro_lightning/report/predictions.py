@@ -27,6 +27,7 @@ class Predictions:
         groups: (rows,) what belongs together in a resample, or None.
         p_values: (rows, C) conformal p-values, NaN for a class without one; None where the run made none.
         ood_p: (rows,) p-values of belonging to a known class; None where the run made none.
+        counted: (rows,) false where the task keeps an object out of its metrics; None where it keeps none out.
     """
 
     classes: tuple[str, ...]
@@ -37,6 +38,7 @@ class Predictions:
     groups: np.ndarray | None = None
     p_values: np.ndarray | None = None
     ood_p: np.ndarray | None = None
+    counted: np.ndarray | None = None
 
     @property
     def predicted(self) -> np.ndarray:
@@ -45,8 +47,9 @@ class Predictions:
 
     @property
     def usable(self) -> np.ndarray:
-        """(rows,) True where a label among the classes and finite probabilities exist: the rows that are scored."""
-        return (self.truth >= 0) & np.isfinite(self.probabilities).all(axis=1)
+        """(rows,) True where a label among the classes and finite probabilities exist and the task counts it: what is scored."""
+        counted = True if self.counted is None else self.counted
+        return (self.truth >= 0) & np.isfinite(self.probabilities).all(axis=1) & counted
 
     def scored(self) -> "Predictions":
         """The rows that can be scored."""
@@ -103,6 +106,7 @@ def read_predictions(path: Path) -> Predictions | None:
         groups=_numpy(table["group"]) if "group" in names else None,
         p_values=p_values,
         ood_p=_numpy(table["ood_p"]) if "ood_p" in names else None,
+        counted=_numpy(table["counted"]) if "counted" in names else None,
     )
 
 

@@ -35,6 +35,7 @@ class Scores:
         n_unlabelled: Rows without a label.
         n_other: Rows whose label is not among the classes.
         n_not_finite: Labelled rows with NaN among their probabilities.
+        n_doubtful: Labelled rows that the task keeps out of its metrics.
         unit: What the bootstrap draws: `objects` or `groups`.
         n_units: How many of them there are.
     """
@@ -47,6 +48,7 @@ class Scores:
     n_unlabelled: int = 0
     n_other: int = 0
     n_not_finite: int = 0
+    n_doubtful: int = 0
     unit: str = "objects"
     n_units: int = field(default=0)
 
@@ -119,7 +121,8 @@ def score(predictions: Predictions) -> Scores | None:
         n_scored=rows,
         n_unlabelled=int((predictions.truth == -1).sum()),
         n_other=int((predictions.truth == -2).sum()),
-        n_not_finite=int(((predictions.truth >= 0) & ~predictions.usable).sum()),
+        n_not_finite=int((~np.isfinite(predictions.probabilities[predictions.truth >= 0]).all(axis=1)).sum()),
+        n_doubtful=0 if predictions.counted is None else int((~predictions.counted & (predictions.truth >= 0)).sum()),
         unit="objects" if kept.groups is None else "groups",
         n_units=rows if kept.groups is None else len(np.unique(kept.groups)),
     )

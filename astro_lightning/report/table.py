@@ -68,13 +68,15 @@ def sweep_table(jobs: Sequence[Mapping[str, Any]]) -> Table:
 
     monitor = next((str(job["monitor"]) for job in jobs if job.get("monitor")), "Objective")
     tested = [key for key in _SWEEP_METRICS if any(key in (job.get("metrics") or {}) for job in jobs)]
-    table = Table("Job", "Overrides", title=f"Sweep of {len(jobs)} jobs, best first")
+    table = Table("Job", title=f"Sweep of {len(jobs)} jobs, best first")
+    table.add_column("Overrides", overflow="fold")
+    shared = set.intersection(*(set(map(str, job.get("overrides", ()))) for job in jobs)) if len(jobs) > 1 else set()
     for name in (monitor, *tested):
         table.add_column(Text(name), justify="right")
     for place, job in enumerate(sorted(jobs, key=rank)):
         cells = [
             str(job.get("job", "")),
-            " ".join(map(str, job.get("overrides", ()))),
+            " ".join(word for word in map(str, job.get("overrides", ())) if word not in shared),
             "failed" if failed(job) else number(float(job["objective"]), 4),
             *(number((job.get("metrics") or {}).get(key), 4) for key in tested),
         ]

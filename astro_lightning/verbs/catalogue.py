@@ -15,6 +15,9 @@ def main(words: list[str]) -> None:
     runs = {name: Path(value).expanduser() for name, value in given.items() if name not in OPTIONS}
     if len(places) != 2 or not runs:
         raise BadInput("catalogue takes a folder of fields, the folder to write, and NAME=RUN for each algorithm")
+    correct = given.get("correct", "false")
+    if correct not in ("true", "false"):
+        raise BadInput(f"correct={correct}: give true or false")
     from astro_lightning.core.build import build
     from astro_lightning.core.checkpoint import scoring_folder
     from astro_lightning.predict.score import Scorer
@@ -27,7 +30,7 @@ def main(words: list[str]) -> None:
     write = {
         "_target_": "astro_lightning.tasks.scope.fields.write_fields",
         "rule": given.get("rule", "mean"),
-        "correct": given.get("correct", "false") == "true",
+        "correct": correct == "true",
         "info": {"data": first.info["data"], "taxonomy": first.info["taxonomy"], "tags": tags},
         "scorers": " ".join(f"{name}={scorer.path.resolve()}" for name, scorer in scorers.items()),
     }

@@ -18,6 +18,8 @@ class _Words(argparse.ArgumentParser):
 def main(words: list[str]) -> None:
     """Score a file, a HATS catalogue or a Kafka topic: astro-lightning score IN --ckpt RUN --out OUT [--help]."""
     asked = _parser().parse_args(words)
+    if asked.memory_gib is not None and asked.memory_gib <= 0:
+        raise BadInput(f"--memory-gib {asked.memory_gib:g}: give a number above 0")
     import torch
 
     from astro_lightning.core.checkpoint import scoring_folder
@@ -51,7 +53,7 @@ def main(words: list[str]) -> None:
 
 def _data(asked: argparse.Namespace, trained: dict[str, Any]) -> dict[str, Any]:
     block = data_block(asked.data) if asked.data else trained
-    return block | ({"memory_gib": asked.memory_gib} if asked.memory_gib else {})
+    return block if asked.memory_gib is None else block | {"memory_gib": asked.memory_gib}
 
 
 def _parser() -> argparse.ArgumentParser:

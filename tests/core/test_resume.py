@@ -6,7 +6,7 @@ import time
 import pytest
 from command import TINY, astro_lightning, clean_environment, command, run_folder
 
-from astro_lightning.core.alone import alone
+from astro_lightning.data.alone import alone
 
 
 def metrics_of(run):

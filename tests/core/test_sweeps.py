@@ -4,6 +4,7 @@ import pytest
 from command import TINY, astro_lightning
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from astro_lightning.core.stages import objective
 from astro_lightning.sweeper import _distribution, _typed
 
 WORDS = ("task=plasticc_finetune", *TINY, "trainer.max_epochs=1", "report=false")
@@ -52,3 +53,16 @@ def test_choices_of_a_search_are_typed_as_they_were_given():
     typed = [f"key={_typed(choice)}" for choice in choices]
     again = [override.value() for override in OverridesParser.create().parse_overrides(typed)]
     assert [getattr(value, "text", value) for value in again] == [None, 5, True, "x y", "name"]
+
+
+def test_a_sweep_compares_losses_where_the_monitor_only_counts_epochs():
+    stages = [
+        {"name": "pretrain", "predicts": False, "monitor": "val/loss", "mode": "min"},
+        {"name": "fold0", "predicts": True, "monitor": "val/steps", "mode": "max"},
+        {"name": "fold1", "predicts": True, "monitor": "val/steps", "mode": "max"},
+    ]
+    metrics = {"pretrain/best/val/loss": 9, "fold0/best/val/steps": 75, "fold0/val/loss": 0.2, "fold1/val/loss": 0.4}
+    assert objective(stages, metrics) == {"objective": pytest.approx(0.3), "monitor": "val/loss", "mode": "min"}
+    best = [stage | {"monitor": "val/auc"} for stage in stages]
+    metrics = {"fold0/best/val/auc": 0.9, "fold0/val/auc": 0.1, "fold1/best/val/auc": 0.8}
+    assert objective(best, metrics) == {"objective": pytest.approx(0.85), "monitor": "val/auc", "mode": "max"}

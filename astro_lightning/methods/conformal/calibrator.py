@@ -124,7 +124,7 @@ class Calibrator(Calibration):
         p = self.conformal.p_values([probability[f] for f, _ in pairs], weight, against)
         mean = np.mean(list(probability.values()), axis=0)
         columns: Columns = {f"prob_{c}": mean[:, k].astype(np.float32) for k, c in enumerate(self.classes)}
-        columns |= {f"p_{c}": p[:, k].astype(np.float32) for k, c in enumerate(self.classes)}
+        columns |= {f"p_{c}": p[:, k] for k, c in enumerate(self.classes)}  # as exact as what the sets were made of
         columns["set"] = set_column(self.classes, p > self.alpha)
         columns["ood_p"] = pooled_p_values([self.ranks[g] for g in against], [novelty[f] for f, _ in pairs], weight)
         if all(THRESHOLD in objects.own for objects in evidence.values()):

@@ -1,5 +1,6 @@
 """What a person is asked, and the answers: a folder with a page, the candidates and, in the end, `labels.csv`."""
 
+import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -72,7 +73,7 @@ def ask(question: Question, candidates: pa.Table, cards: Callable[[], Iterable[C
     if not (folder / PAGE).exists():
         write_question(question, candidates, cards(), folder)
     labels = read_labels(folder)
-    ids = pq.read_table(folder / CANDIDATES)["id"].to_pylist()
+    ids = list(dict.fromkeys(pq.read_table(folder / CANDIDATES)["id"].to_pylist()))
     if len(labels) < len(ids):
         raise LabelsWanted(
             f"{len(ids) - len(labels)} of {len(ids)} objects wait for your label: astro-lightning label {folder.parent}, or "
@@ -98,7 +99,19 @@ def read_labels(folder: Path) -> dict[str, str]:
         BadInput: `folder` asks nothing, or its labels file has other columns, labels or objects.
     """
     path = folder / LABELS
-    return parse_labels(path.read_text(), folder, str(path)) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        return parse_labels(path.read_text("utf-8-sig"), folder, str(path))
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8") from error
+
+
+def csv_text(labels: Mapping[str, str]) -> str:
+    """Labels as the text of a labels file."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("id", "label"), *labels.items()])
+    return text.getvalue()
 
 
 def parse_labels(text: str, folder: Path, name: str = LABELS) -> dict[str, str]:
@@ -118,8 +131,10 @@ def parse_labels(text: str, folder: Path, name: str = LABELS) -> dict[str, str]:
         raise BadInput(f"{name} is not a CSV file with the columns id and label: {error}") from error
     if not {"id", "label"} <= set(table.column_names):
         raise BadInput(f"{name} must have the columns id and label; it has {', '.join(table.column_names)}")
-    labels = dict(zip(table["id"].to_pylist(), table["label"].to_pylist(), strict=True))
-    for identifier, label in labels.items():
+    labels: dict[str, str] = {}
+    for identifier, label in zip(table["id"].to_pylist(), table["label"].to_pylist(), strict=True):
+        if labels.setdefault(identifier, label) != label:
+            raise BadInput(f"{name}: {identifier} is called {labels[identifier]} and {label}: keep one row of it")
         if label not in choices:
             raise BadInput(f"{name}: label {label!r} of {identifier} is none of {', '.join(choices)}")
         if identifier not in known:

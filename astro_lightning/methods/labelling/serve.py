@@ -7,7 +7,7 @@ from threading import Lock
 
 from astro_lightning.core.provenance import write_text
 from astro_lightning.data.errors import BadInput
-from astro_lightning.methods.labelling.question import LABELS, PAGE, QUESTION, parse_labels, read_labels
+from astro_lightning.methods.labelling.question import LABELS, PAGE, QUESTION, csv_text, parse_labels, read_labels
 
 LARGEST_BODY_BYTES = 10_000_000
 
@@ -47,12 +47,11 @@ def make_server(folder: Path, port: int = 0) -> ThreadingHTTPServer:
                 return
             text = self.rfile.read(size).decode("utf-8", "replace")
             try:
-                parse_labels(text, folder)
+                with writing:  # what another tab has answered stays
+                    write_text(folder / LABELS, csv_text(read_labels(folder) | parse_labels(text, folder)))
             except BadInput as error:
                 self._answer(400, str(error))
                 return
-            with writing:
-                write_text(folder / LABELS, text)
             self._answer(200, "saved")
 
         def _foreign(self) -> bool:
@@ -79,5 +78,6 @@ def make_server(folder: Path, port: int = 0) -> ThreadingHTTPServer:
 
     try:
         return ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    except OSError as error:
-        raise BadInput(f"port {port} cannot be used ({error.strerror}): give another one, or none") from error
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", "ports are 0 to 65535")
+        raise BadInput(f"port {port} cannot be used ({reason}): give another one, or none") from error

@@ -242,18 +242,18 @@ class ScopeModule(TaskModule):
 
     @classmethod
     def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:
-        """Type metrics, F1 of every tag at 0.5 and their mean, periods within 1% (also with harmonics 1/2, 2)."""
+        """Type metrics, F1 at 0.5 of every tag that occurs and their mean, periods within 1% (also with harmonics 1/2, 2)."""
         types = types_scored(predictions, info)
         metrics = classification_metrics(predictions, types) if types else {}
         labels = predictions["label"].to_pylist()
         truths = tags_of_labels(labels, info)
         of_tag = {}
         for tag, truth in zip(info["tags"], truths.T):
-            known = np.isfinite(truth)
-            found = predictions[f"prob_{tag}"].to_numpy() > 0.5
-            of_tag[tag] = float(f1_score(truth[known] == 1, found[known], zero_division=0)) if known.any() else 0.0
-        # First, for a report shows the first few.
-        metrics["tag_macro_f1"] = float(np.mean(list(of_tag.values())))
+            known, found = np.isfinite(truth), predictions[f"prob_{tag}"].to_numpy() > 0.5
+            if (truth == 1).any():  # as a class that does not occur, a tag that no object has is not in the mean
+                of_tag[tag] = float(f1_score(truth[known] == 1, found[known], zero_division=0))
+        if of_tag:
+            metrics["tag_macro_f1"] = float(np.mean(list(of_tag.values())))
         metrics |= {f"tag_f1_{tag}": value for tag, value in of_tag.items()}
         if "period_reference" in predictions.column_names:
             ratio = predictions["period"].to_numpy() / predictions["period_reference"].to_numpy()

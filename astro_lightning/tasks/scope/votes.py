@@ -51,7 +51,12 @@ def write_sample(
     if absent or not chosen:
         missing = f"has no column prob_{absent[0]}" if absent else "has no column of a tag of conf/taxonomy"
         raise BadInput(f"{scores} {missing}: give tags= of {', '.join(there) or 'another table'}")
-    labelled = pq.read_table(known, columns=["id"])["id"].to_numpy() if known else np.empty(0)
+    labelled = np.empty(0)
+    if known:
+        try:
+            labelled = pq.read_table(known, columns=["id"])["id"].cast(table["id"].type).to_numpy()
+        except pa.ArrowInvalid as error:
+            raise BadInput(f"known={known}: its ids are not those of {scores} ({error})") from error
     sample = labelling_sample(table, chosen, labelled, count, least, seed)
     if not sample.num_rows:
         raise BadInput(f"{scores}: every object has a label already")
@@ -77,21 +82,27 @@ def write_votes(folders: Sequence[Path], out: Path) -> tuple[int, int]:
         Number of labels and of objects that were voted on.
     """
     ids, tags, votes = [], [], []
+    questions: dict[Path, None] = {}  # each once, were a sample and one of its tags both named
     for folder in folders:
         asked = (
             [folder] if (folder / QUESTION).exists() else sorted(path.parent for path in folder.glob(f"*/{QUESTION}"))
         )
         if not asked:
             raise BadInput(f"{folder} holds no question of astro-lightning sample")
-        for question in asked:
-            choices = json.loads((question / QUESTION).read_text())["choices"]
-            if set(choices) != set(VALUE):
-                raise BadInput(f"{question} asks for {', '.join(choices)}, not for {', '.join(VALUE)}")
-            identifiers = {str(i): i for i in pq.read_table(question / "candidates.parquet")["id"].to_pylist()}
-            for identifier, label in read_labels(question).items():
-                ids.append(identifiers[identifier])
-                tags.append(question.name)
-                votes.append(VALUE[label])
+        questions |= dict.fromkeys(path.resolve() for path in asked)
+    for question in questions:
+        choices = json.loads((question / QUESTION).read_text())["choices"]
+        if set(choices) != set(VALUE):
+            raise BadInput(f"{question} asks for {', '.join(choices)}, not for {', '.join(VALUE)}")
+        identifiers = {str(i): i for i in pq.read_table(question / "candidates.parquet")["id"].to_pylist()}
+        if ids and identifiers and type(next(iter(identifiers.values()))) is not type(ids[0]):
+            raise BadInput(
+                f"{question} is of another catalogue than the samples before it: its identifiers are of another type"
+            )
+        for identifier, label in read_labels(question).items():
+            ids.append(identifiers[identifier])
+            tags.append(question.name)
+            votes.append(VALUE[label])
     if not ids:
         raise BadInput("nobody has voted yet: astro-lightning label FOLDER/TAG")
     merged = merge_votes(pa.table({"id": ids, "tag": tags, "vote": votes}))

@@ -18,7 +18,7 @@ from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
 from astro_lightning.tasks.spectra.losses import SpectraLoss
 from astro_lightning.tasks.spectra.novelty import EMBEDDING, KEY, Novelty, attach_novelty
-from astro_lightning.tasks.spectra.scoring import spectra_metrics
+from astro_lightning.tasks.spectra.scoring import spectra_metrics, with_clean
 from astro_lightning.tasks.spectra.tested import report_stage
 
 
@@ -157,6 +157,11 @@ class SpectraModule(TaskModule):
         return predictions.append_column(
             "reject", pc.less_equal(predictions["p_known"], pa.scalar(info["alpha"], pa.float32()))
         )
+
+    @classmethod
+    def with_truth(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:
+        """Add `counted`, so that reports count what `score` does."""
+        return with_clean(predictions, list(info["classes"]))
 
     @classmethod
     def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:

@@ -32,6 +32,12 @@ def is_clean(predictions: pa.Table, classes: list[str]) -> np.ndarray:
     )
 
 
+def with_clean(predictions: pa.Table, classes: list[str]) -> pa.Table:
+    """The table with `counted`: false for the doubtful spectra of known classes, which enter no metric of a plain name."""
+    doubtful = np.isin(column(predictions, "label", ""), classes) & ~is_clean(predictions, classes)
+    return predictions.append_column("counted", pa.array(~doubtful))
+
+
 def macro_f1(labels: np.ndarray, decided: np.ndarray, classes: list[str]) -> float:
     """Macro-F1 over the classes that occur."""
     return float(

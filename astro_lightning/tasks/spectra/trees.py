@@ -12,7 +12,7 @@ from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.boosted_trees import BoostedTrees, BoostedTreesModule
-from astro_lightning.tasks.spectra.scoring import spectra_metrics
+from astro_lightning.tasks.spectra.scoring import spectra_metrics, with_clean
 from astro_lightning.tasks.spectra.tested import report_stage
 
 # Level and lines; mask and position would tell the instrument.
@@ -95,6 +95,11 @@ class SpectraTreesModule(BoostedTreesModule):
             **super().columns(batch),
             **{name: batch[name] for name in ("survey", "snr", "zwarning") if name in batch},
         }
+
+    @classmethod
+    def with_truth(cls, predictions: Any, info: Any) -> Any:
+        """Add `counted`, so that reports count what `score` does."""
+        return with_clean(predictions, list(info["classes"]))
 
     @classmethod
     def score(cls, predictions: Any, info: Any) -> dict[str, float]:
