@@ -40,6 +40,8 @@ def run(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
     if cfg["mode"] not in MODES:
         raise BadInput(f"mode={cfg['mode']} is unknown; choose {', '.join(MODES)}")
     check_values(cfg)
+    if cfg["data"].get("root"):  # a run may be tested from another folder
+        cfg["data"]["root"] = str(Path(str(cfg["data"]["root"])).expanduser().absolute())
     check_accelerator(cfg["trainer"])
     if cfg["mode"] == "fit" and (cfg["ckpt"] or cfg["out"]):
         raise BadInput(

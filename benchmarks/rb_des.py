@@ -22,7 +22,7 @@ LOOP = {
     "als": "trees",
     "peer1": "perceptron, the labels of als",
     "ssls1": "perceptron, soft labels of als and peer1",
-    "ssls2": "trees, soft labels of all three",
+    "ssls2": "trees, twice as many, soft labels of all three",
     "full": "trees, all labels of the pool",
 }
 NETWORK = ["task.main=perceptron", "task.peers=[]", "task.baselines=false", "task.loop.pseudo=soft"]

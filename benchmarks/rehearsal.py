@@ -3,7 +3,7 @@
     ASTRO_LIGHTNING_DATA=FOLDER python -m benchmarks.rehearsal RUNS [EXPERIMENT ...]
 
 RUNS keeps the divided files and the run folders: what is done there is not repeated. The files to score have no labels; beside
-them lie the same files with labels, read only afterwards.
+them lie the same files with labels, read only afterwards. Rows of experiments that are not named stay as they are.
 """
 
 import json
@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from astro_lightning.core.checkpoint import scoring_folder
 from astro_lightning.predict.files import read_input
 from astro_lightning.predict.score import Scorer
-from benchmarks.table import Cell, write_table
+from benchmarks.table import RESULTS, Cell, write_table
 
 SEED, SHARE = 77, 0.2
 METRICS = ("accuracy", "macro_f1", "roc_auc", "tag_macro_f1")
@@ -93,10 +93,14 @@ SETS = {
 def main(words: list[str]) -> None:
     """Divide, run and score what is not yet done, and write the table."""
     runs, data = Path(words[0]).resolve(), Path(os.environ["ASTRO_LIGHTNING_DATA"]).resolve()
+    kept = json.loads((RESULTS / "rehearsal.json").read_text())["rows"] if (RESULTS / "rehearsal.json").exists() else []
     rows: list[list[Cell]] = []
-    for name in words[1:] or SETS:
-        divide(SETS[name], data, runs)
-        rows += compared(name, runs)
+    for name in SETS:
+        if name in (words[1:] or SETS):
+            divide(SETS[name], data, runs)
+            rows += compared(name, runs)
+        else:
+            rows += [row for row in kept if row[0].startswith(f"{name}: ")]
     write_table(
         "rehearsal",
         "Files that nothing has seen",
@@ -104,7 +108,8 @@ def main(words: list[str]) -> None:
         rows,
         "A fifth of the objects (of frame sequences: of the survey fields; of spectra: of what is one object) put aside once, the "
         "experiment run on the rest, four fifths of what the numbers above had, and the fifth scored from files without labels "
-        "(mode=predict). Beside it what the run says of itself by its own test. Intervals: bootstrap over the objects put aside.",
+        "(mode=predict). Beside it what the run says of itself by its own test. Intervals: bootstrap over what is put aside, whole "
+        "survey fields for frame sequences.",
         "python -m benchmarks.rehearsal RUNS",
         [SEED],
     )
@@ -167,8 +172,13 @@ def compared(name: str, runs: Path) -> list[list[Cell]]:
         table = found.append_column("label", labels["label"].combine_chunks()).take(rows)
         return kind.score(kind.with_truth(table, scorer.info), scorer.info)
 
+    ids, unit = np.array(labels["id"].to_pylist()), SETS[name].unit
+    _, member = np.unique(unit(ids) if unit else ids, return_inverse=True)
+    rows_of = np.split(np.argsort(member, kind="stable"), np.cumsum(np.bincount(member))[:-1])
     rng = np.random.default_rng(0)
-    drawn = [metrics(rng.integers(len(found), size=len(found))) for _ in range(200)]
+    drawn = [
+        metrics(np.concatenate([rows_of[i] for i in rng.integers(len(rows_of), size=len(rows_of))])) for _ in range(200)
+    ]
     whole = metrics(np.arange(len(found)))
     rows: list[list[Cell]] = []
     for metric in METRICS:

@@ -22,9 +22,10 @@ HEAD = """\
 
 Made by `python -m benchmarks.results` from `benchmarks/published.yaml` and the files in `benchmarks/results`, of which each is
 written by `python -m benchmarks.record` from run folders, or by the script that its command names. In brackets 95% intervals: over
-seeds (Student's t) where there are several, and over the test objects (bootstrap, first seed; of a share that one seed alone has,
-Clopper and Pearson's); ± is what the words behind it say. A number that reached its target is set in bold, one that missed it in
-italics. In the small tables – is what was not measured, or cannot be.
+seeds (Student's t) where there are several, and over the test objects (bootstrap, first seed, left out where it does not hold
+the mean over seeds; what belongs together is drawn together: survey fields, spectra of one object, siblings of one
+transient; of a share, Clopper and Pearson's); ± is what the words behind it say. A number that reached its target is set in
+bold, one that missed it in italics. In the small tables – is what was not measured, or cannot be.
 """
 
 
@@ -78,7 +79,11 @@ def measured(row: dict[str, Any], results: Path) -> tuple[str, str]:
             exact = proportion(round(found["values"][0] * n), n)
             found = {"over_objects": [exact["low"], exact["high"]], **found}
         kinds = {"over_seeds": "seeds", "over_objects": "objects"}
-        words = [span(*found[kind], name) for kind, name in kinds.items() if kind in found]
+        bounds = {kind: found[kind] for kind in kinds if kind in found}
+        held = {
+            kind: (low, high) for kind, (low, high) in bounds.items() if low <= found["mean"] <= high and low < high
+        }
+        words = [span(low, high, kinds[kind]) for kind, (low, high) in held.items()]
         if "spread" in row:
             words.insert(0, f"± {number(run['metrics'][row['spread']]['mean'])} over folds")
         return " ".join([marked(row, found["mean"]), *words]), str(len(run["seeds"]))

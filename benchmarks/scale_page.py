@@ -24,8 +24,8 @@ STEADY = "objects/s while scoring"
 EUR_PER_CORE_HOUR = 0.04  # a core of a rented machine, about; on-demand prices of 2025 lie between 0.03 and 0.05
 
 
-def write_page(results: Path) -> None:
-    """Write the page."""
+def page(results: Path) -> str:
+    """The page as Markdown."""
     content = json.loads(results.read_text())
     rows = [dict(zip(content["columns"], row)) for row in content["rows"]]
     for row in rows:
@@ -51,16 +51,19 @@ def write_page(results: Path) -> None:
         [NAMES[kind], f"{start:.1f}" if start else "in the rate", number(1 / per), f"{1000 * per:.3g}"]
         for kind, (start, per, _) in rates.items()
     ]
-    PAGE.write_text(
-        TEXT.format(
-            machine=content["machine"], note=content["note"], made=content["made"], command=content["command"],
-            cost=EUR_PER_CORE_HOUR,
-            measured=markdown(head, measured),
-            efficiency=efficiency(rows, rates),
-            linear=markdown(["what is scored", "start-up, processor s", "objects a core and second", "ms an object"], linear),
-            computed=markdown(["survey", "core hours", "on 64 cores", "memory of 64 cores", "cost, EUR"], computed),
-        )
+    return TEXT.format(
+        machine=content["machine"], note=content["note"], made=content["made"], command=content["command"],
+        cost=EUR_PER_CORE_HOUR,
+        measured=markdown(head, measured),
+        efficiency=efficiency(rows, rates),
+        linear=markdown(["what is scored", "start-up, processor s", "objects a core and second", "ms an object"], linear),
+        computed=markdown(["survey", "core hours", "on 64 cores", "memory of 64 cores", "cost, EUR"], computed),
     )  # fmt: skip
+
+
+def write_page(results: Path) -> None:
+    """Write the page."""
+    PAGE.write_text(page(results))
     print(f"written: {PAGE.relative_to(PAGE.parents[1])}")
 
 
@@ -80,7 +83,7 @@ def efficiency(rows: list[dict], rates: dict[str, tuple[float, float, float]]) -
             spent = row["processor s"] - (n + 1) * start
             words.append(
                 f"{n} processes spend {spent / row['objects'] * 1000:.3g} ms on one of the {row['kind']} where one spends "
-                f"{per * 1000:.3g} ms: {n * per * row['objects'] / spent:.2f}x while scoring, computed, where {n} cores are free."
+                f"{per * 1000:.3g} ms: {min(n, n * per * row['objects'] / spent):.2f}x while scoring, computed, where {n} cores are free."
             )
     return " ".join(words)
 
@@ -110,12 +113,12 @@ TEXT = """# Past one machine
 
 One function, `Scorer.predict_table(table) -> table`, scores; the fronts around it are thin and use engines that are
 there already. A score follows its object alone, to the last bit, so that a file, a catalogue and a stream of the same
-objects agree.
+objects agree. What speaks of a whole file (`ood_flag`, class proportions, `prob_99`, for which PLAsTiCC's other classes make room)
+follows the file.
 
 ## Files
 
 ```sh
-# needs a finished run
 astro-lightning score LIGHT_CURVES.parquet --ckpt RUN --out scores.parquet --workers 2
 ```
 
@@ -129,7 +132,7 @@ its company.
 ## Catalogues
 
 ```sh
-# needs a finished run and pip install 'astro-lightning[catalogue]'
+# needs LSDB (pip install 'astro-lightning[catalogue]') and a finished run
 astro-lightning score CATALOGUE --data catalina --ckpt RUN --out SCORES --workers 2
 ```
 
@@ -174,12 +177,22 @@ python -m astro_lightning -m hydra/launcher=submitit_slurm hydra.launcher.nodes=
     trainer=slurm seed=0,1
 ```
 
+`trainer=gpu` trains in mixed bfloat16 on one GPU. `trainer.compile=true` puts the networks through `torch.compile`: the first
+steps take minutes while the shapes of the batches are met, later ones less time; checkpoints are the same with and without, and
+on a processor it needs a C++ compiler. What it gains depends on network and device, so measure yours:
+
+```sh
+# needs a GPU
+python -m benchmarks.gpu
+```
+
 ## Without PyTorch
 
 `mode=export out=network.onnx` writes a network that ONNX Runtime scores in a plain Python process, any number of
 objects at once, checked on real input at three batch sizes to 1e-5: the networks of `plasticc`, `spectra`, `rb_c1000`
-and `rb_rnn`. Boosted trees (XGBoost's own JSON is the portable form) and `scope` (its periods are searched outside
-the network) are refused in one line.
+and `rb_rnn`. It is one network, the first of several, without the run's calibration, of which warnings tell. Boosted
+trees (XGBoost's own JSON is the portable form) and `scope` (its periods are searched outside the network) are refused
+in one line.
 
 ## Measured
 

@@ -163,7 +163,7 @@ class RecordsData(pl.LightningDataModule):
             assert self.records is not None
             train = self.splits["train"]
             found = sorted({label for label in self.records.labels[train] if label is not None}, key=_natural)
-            known = [name for name in self.data.get("classes") or found if name not in self.unknown]
+            known = [name for name in map(str, self.data.get("classes") or found) if name not in self.unknown]
             strange = {label for label in self.records.labels if label is not None} - set(known) - set(self.unknown)
             if self.part == "labelled" and strange and self.data.get("classes"):
                 raise BadInput(

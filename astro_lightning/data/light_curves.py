@@ -21,6 +21,8 @@ FLUX_ZERO_POINT = 27.5
 LARGEST_EXACT = {pa.float16(): 2.0**11, pa.float32(): 2.0**24, pa.float64(): 2.0**53}
 # Days, Julian dates included; what lies beyond is a placeholder, and would make a period search endless.
 LATEST_D = 3e6
+# Days from the median of a curve: no survey, not even of plates, lasted so long. A zero or a Julian date among modified ones does.
+LONGEST_D = 40_000.0
 DETECTED_SNR = 5.0
 LARGEST_MAG = 40.0  # fainter or brighter than anything a telescope measured: 99 and -99 stand for no measurement
 # Least and most of what an object can have; no line of sight through the Galaxy has more extinction in the surveys' maps.
@@ -127,7 +129,9 @@ def to_observations(
         if scale != 1:
             flux, flux_err = flux * scale, flux_err * scale
     if "detected" in names:
-        detected = pc.fill_null(cast(table[names["detected"]], pa.bool_(), names["detected"], where), False)
+        given = table[names["detected"]]
+        given = pc.if_else(pc.is_nan(given), None, given) if pa.types.is_floating(given.type) else given
+        detected = pc.fill_null(cast(given, pa.bool_(), names["detected"], where), False)
     else:
         detected = np.abs(flux) > DETECTED_SNR * flux_err
     with np.errstate(over="ignore"):
@@ -189,12 +193,12 @@ def to_objects(
 def to_records(observations: pa.Table, objects: pa.Table | None = None, *, where: str = "photometry") -> pa.Table:
     """Group observations by object.
 
-    Observations may come in any order: they are sorted by time, then band, within each object. One without finite time,
-    flux and error, at a time beyond 3 million days, or with an error of 0 or less, is dropped. Of several at one time in
-    one band the one with the smallest error stays (a mean would take a repeated row for a second measurement). Both are
-    counted in a logged warning. An object of `objects` without observations stays, with empty lists, so that a prediction
-    has a row for it; one that is only in `observations` stays too, at the end, without metadata, and is counted in a
-    warning.
+    Observations may come in any order: they are sorted by time, then band, within each object. One without finite time, flux
+    and error, at a time beyond 3 million days or LONGEST_D from the object's others, or with an error of 0 or less, is
+    dropped. Of several at one time in one band the one with the smallest error stays (a mean would take a repeated row for a
+    second measurement). All are counted in logged warnings. An object of `objects` without observations stays, with empty
+    lists, so that a prediction has a row for it; one that is only in `observations` stays too, at the end, without metadata,
+    and is counted in a warning.
 
     Args:
         observations: As `to_observations` returns them.
@@ -216,10 +220,8 @@ def to_records(observations: pa.Table, objects: pa.Table | None = None, *, where
     row = np.repeat(run_rows, np.diff(runs.run_ends.to_numpy(), prepend=0))
     column = {name: observations[name].to_numpy() for name in ("mjd", "band", "flux", "flux_err", "detected")}
     column["row"] = row
-    column = _drop_bad(column, where)
-    column = _sort(column, where)
-    offsets = np.zeros(objects.num_rows + 1, dtype=np.int64)
-    np.cumsum(np.bincount(column.pop("row"), minlength=objects.num_rows), out=offsets[1:])
+    column = _drop_strays(_sort(_drop_bad(column, where), where), objects, where)
+    offsets = _offsets(column.pop("row"), objects.num_rows)
     for name, values in column.items():
         lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values, OBSERVATIONS.field(name).type))
         objects = objects.append_column(name, lists)
@@ -239,6 +241,8 @@ def check_objects(objects: pa.Table, id_type: pa.DataType, where: str) -> None:
         BadInput: Ids are of another type, or one has several rows.
     """
     ids = objects["id"]
+    if not len(ids):
+        raise BadInput(f"{where}: the table of its objects has no rows: give one row for each object, or leave it out")
     if ids.type != id_type:
         raise BadInput(
             f"{where}: object ids are {id_type} in the photometry and {ids.type} in the metadata: use one type"
@@ -279,6 +283,32 @@ def _drop_bad(column: dict[str, np.ndarray], where: str) -> dict[str, np.ndarray
         return column
     log.warning("%s: %d of %d observations dropped: no finite time, flux or error > 0", where, (~good).sum(), len(good))
     return {name: values[good] for name, values in column.items()}
+
+
+def _drop_strays(column: dict[str, np.ndarray], objects: pa.Table, where: str) -> dict[str, np.ndarray]:
+    good = near_median(column["mjd"], _offsets(column["row"], objects.num_rows))
+    if good.all():
+        return column
+    first = objects["id"][int(column["row"][~good][0])]
+    log.warning("%s: %d observations dropped, at times %g days or more from the others of their object (first: %s)",
+                where, (~good).sum(), LONGEST_D, first)  # fmt: skip
+    return {name: values[good] for name, values in column.items()}
+
+
+def near_median(time_d: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """True where a time lies within LONGEST_D of the median of its own curve.
+
+    Args:
+        time_d: Times of all curves end to end, ascending within each, shape (observations,).
+        offsets: Curve i holds observations offsets[i] to offsets[i + 1], shape (curves + 1,).
+    """
+    length = np.diff(offsets)
+    middle = np.repeat(offsets[:-1] + (length - 1) // 2, length)
+    return np.abs(time_d - time_d[middle]) < LONGEST_D
+
+
+def _offsets(row: np.ndarray, n: int) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))])
 
 
 def _sort(column: dict[str, np.ndarray], where: str) -> dict[str, np.ndarray]:

@@ -24,7 +24,7 @@ from astro_lightning.data.light_curves import (
     warn_of_float32,
 )
 from astro_lightning.data.survey import Survey, visible
-from astro_lightning.data.tables import column_names, read_batches, read_table
+from astro_lightning.data.tables import column_names, padded_ids, read_batches, read_table
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +72,10 @@ class LongTableSurvey(Survey[LongTables]):
         files: dict[str, Path] = {}
         for file in sorted(visible(path if path.is_dir() else path.parent, "*"), key=_name_and_numbers):
             stem = _stem(file)
-            if stem:
-                files.setdefault(stem, file)
+            if stem and stem in files:
+                log.warning("%s is read, %s beside it is not: keep one form of a table", files[stem], file.name)
+            elif stem:
+                files[stem] = file
         if path.is_dir():
             chosen = {stem: file for stem, file in files.items() if re.fullmatch(self.photometry_stem, stem)}
         else:
@@ -99,9 +101,10 @@ class LongTableSurvey(Survey[LongTables]):
                 source.photometry[0],
                 self.metadata_word,
             )
-        objects = self._objects(source.metadata)
+        text_ids = _text_ids(source)
+        objects = self._objects(source.metadata, text_ids)
         seen: list[pa.ChunkedArray] = []
-        for records in self._stream(source.photometry, objects):
+        for records in self._stream(source.photometry, objects, text_ids):
             seen.append(records["id"])
             yield records
         yield from _unobserved(objects, seen)
@@ -126,13 +129,15 @@ class LongTableSurvey(Survey[LongTables]):
         parts = []
         for source in self.sources(path):
             own = [out / f"{_stem(file)}.parquet" for file in source.photometry]
-            if {part.resolve() for part in own} & {file.resolve() for file in source.photometry}:
-                raise BadInput(f"{out}: the parts would overwrite the survey's own files; give another folder")
+            if out.resolve() in {file.parent.resolve() for file in source.photometry}:
+                raise BadInput(f"{out} holds the survey's own files, which the parts would hide; give another folder")
             stamps = [self._stamp(file, source.metadata) for file in source.photometry]
             todo = [k for k, part in enumerate(own) if not _finished(part, stamps[k])]
-            objects = self._objects(source.metadata)
+            text_ids = _text_ids(source)
+            objects = self._objects(source.metadata, text_ids)
             for k in todo:
-                _write(self._stream(source.photometry[k : k + 1], objects, only_observed=True), own[k], stamps[k])
+                tables = self._stream(source.photometry[k : k + 1], objects, text_ids, only_observed=True)
+                _write(tables, own[k], stamps[k])
             ids = [pq.read_table(part, columns=["id"])["id"] for part in own]
             _check_disjoint(ids, source.photometry)
             rest = _unobserved(objects, ids)
@@ -142,16 +147,16 @@ class LongTableSurvey(Survey[LongTables]):
             parts += own
         return parts
 
-    def _objects(self, file: Path | None) -> pa.Table | None:
-        return None if file is None else self.objects(read_table(file), file)
+    def _objects(self, file: Path | None, text_ids: bool) -> pa.Table | None:
+        return None if file is None else self.objects(read_table(file, text_ids), file)
 
     def _stream(
-        self, files: tuple[Path, ...], objects: pa.Table | None, only_observed: bool = False
+        self, files: tuple[Path, ...], objects: pa.Table | None, text_ids: bool, only_observed: bool = False
     ) -> Iterator[pa.Table]:
         where = files[0].name if len(files) == 1 else f"{files[0].name} .. {files[-1].name}"
         closed: pa.Array | None = None
         rows = max(1, int(self.memory_gib * 2**30 / BYTES_PER_OBSERVATION))
-        for block, is_last in _whole_objects(self._observations(files, rows), rows):
+        for block, is_last in _whole_objects(self._observations(files, rows, text_ids), rows):
             if is_last and closed is None and not only_observed:
                 yield to_records(block, objects, where=where)
                 return
@@ -170,11 +175,11 @@ class LongTableSurvey(Survey[LongTables]):
         if closed is None:
             raise BadInput(f"{where}: no observations: give a file that has rows")
 
-    def _observations(self, files: tuple[Path, ...], rows: int) -> Iterator[pa.Table]:
+    def _observations(self, files: tuple[Path, ...], rows: int, text_ids: bool) -> Iterator[pa.Table]:
         for file in files:
             names = choose_columns(column_names(file), str(file))
             first_row = 0
-            for batch in read_batches(file, names, rows):
+            for batch in read_batches(file, names, rows, text_ids):
                 if not first_row:
                     warn_of_float32(batch.schema.field(names["mjd"]).type, str(file))
                 yield to_observations(
@@ -185,6 +190,11 @@ class LongTableSurvey(Survey[LongTables]):
     def _stamp(self, file: Path, metadata: Path | None) -> bytes:
         facts = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in (file, metadata) if f]
         return repr((facts, list(self.classes.items()))).encode()
+
+
+def _text_ids(source: LongTables) -> bool:
+    """Whether one identifier of a CSV begins with a zero: then they are text in all files, so that they can be joined."""
+    return any(padded_ids(file) for file in (*source.photometry, source.metadata) if file)
 
 
 def _whole_objects(tables: Iterable[pa.Table], rows: int) -> Iterator[tuple[pa.Table, bool]]:

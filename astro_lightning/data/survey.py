@@ -45,7 +45,8 @@ class Survey(ABC, Generic[Source]):
         if not memory_gib > 0:
             raise BadInput(f"memory_gib={memory_gib}: give a positive number of GiB")
         self.memory_gib = memory_gib
-        self.classes = {str(k): v for k, v in (self.default_classes if classes is None else classes).items()}
+        given = self.default_classes if classes is None else classes
+        self.classes = {str(label): None if name is None else str(name) for label, name in given.items()}
 
     @abstractmethod
     def find(self, path: Path) -> list[Source]:

@@ -19,6 +19,9 @@ from astro_lightning.data.light_curves import COLUMNS
 # Bytes of CSV decoded at a time; a row of photometry is about 40 bytes.
 _CSV_BLOCK = 16 << 20
 _CSV_ROW = 40
+# Names of columns that may hold identifiers in any survey's tables.
+ID_NAMES = (*COLUMNS["id"], "_id", "obj_id", "source")
+SEARCHED_ROWS = 20_000_000
 
 
 def column_names(file: Path) -> list[str]:
@@ -34,7 +37,7 @@ def column_names(file: Path) -> list[str]:
             return reader.schema.names
 
 
-def read_batches(file: Path, columns: Mapping[str, str], rows: int) -> Iterator[pa.Table]:
+def read_batches(file: Path, columns: Mapping[str, str], rows: int, text_ids: bool | None = None) -> Iterator[pa.Table]:
     """Stream a table in pieces of at most about `rows` rows.
 
     Args:
@@ -42,6 +45,7 @@ def read_batches(file: Path, columns: Mapping[str, str], rows: int) -> Iterator[
         columns: Which to read, as record column (see `light_curves.COLUMNS`) -> the file's name; it fixes their CSV
             types.
         rows: Upper bound on the rows of a piece.
+        text_ids: Whether identifiers of a CSV are text; None = where one begins with a zero.
 
     Raises:
         BadInput: The file is truncated, malformed or of another format.
@@ -54,7 +58,7 @@ def read_batches(file: Path, columns: Mapping[str, str], rows: int) -> Iterator[
                     yield pa.Table.from_batches([batch])
             return
         types = {columns[name]: kind for name, kind in _CSV_TYPES.items() if name in columns}
-        types |= _text_ids(file)
+        types |= _text_ids(file, text_ids)
         convert = csv.ConvertOptions(include_columns=names, column_types=types)
         read = csv.ReadOptions(block_size=max(1 << 12, min(_CSV_BLOCK, rows * _CSV_ROW)))
         with csv.open_csv(file, read_options=read, convert_options=convert) as reader:
@@ -62,8 +66,8 @@ def read_batches(file: Path, columns: Mapping[str, str], rows: int) -> Iterator[
                 yield pa.Table.from_batches([batch])
 
 
-def read_table(file: Path) -> pa.Table:
-    """A whole table.
+def read_table(file: Path, text_ids: bool | None = None) -> pa.Table:
+    """A whole table; `text_ids` as for `read_batches`.
 
     Raises:
         BadInput: The file is empty, truncated, malformed or of another format.
@@ -72,7 +76,7 @@ def read_table(file: Path) -> pa.Table:
         if file.suffix == ".parquet":
             return pq.read_table(file)
         # What pandas leaves empty is not known, of words as of numbers.
-        convert = csv.ConvertOptions(strings_can_be_null=True, column_types=_text_ids(file))
+        convert = csv.ConvertOptions(strings_can_be_null=True, column_types=_text_ids(file, text_ids))
         return csv.read_csv(file, convert_options=convert)
 
 
@@ -96,19 +100,36 @@ _CSV_TYPES = {
 }
 
 
-def _text_ids(file: Path) -> dict[str, pa.DataType]:
-    """CSV types of the identifiers whose first ones begin with a zero: as numbers they would lose it."""
-    names = [name for name in column_names(file) if name in COLUMNS["id"]]
-    if not names:
-        return {}
-    text = dict.fromkeys(names, pa.string())
-    convert = csv.ConvertOptions(include_columns=names, column_types=text)
-    with csv.open_csv(file, read_options=csv.ReadOptions(block_size=1 << 16), convert_options=convert) as reader:
-        first = next(iter(reader), None)
-    padded = [
-        name for name in names if first is not None and pc.any(pc.match_substring_regex(first[name], r"^0\d")).as_py()
-    ]
-    return {name: text[name] for name in padded}
+def padded_ids(file: Path) -> list[str]:
+    """Columns of identifiers of a CSV of which one begins with a zero: as numbers they would lose it, and two might become one.
+
+    The first SEARCHED_ROWS are looked at.
+    """
+    names = _id_columns(file)
+    if file.suffix == ".parquet" or not names:
+        return []
+    convert = csv.ConvertOptions(include_columns=names, column_types=dict.fromkeys(names, pa.string()))
+    padded, rows = dict.fromkeys(names, False), 0
+    with csv.open_csv(file, read_options=csv.ReadOptions(block_size=_CSV_BLOCK), convert_options=convert) as reader:
+        for batch in reader:
+            padded = {name: found or _padded(batch[name]) for name, found in padded.items()}
+            rows += batch.num_rows
+            if rows > SEARCHED_ROWS or all(padded.values()):
+                break
+    return [name for name, found in padded.items() if found]
+
+
+def _padded(ids: pa.Array) -> bool:
+    return bool(pc.any(pc.match_substring_regex(ids, r"^0\d")).as_py())
+
+
+def _id_columns(file: Path) -> list[str]:
+    return [name for name in column_names(file) if name in ID_NAMES]
+
+
+def _text_ids(file: Path, text_ids: bool | None) -> dict[str, pa.DataType]:
+    names = padded_ids(file) if text_ids is None else _id_columns(file) if text_ids else []
+    return dict.fromkeys(names, pa.string())
 
 
 @contextmanager

@@ -77,8 +77,10 @@ def cut(records: Records, rows: np.ndarray, days: float) -> Records:
     Where nothing was detected, days count from the highest signal-to-noise ratio. Columns that are no part of the light curve
     itself or of its metadata are left out: they may know of later observations.
     """
-    if "mjd" not in records.ragged:
-        raise BadInput("these objects are no light curves with times: nothing can be cut")
+    if not {"mjd", "flux", "flux_err", "detected"} <= set(records.ragged):
+        raise BadInput(
+            "these objects are no light curves of fluxes with times, or have no detections: nothing can be cut"
+        )
     taken = {name: column.take(rows) for name, column in records.ragged.items()}
     mjd, offsets = taken["mjd"]
     owner = np.repeat(np.arange(len(rows)), np.diff(offsets))

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.tables import column_names
 
 ROWS = 65_536
 
@@ -28,7 +29,7 @@ def nearest(file: Path, name: str, k: int) -> list[tuple[str, str | None, float]
     """
     if not file.is_file():
         raise BadInput(f"{file} does not exist: write it with mode=embed")
-    columns = pq.read_schema(file).names
+    columns = column_names(file) if file.suffix == ".parquet" else []
     if not {"id", "embedding"} <= set(columns):
         raise BadInput(f"{file} holds no id and embedding: write it with mode=embed")
     asked = next((vectors[ids == name] for ids, _, vectors in _parts(file, columns) if (ids == name).any()), None)

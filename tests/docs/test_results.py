@@ -9,7 +9,7 @@ from fake_run import make_run, predictions
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.report.run_folder import read_run
-from benchmarks import conformal_ood, record, results, table
+from benchmarks import conformal_ood, record, results, scale_page, table
 
 CLASSES = ["AGN", "Ia", "TDE"]
 
@@ -17,6 +17,10 @@ CLASSES = ["AGN", "Ia", "TDE"]
 def test_the_page_is_what_the_files_give():
     text = results.page(results.HERE / "results", yaml.safe_load((results.HERE / "published.yaml").read_text()))
     assert results.PAGE.read_text() == text, "python -m benchmarks.results"
+
+
+def test_the_page_of_scale_is_what_its_file_gives():
+    assert scale_page.PAGE.read_text() == scale_page.page(table.RESULTS / "scale.json"), "python -m benchmarks.scale_page"
 
 
 def test_rows_have_names_of_their_own():

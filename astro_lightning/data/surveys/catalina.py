@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from astro_lightning.data.curve_rows import BANDS, ENDINGS, curves_of_rows, missing_columns
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.light_curves import LARGEST_MAG, LATEST_D, warn_of_float32
+from astro_lightning.data.light_curves import LARGEST_MAG, LATEST_D, LONGEST_D, near_median, warn_of_float32
 from astro_lightning.data.metadata import Metadata
 from astro_lightning.data.ragged import Ragged
 from astro_lightning.data.survey import Survey, visible
@@ -113,15 +113,22 @@ class Catalina(Survey[Path]):
         if not good.all():
             reason = f"no finite time, magnitude below {LARGEST_MAG:g} or error > 0, or flagged"
             log.warning("%s: %d of %d observations left out: %s", file, (~good).sum(), len(good), reason)
-        order = np.lexsort((value["mjd"], owner))
-        order = order[good[order]]
-        offsets = np.concatenate([[0], np.cumsum(np.bincount(owner[order], minlength=len(lengths)))])
         metadata = Metadata(table, file)
         own = next((name for name in IDS if name in table.column_names), None)
         columns = {"id": self.numbered(len(lengths), file) if own is None else metadata.ids(own)}
+        order = np.lexsort((value["mjd"], owner))
+        order = order[good[order]]
+        near = near_median(value["mjd"][order], _offsets(owner[order], len(lengths)))
+        if not near.all():
+            log.warning("%s: %d observations left out, at times %g days or more from the others of their curve (first: %s)",
+                        file, (~near).sum(), LONGEST_D, columns["id"][int(owner[order[~near]][0])])  # fmt: skip
+        order = order[near]
+        offsets = _offsets(owner[order], len(lengths))
         source = next((name for name in SOURCES if name in table.column_names and name != own), None)
         if source is not None:
-            columns["group"] = metadata.ids(source)
+            # A curve whose star is not named is of a star of its own.
+            whole = pa.types.is_integer(table[source].type)
+            columns["group"] = table[source].cast(pa.int64()) if whole else metadata.labels(source)
         if "type_name" in table.column_names:
             columns["label"] = self.class_names(metadata.labels("type_name"), str(file))
         if "period" in table.column_names:
@@ -134,6 +141,10 @@ class Catalina(Survey[Path]):
             for name, kind in dtype.items()
         }
         return pa.table(columns | arrays)
+
+
+def _offsets(owner: np.ndarray, n: int) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=n))])
 
 
 def _missing(found: list[str]) -> list[str]:

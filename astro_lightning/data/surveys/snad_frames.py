@@ -18,7 +18,7 @@ from astro_lightning.data.surveys.snad_embeddings import ARTEFACT, OTHER, field_
 
 log = logging.getLogger(__name__)
 TIME_KEYS = ("HMJD", "OBSMJD", "MJD-OBS", "MJD")
-SUFFIXES = (".fits", ".fits.gz", ".fit")
+SUFFIXES = (".fits", ".fit", ".fits.gz", ".fit.gz")
 FILTER_R = "2"
 FOLDER = re.compile(r"(\d+)(_[a-z]+)?")
 
@@ -50,13 +50,25 @@ class SnadFrames(Survey[Path]):
             return []
         if FOLDER.fullmatch(path.name):
             return [path]
-        return sorted(folder for folder in path.iterdir() if folder.is_dir() and FOLDER.fullmatch(folder.name))
+        found = sorted(folder for folder in path.iterdir() if folder.is_dir() and FOLDER.fullmatch(folder.name))
+        of: dict[int, Path] = {}
+        for folder in found:
+            other = of.setdefault(_oid(folder), folder)
+            if other != folder:
+                raise BadInput(
+                    f"{path}: {other.name} and {folder.name} are of one object: put its cutouts into one folder"
+                )
+        return found
 
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """Records of one object."""
-        digits = source.name.split("_")[0]
-        oid = int(digits)
-        files = [file for file in visible(source, "*") if file.name.endswith(SUFFIXES)]
+        oid = _oid(source)
+        there = visible(source, "*")
+        files = [file for file in there if file.name.lower().endswith(SUFFIXES)]
+        if len(files) < len(there):
+            other = next(file for file in there if file not in files)
+            log.warning("%s: %d files are passed over, cutouts end in %s (first: %s)",
+                        source, len(there) - len(files), ", ".join(SUFFIXES), other.name)  # fmt: skip
         frames: list[np.ndarray] = []
         times: list[float] = []
         unreadable: list[str] = []
@@ -86,7 +98,7 @@ class SnadFrames(Survey[Path]):
         order = np.arange(len(times)) if untimed else np.argsort(times, kind="stable")
         values = np.stack(frames)[order].astype(np.float32)
         # An OID reads field, filter (1 digit), detector (2), quadrant (1), number (8).
-        chosen = not self.only_r or digits[-12:-11] == FILTER_R
+        chosen = not self.only_r or str(oid)[-12:-11] == FILTER_R
         label = self._labels(source.parent).get(oid) if chosen else None
         yield pa.table(
             {
@@ -101,6 +113,10 @@ class SnadFrames(Survey[Path]):
         if self._known is None or self._known[0] != folder:
             self._known = (folder, read_knowledge_base(folder))
         return self._known[1]
+
+
+def _oid(folder: Path) -> int:
+    return int(folder.name.split("_")[0])
 
 
 def read_knowledge_base(folder: Path) -> dict[int, str]:

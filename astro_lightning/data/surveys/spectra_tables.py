@@ -19,7 +19,7 @@ from astro_lightning.data.light_curves import identifiers
 from astro_lightning.data.metadata import Metadata
 from astro_lightning.data.surveys.spectra_fits import read_hdus
 from astro_lightning.data.surveys.spectra_grid import N_PIXELS, resample, spectra_table
-from astro_lightning.data.tables import readable
+from astro_lightning.data.tables import read_table, readable
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,8 @@ WORDS, NUMBERS = ("subclass", "survey"), ("z", "zwarning", "snr", "ra", "dec")
 
 def upper(labels: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """Class names in capitals, empty ones null."""
+    if pa.types.is_floating(labels.type):
+        labels = pc.if_else(pc.is_nan(labels), None, labels)
     text = pc.utf8_upper(pc.utf8_trim_whitespace(labels.cast(pa.string())))
     return pc.if_else(pc.equal(text, ""), None, text)
 
@@ -125,7 +127,7 @@ def read_tianchi(index: Path, rows: int) -> Iterator[pa.Table]:
     Raises:
         BadInput: A listed text file is absent or has another length.
     """
-    table = csv.read_csv(index)
+    table = read_table(index)
     names = {name.lower(): name for name in table.column_names}
     label = next((names[a] for a in ALIASES["label"] if a in names), None)
     keys = _keys(table, index)
@@ -151,8 +153,8 @@ def read_tianchi(index: Path, rows: int) -> Iterator[pa.Table]:
 def lists_spectra(index: Path) -> bool:
     """Whether a CSV lists one text file that is below its folder, or is too damaged to tell."""
     try:
-        listed = _keys(csv.read_csv(index), index).cast(pa.string())
-    except (pa.ArrowException, BadInput):
+        listed = _keys(read_table(index), index).cast(pa.string())
+    except BadInput:
         return True
     return bool({path.stem for path in index.parent.rglob("*.txt")} & set(listed.to_pylist()))
 
@@ -169,7 +171,7 @@ def read_biendata(file: Path, rows: int) -> Iterator[pa.Table]:
         BadInput: A flux column is missing.
     """
     with readable(file), pa.input_stream(str(file)) as stream:
-        header = next(text_csv.reader(io.TextIOWrapper(stream)))
+        header = next(text_csv.reader(io.TextIOWrapper(stream, "utf-8-sig")))
     wanted = [f"FE{i}" for i in range(N_PIXELS)]
     missing = sorted({*wanted, "id"} - set(header))
     if missing:

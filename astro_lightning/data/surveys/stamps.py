@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from astro_lightning.data.binary_labels import binary_labels
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.light_curves import identifiers
 from astro_lightning.data.survey import Survey, visible
@@ -147,16 +148,19 @@ class Stamps(Survey[Path]):
                 )
             key = next((name for name in ID_NAMES if name in table.column_names), None)
             # Tables that passed through float64 have lost the last digits of an identifier.
-            if ids is not None and key and table[key].type == pa.int64() and not (table[key].to_numpy() == ids).all():
+            kinds = (pa.int64(), pa.string())
+            exact = key is not None and table[key].type in kinds and pa.array(ids).type == table[key].type
+            if exact and not (table[key].to_numpy() == ids).all():
                 raise BadInput(f"{file.name} and {source.name} differ in {key}: they must be in the same order")
             group = (
                 np.array(table["objectId"].to_pylist(), dtype=object) if "objectId" in table.column_names else default
             )
             label = np.full(n, None, dtype=object)
             if self.label_column in table.column_names:
-                values = table[self.label_column].cast(pa.float64()).to_numpy()
-                label = np.where(values > 0.5, REAL, BOGUS).astype(object)
-                label[np.isnan(values)] = None
+                named = binary_labels(
+                    table[self.label_column].combine_chunks(), REAL, BOGUS, f"{file} {self.label_column}"
+                )
+                label = np.array(named.to_pylist(), dtype=object)
             scored = self.score_column in table.column_names
             score = table[self.score_column].cast(pa.float64()).to_numpy() if scored else np.full(n, np.nan)
             return group.astype(str), label, score

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ import pyarrow.parquet as pq
 from astro_lightning.core.build import build
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
+from astro_lightning.data.survey import visible
 from astro_lightning.data.tables import write_parquet
 from astro_lightning.tasks.scope.consolidate import RULES, consolidate, labels_above
 from astro_lightning.tasks.scope.taxonomy import Taxonomy
+
+log = logging.getLogger(__name__)
 
 MADE = b"astro_lightning.made"  # key of the file's own metadata: by what, of what
 Score = Callable[[Records], Mapping[str, pa.Table]]
@@ -50,6 +54,11 @@ def write_fields(
         raise BadInput(f"rule={rule} is unknown; choose {', '.join(RULES)}")
     reader = build(info["data"]["reader"], memory_gib=info["data"]["memory_gib"])
     files = [source] if source.is_file() else sorted(source.glob("*.parquet"))
+    other = [] if source.is_file() else [file for file in visible(source, "*") if file.suffix != ".parquet"]
+    if other:
+        log.warning(
+            "%s: %d files are passed over, a field is a *.parquet (first: %s)", source, len(other), other[0].name
+        )
     if not files:
         raise BadInput(f"{source} holds no Parquet file: give a folder with a file for each field")
     if out.resolve() == files[0].parent.resolve():

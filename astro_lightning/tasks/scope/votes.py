@@ -14,9 +14,10 @@ from pyarrow import csv
 
 from astro_lightning.core.provenance import write_json
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.light_curves import cast
 from astro_lightning.data.survey import Survey
-from astro_lightning.data.tables import write_parquet
-from astro_lightning.methods.labelling.question import QUESTION, read_labels
+from astro_lightning.data.tables import read_table, write_parquet
+from astro_lightning.methods.labelling.question import LABELS, QUESTION, read_labels
 from astro_lightning.tasks.scope.consolidate import labelling_sample, merge_votes
 from astro_lightning.tasks.scope.labelling import write_pages
 from astro_lightning.tasks.scope.taxonomy import tags_of_conf
@@ -44,7 +45,11 @@ def write_sample(
     Returns:
         Lines that say what was written.
     """
-    table = pq.read_table(scores)
+    if count < 1:
+        raise BadInput(f"count={count}: give a number of objects above 0")
+    if any(out.glob(f"*/{LABELS}")):
+        raise BadInput(f"{out} holds votes on an earlier sample: give another folder")
+    table = read_table(scores)
     there = [name.removeprefix("prob_") for name in table.column_names if name.startswith("prob_")]
     chosen = list(tags) if tags else [name for name in there if name in tags_of_conf()]
     absent = [tag for tag in chosen if tag not in there]
@@ -53,10 +58,10 @@ def write_sample(
         raise BadInput(f"{scores} {missing}: give tags= of {', '.join(there) or 'another table'}")
     labelled = np.empty(0)
     if known:
-        try:
-            labelled = pq.read_table(known, columns=["id"])["id"].cast(table["id"].type).to_numpy()
-        except pa.ArrowInvalid as error:
-            raise BadInput(f"known={known}: its ids are not those of {scores} ({error})") from error
+        found = read_table(Path(known))
+        if "id" not in found.column_names:
+            raise BadInput(f"known={known} has no column id: it has {', '.join(found.column_names)}")
+        labelled = cast(found["id"], table["id"].type, "id", known).to_numpy()
     sample = labelling_sample(table, chosen, labelled, count, least, seed)
     if not sample.num_rows:
         raise BadInput(f"{scores}: every object has a label already")

@@ -289,3 +289,49 @@ def test_convert_refuses_an_object_in_two_files(test_folder, tmp_path_factory):
     csv.write_csv(photometry(np.arange(104, 110)), test_folder / "test_set_batch10.csv")
     with pytest.raises(BadInput, match="object 104 has observations in several of its 2 files"):
         Plasticc().convert(test_folder, tmp_path_factory.mktemp("converted"))
+
+
+def test_convert_refuses_the_folder_of_the_survey_itself(challenge):
+    with pytest.raises(BadInput, match="the parts would hide"):
+        Plasticc().convert(challenge, challenge)
+    assert not list(challenge.glob("*.parquet"))
+
+
+def padded(table, of):
+    names = [of(number) for number in table["object_id"].to_pylist()]
+    return table.set_column(table.schema.get_field_index("object_id"), "object_id", pa.array(names))
+
+
+def test_zeros_before_an_identifier_are_kept_wherever_the_first_one_stands(tmp_path):
+    ids = np.arange(100, 400)
+    last = {399: "0100"}
+    table = padded(photometry(ids), lambda i: last.get(i, str(i)))
+    csv.write_csv(table, tmp_path / "test_set_batch1.csv")
+    csv.write_csv(photometry(np.arange(500, 503)), tmp_path / "test_set_batch2.csv")
+    csv.write_csv(metadata(np.arange(500, 503)), tmp_path / "test_set_metadata.csv")
+    (tmp_path / "test_set_metadata.csv").write_text((tmp_path / "test_set_metadata.csv").read_text().replace('"', ""))
+    text = (tmp_path / "test_set_batch1.csv").read_text().replace('"', "")
+    (tmp_path / "test_set_batch1.csv").write_text(text)
+    assert len(text) > 1 << 17
+    found = read(tmp_path)["id"].to_pylist()
+    assert sorted(found) == sorted([*map(str, range(100, 399)), "0100", "500", "501", "502"])
+
+
+def test_metadata_without_rows_is_said_to_be_so(challenge):
+    (challenge / "training_set_metadata.csv").write_text("object_id,ra,decl,ddf,target\n")
+    with pytest.raises(BadInput, match="has no rows"):
+        read(challenge / "training_set.csv")
+
+
+def test_a_second_form_of_a_table_is_named(challenge, caplog):
+    pq.write_table(photometry([7]), challenge / "training_set.parquet")
+    assert len(read(challenge)) == 17
+    assert "training_set.parquet beside it is not" in caplog.text
+
+
+def test_a_detection_that_is_not_known_is_none(tmp_path):
+    table = photometry([5], epochs=3)
+    for unknown in (None, np.nan):
+        column = pa.array([1.0, unknown, 0.0], pa.float64())
+        pq.write_table(table.set_column(5, "detected", column), tmp_path / "x.parquet")
+        assert read(tmp_path / "x.parquet")["detected"].to_pylist() == [[True, False, False]]

@@ -191,3 +191,16 @@ def test_frames_that_are_not_finite_are_left_out_and_an_object_of_none_other_sta
     pq.write_table(pa.table({"oid": [1, 2], **lists, "logvar": [[0.0, 0.0], [0.0, 0.0]]}), tmp_path / "e.parquet")
     with pytest.raises(BadInput, match="oid 1"):
         list(SnadEmbeddings(latent_dims=2).read(tmp_path))
+
+
+def test_cutouts_in_capitals_are_read_others_named_and_two_folders_of_an_object_refused(tmp_path, caplog):
+    folder = tmp_path / str(OID)
+    folder.mkdir()
+    for name in ("0.FITS", "1.fits"):
+        fits.PrimaryHDU(np.ones((28, 28), np.float32)).writeto(folder / name)
+    (folder / "2.fits.fz").write_text("")
+    assert len(next(iter(SnadFrames().read(tmp_path)))["frames"][0]) == 2 * 28 * 28
+    assert "1 files are passed over" in caplog.text and "2.fits.fz" in caplog.text
+    (tmp_path / f"{OID}_r").mkdir()
+    with pytest.raises(BadInput, match="are of one object"):
+        list(SnadFrames().read(tmp_path))

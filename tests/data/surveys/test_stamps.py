@@ -111,6 +111,19 @@ def test_archive_with_table_beside_it(tmp_path):
         next(Stamps(stamp_px=30).read(tmp_path / "x_triplets.npz"))
 
 
+def test_labels_in_words_are_read_and_placeholders_are_none(tmp_path, caplog):
+    np.savez(tmp_path / "x_triplets.npz", triplets=np.ones((4, 3, 9, 9)), candid=np.array(["a", "b", "c", "d"]))
+    table = tmp_path / "x_meta.csv"
+    for given in ("1,0,-999,", "real,bogus,,"):
+        rows = "".join(f"{name},{label}\n" for name, label in zip("abcd", given.split(",")))
+        table.write_text(f"candid,weak_label_real\n{rows}")
+        assert next(Stamps(stamp_px=9).read(tmp_path))["label"].to_pylist() == ["real", "bogus", None, None]
+    assert "1 labels are neither 1 (real) nor 0 (bogus), the first is -999" in caplog.text
+    table.write_text("candid,weak_label_real\nb,1\na,0\nc,1\nd,0\n")
+    with pytest.raises(BadInput, match="differ in candid"):
+        next(Stamps(stamp_px=9).read(tmp_path))
+
+
 def test_an_archive_of_another_byte_order_and_tables_of_something_else_beside_it(tmp_path, caplog):
     stamps = np.ones((2, 3, 9, 9))
     np.savez(tmp_path / "x.npz", triplets=stamps.astype(">f4"), candid=np.array([5, 6], ">i8"))
