@@ -1,7 +1,11 @@
 import subprocess
 import sys
 
+import pytest
 from command import astro_lightning
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from astro_lightning.__main__ import quoted
 
 
 def test_help_is_for_people_and_names_every_task(tmp_path):
@@ -114,7 +118,7 @@ def test_convert_writes_light_curves_as_parquet_and_says_what_it_cannot_do(tmp_p
     again = astro_lightning(
         "convert", "plasticc", str(tmp_path / "out"), str(tmp_path / "out"), folder=tmp_path, expect=2
     )
-    assert "overwrite" in again.stderr
+    assert "which the parts would hide" in again.stderr
     assert "takes an input" in astro_lightning("convert", "plasticc", folder=tmp_path, expect=2).stderr
     assert "nothing to convert" in astro_lightning("convert", "catalina", "a", "b", folder=tmp_path, expect=2).stderr
 
@@ -145,3 +149,16 @@ def test_features_of_a_catalogue_are_one_row_an_object(tmp_path):
     table = pq.read_table(tmp_path / "f.parquet")
     assert table["id"].to_pylist() == ["a", "b", "c"] and "stetson_j" in table.column_names
     np.testing.assert_allclose(table["median"].to_numpy(), [np.median(15 + np.sin(t)) for t in times], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["2019_01_10", "1e5", "true", "7", "night 3", "a=b"])
+def test_folders_may_be_called_like_numbers(name):
+    found = OverridesParser.create().parse_override(quoted(f"out={name}")).value()
+    assert getattr(found, "text", found) == name
+
+
+def test_options_that_are_neither_true_nor_false_are_refused(tmp_path):
+    finished = astro_lightning("catalogue", "in", "out", "xgb=run", "correct=yes", folder=tmp_path, expect=2)
+    assert finished.stderr == "error: correct=yes: give true or false\n"
+    words = ("score", "in.parquet", "--ckpt", "run", "--out", "o.parquet", "--memory-gib", "0")
+    assert "--memory-gib 0: give a number above 0" in astro_lightning(*words, folder=tmp_path, expect=2).stderr

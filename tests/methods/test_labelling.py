@@ -17,6 +17,7 @@ from astro_lightning.methods.labelling.question import (
     LabelsWanted,
     Question,
     ask,
+    parse_labels,
     png,
     read_labels,
     write_question,
@@ -91,6 +92,30 @@ def test_the_server_keeps_what_the_page_sends_and_refuses_strangers(folder, addr
     assert sent(address, Host="elsewhere.org")[0] == 403
     assert sent(address + "../question.json")[0] == 404
     assert read_labels(folder) == {"new_real,zg:2": "star"}
+
+
+def test_another_tab_and_a_second_row_take_no_answer_away(folder, address):
+    assert sent(address + "labels.csv", "id,label\n4,star\n")[0] == 200
+    assert sent(address + "labels.csv", 'id,label\n"a ""9""",planet\n')[0] == 200
+    assert read_labels(folder) == {"4": "star", 'a "9"': "planet"}
+    with pytest.raises(BadInput, match="4 is called star and planet"):
+        parse_labels("id,label\n4,star\n4,planet\n", folder)
+
+
+def test_labels_of_another_encoding_are_said_to_be_so(folder):
+    (folder / "labels.csv").write_bytes("id,label,note\n4,star,é\n".encode("latin-1"))
+    with pytest.raises(BadInput, match="not UTF-8"):
+        read_labels(folder)
+    (folder / "labels.csv").write_text("id,label\n4,star\n", encoding="utf-8-sig")
+    assert read_labels(folder) == {"4": "star"}
+
+
+def test_an_object_that_stands_twice_among_the_candidates_is_asked_for_once(tmp_path):
+    folder = tmp_path / "to_label"
+    twice = pa.table({"id": ["4", "4"]})
+    write_question(QUESTION, twice, [Card("", {"science": png(np.eye(8))})] * 2, folder)
+    (folder / "labels.csv").write_text("id,label\n4,star\n")
+    assert ask(QUESTION, twice, list, folder) == {"4": "star"}
 
 
 class Browser:

@@ -93,3 +93,19 @@ def test_ended_twin_curves_hold_at_least_the_first_detection():
     table = simulate(n_objects=20, seed=3)
     records = cut(Records.from_table(table), np.arange(20), 0.0)
     assert (records.ragged["mjd"].lengths > 0).all()
+
+
+def test_what_has_no_fluxes_cannot_be_cut():
+    records = Records.from_table(pa.table({"id": [1], "mjd": [[1.0]], "mag": [[15.0]]}))
+    with pytest.raises(BadInput, match="no light curves of fluxes"):
+        cut(records, np.array([0]), 5)
+
+
+def test_a_class_that_a_resample_lacks_is_left_out_of_its_mean():
+    rare = np.arange(300) < 2
+    probability = np.where(rare[:, None], [0.1, 0.9], [0.9, 0.1])
+    table = pa.table({
+        "label": np.where(rare, "b", "a"), "days": np.full(300, 2.0), "prob_a": probability[:, 0], "prob_b": probability[:, 1],
+    })  # fmt: skip
+    row = early_table(table).iloc[0]
+    assert row["macro_f1"] == row["macro_f1_low"] == row["macro_f1_high"] == 1

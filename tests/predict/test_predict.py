@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from command import TINY, astro_lightning, run_folder
 
+from astro_lightning.data.errors import BadInput
 from astro_lightning.predict.modes import as_trained
 
 
@@ -224,3 +225,18 @@ def test_a_setting_of_the_data_changes_the_runs_own_and_chooses_no_other(tmp_pat
     assert found["data"] == own | {"split_seed": 3, "path": "a.csv", "reader": {"a": 1}} and found["seed"] == 4
     assert "seed, task.calibrator.alpha: without effect" in caplog.text
     assert as_trained(cfg, ["data=simulated"])["data"] == default and as_trained(cfg, [])["data"] == own
+
+
+def test_a_checkpoint_of_a_refit_has_the_runs_data_and_one_that_lies_anywhere_needs_to_be_told(tmp_path):
+    kept = {"data": {"name": "stars"}, "task": {"name": "t"}, "model": {}, "optimizer": {}, "seed": 3}
+    (tmp_path / "config.yaml").write_text(json.dumps(kept))
+    asked = {"mode": "test", "data": {"name": "simulated", "path": None}, "task": {"name": "t"}}
+    for inside in ("checkpoints/s/best.ckpt", "refit/checkpoints/s/best.ckpt"):
+        path = tmp_path / inside
+        path.parent.mkdir(parents=True)
+        path.touch()
+        assert as_trained(asked | {"ckpt": str(path)}, [])["data"]["name"] == "stars"
+    alone = tmp_path / "elsewhere" / "a" / "b" / "best.ckpt"
+    with pytest.raises(BadInput, match="lies in no run folder"):
+        as_trained(asked | {"ckpt": str(alone)}, [])
+    assert as_trained(asked | {"ckpt": str(alone)}, ["data=simulated"])["data"]["name"] == "simulated"

@@ -181,6 +181,21 @@ def test_sixty_classes_stay_small(tmp_path):
     assert "class number 59" in report.read_text()
 
 
+def test_many_labels_and_large_pictures_together_stay_below_five_megabytes(tmp_path):
+    rng = np.random.default_rng(0)
+    names = [f"t{i}" for i in range(26)]
+    truth = rng.integers(0, 2, (20_000, 26))
+    table = {f"truth_{name}": truth[:, i] for i, name in enumerate(names)}
+    table |= {f"prob_{name}": 0.5 * truth[:, i] + 0.5 * rng.random(20_000) for i, name in enumerate(names)}
+    folder = make_run(tmp_path / "scope" / "x", pa.table({"id": range(20_000)} | table), stages=())
+    (folder / "plots").mkdir()
+    noise = rng.integers(0, 255, (350, 350, 3), dtype=np.uint8)
+    for i in range(12):
+        Image.fromarray(noise).save(folder / "plots" / f"cutouts_{i}.png", compress_level=0)
+    report = write_report(folder)
+    assert report.stat().st_size < 5_000_000 and "Too large for this page" in report.read_text()
+
+
 def test_conformal_p_values_give_a_coverage_picture(tmp_path):
     table = predictions(THREE, 300)
     rng = np.random.default_rng(0)

@@ -1,6 +1,7 @@
 """Model card, terminal tables, comparison."""
 
 import io
+import json
 
 import numpy as np
 import pyarrow as pa
@@ -142,6 +143,22 @@ def test_comparison_shows_the_pictures_of_both_and_stays_small(two):
     text = page.read_text()
     assert text.count('alt="') == 8 and 'src="http' not in text
     assert page.stat().st_size < 5_000_000
+
+
+def test_comparison_shows_what_a_run_recorded_where_it_left_no_predictions(two):
+    (two[1] / "predictions.parquet").unlink()
+    record = two[1] / "metrics.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"test/accuracy": 0.12345}))
+    assert "0.123" in compare(two).read_text()
+
+
+def test_a_sweep_shows_what_its_jobs_differ_in():
+    words = [f"data.simulation.setting_{i}={i}" for i in range(9)]
+    jobs = [
+        {"job": str(i), "objective": 0.1, "overrides": [*words, f"optimizer.lr=1e-{i}"], "mode": "min"} for i in (3, 4)
+    ]
+    text = printed(sweep_table(jobs))
+    assert "optimizer.lr=1e-3" in text and "optimizer.lr=1e-4" in text and "setting_3" not in text
 
 
 def test_comparison_is_paired_by_object(two):
