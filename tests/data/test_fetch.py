@@ -21,6 +21,8 @@ class Server:
         self.etag = '"v1"'
         self.send_at_most = []  # bytes of each coming answer before the connection drops; empty = all
         self.ranges = []  # Range headers as they came
+        self.go_on = threading.Event()  # until it is set an answer waits before its body
+        self.go_on.set()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -45,6 +47,7 @@ class Server:
                 self.send_header("ETag", outer.etag)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
+                outer.go_on.wait(10)
                 self.wfile.write(body[: outer.send_at_most.pop(0)] if outer.send_at_most else body)
 
             def log_message(self, *arguments):
@@ -172,6 +175,23 @@ def test_unknown_checksum_is_printed_kept_and_held_to(server, tmp_path, capsys):
     (tmp_path / "data.bin").write_bytes(CONTENT[:-1])
     with pytest.raises(BadInput, match=digest):
         fetch([server.file(sha256=None)], tmp_path, progress=False)
+
+
+def test_the_same_file_is_fetched_by_one_at_a_time(server, tmp_path):
+    server.go_on.clear()
+    first = threading.Thread(target=fetch, args=([server.file()], tmp_path), kwargs={"progress": False})
+    first.start()
+    for _ in range(1000):
+        if server.ranges:
+            break
+        first.join(0.01)
+    with pytest.raises(BadInput, match="another process is writing") as caught:
+        fetch([server.file()], tmp_path, progress=False)
+    assert str(tmp_path / "data.bin") in str(caught.value) and "\n" not in str(caught.value)
+    server.go_on.set()
+    first.join()
+    assert (tmp_path / "data.bin").read_bytes() == CONTENT
+    assert server.ranges == [None] and names(tmp_path) == ["data.bin"]
 
 
 @pytest.mark.parametrize("name", ["../data.bin", "a/b", "", "..", "checksums.json"])

@@ -165,18 +165,24 @@ def test_scores_written_but_not_committed_are_not_made_again(run, broker, night,
     assert sorted(found["id"].to_pylist()) == [10**15 + i for i in range(24)]
 
 
-def test_rubins_packets_take_their_schema_from_a_file_or_a_registry(night, tmp_path):
+def rubins(night, number=705):
+    """A packet in Confluent's form."""
     content = next(fastavro.reader(io.BytesIO(night[0])))
     names = ("Science", "Template", "Difference")
     body = io.BytesIO()
     record = {"diaSourceId": 5, **{f"cutout{name}": content[f"cutout{name}"]["stampData"] for name in names}}
     fastavro.schemaless_writer(body, fastavro.parse_schema(RUBIN), record)
-    message = b"\x00" + (705).to_bytes(4, "big") + body.getvalue()
+    return b"\x00" + number.to_bytes(4, "big") + body.getvalue()
+
+
+@pytest.fixture
+def registry():
+    """Address of a registry that knows schema 705 and has broken down at 500."""
 
     class Registry(BaseHTTPRequestHandler):
         def do_GET(self):
-            assert self.path == "/schemas/ids/705"
-            self.send_response(200)
+            codes = {"/schemas/ids/705": 200, "/schemas/ids/500": 500}
+            self.send_response(codes.get(self.path, 404))
             self.end_headers()
             self.wfile.write(json.dumps({"schema": json.dumps(RUBIN)}).encode())
 
@@ -184,15 +190,54 @@ def test_rubins_packets_take_their_schema_from_a_file_or_a_registry(night, tmp_p
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Registry)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+def test_rubins_packets_take_their_schema_from_a_file_or_a_registry(night, registry, tmp_path):
     file = tmp_path / "rubin.avsc"
     file.write_text(json.dumps(RUBIN))
-    for source in (f"http://127.0.0.1:{server.server_port}/", str(file)):
-        (packet,) = read_message(message, streams.schemas(source))
+    for source in (registry, str(file)):
+        (packet,) = read_message(rubins(night), streams.schemas(source))
         assert packet.id == 5 and packet.cutouts[0].shape == (63, 63)
-    server.shutdown()
-    with pytest.raises(BadInput, match="--schemas"):
-        read_message(message, streams.schemas(None))
+    for source, number in ((None, 705), (registry, 500), (str(tmp_path), 705)):
+        with pytest.raises(streams.NoSchemas, match="--schemas") as caught:
+            read_message(rubins(night, number), streams.schemas(source))
+        assert "\n" not in str(caught.value)
+
+
+def committed(servers, topic):
+    """Offsets behind which a group of the topic's name goes on; none where it committed nothing."""
+    reader = kafka.Consumer({"bootstrap.servers": servers, "group.id": topic})
+    places = reader.committed([kafka.TopicPartition(topic, number) for number in range(2)], timeout=15)
+    reader.close()
+    return [place.offset for place in places if place.offset >= 0]
+
+
+@pytest.mark.parametrize("schemas", [[], ["--schemas", "http://127.0.0.1:1/"]])
+def test_without_schemas_no_packet_is_kept_as_unreadable_or_passed_over(run, broker, night, tmp_path, schemas):
+    producer, servers = broker
+    topic = f"alerts-{uuid.uuid4().hex[:8]}"
+    send(producer, topic, [rubins(night), rubins(night)])
+    with pytest.raises(streams.NoSchemas, match="--schemas"):
+        main([*words_of(servers, topic, run, tmp_path / "scores", topic), *schemas])
+    assert not list((tmp_path / "scores").rglob("*")) and not committed(servers, topic)
+
+
+def test_a_packet_of_a_schema_that_the_registry_does_not_know_is_kept_and_the_others_scored(
+    run, broker, night, registry, tmp_path
+):
+    producer, servers = broker
+    topic = f"alerts-{uuid.uuid4().hex[:8]}"
+    strange = rubins(night, number=404)
+    send(producer, topic, [strange, rubins(night)])
+    main([*words_of(servers, topic, run, tmp_path / "scores", topic), "--schemas", registry])
+    assert [file.read_bytes() for file in (tmp_path / "scores" / "unreadable").iterdir()] == [strange]
+    (scored,) = (tmp_path / "scores").glob("*.parquet")
+    assert pq.read_table(scored)["id"].to_pylist() == [5]
+    assert committed(servers, topic) == [1, 1]
 
 
 def test_what_cannot_be_is_one_line(run, tmp_path):

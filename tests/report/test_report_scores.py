@@ -74,6 +74,26 @@ def test_only_the_test_split_counts(read):
     assert len(found.truth) == 40
 
 
+def test_rows_that_the_task_counts_out_enter_no_metric(read):
+    table = predictions(["a", "b"], 100)
+    counted = np.arange(100) >= 30
+    found = read(table.append_column("counted", pa.array(counted)))
+    scores, alone = score(found), score(read(table.slice(30)))
+    assert len(found.truth) == 100 and scores.n_scored == 70 and scores.n_doubtful == 30
+    assert scores.overall == alone.overall
+    np.testing.assert_array_equal(scores.confusion, alone.confusion)
+
+
+def test_intervals_are_over_groups_where_there_are_some(read):
+    table = predictions(["a", "b"], 100).take(np.repeat(np.arange(100), 9))
+    rows, groups = score(read(table)), score(read(table.append_column("group", pa.array(np.arange(900) // 9))))
+    assert (rows.unit, rows.n_units, groups.unit, groups.n_units) == ("objects", 900, "groups", 100)
+    for name in ("accuracy", "macro_f1", "log_loss", "roc_auc", "pr_auc"):
+        by_row, by_group = rows.overall[name], groups.overall[name]
+        assert by_row.value == by_group.value
+        assert (by_group.high - by_group.low) / (by_row.high - by_row.low) == pytest.approx(3, rel=0.25)
+
+
 def test_table_without_probabilities_is_refused(read):
     with pytest.raises(BadInput, match="prob_"):
         read(pa.table({"id": [1], "label": ["a"]}))

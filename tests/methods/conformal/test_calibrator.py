@@ -80,6 +80,28 @@ def test_one_split_takes_temperature_and_ranks_from_its_validation_objects():
     assert calibrator.score(table(calibrator, {0: evidence(x, y, 0.0)}, y))["coverage"] == pytest.approx(0.9, abs=0.03)
 
 
+@pytest.mark.parametrize("k", [1, 3])
+def test_what_joins_the_novelty_scores_never_follows_the_objects_whose_p_values_it_gives(k):
+    def shaped(folds):
+        calibrator = Calibrator(classes=CLASSES)
+        calibrator.fit(folds)
+        joined = [calibrator.combinations[f].score(calibrator.models[f].scores(probe)) for f in range(k)]
+        return np.array(joined), calibrator.scale
+
+    rng = np.random.default_rng(9)
+    folds, probe = folded(rng, k=k), evidence(*objects(rng, 200, unknown=20))
+    before, scale = shaped(folds)
+    x, y, bias = objects(rng, 20, unknown=300, bias=1.0)
+    folds[0].calibration = evidence(x, np.maximum(y, 0), bias)
+    after, scale_after = shaped(folds)
+    np.testing.assert_array_equal(after[0], before[0])
+    assert scale_after == scale
+    assert all((after[f] != before[f]).any() for f in range(1, k))
+    if k == 1:
+        folds[0].stop = folds[0].calibration
+        assert (shaped(folds)[0][0] != after[0]).any()
+
+
 def test_weights_bring_the_coverage_of_a_biased_calibration_back():
     """Near the boundary the labels are hard; the calibration objects are mostly far from it, the survey's are not."""
     rng = np.random.default_rng(3)

@@ -2,9 +2,18 @@
 
 import numpy as np
 import pyarrow as pa
+import pytest
 import torch
+import yaml
+from untrained import TASKS, untrained
 
-from astro_lightning.tasks.spectra.novelty import Novelty
+from astro_lightning.core.checkpoint import restore
+from astro_lightning.core.stages import datamodule_of
+from astro_lightning.predict.modes import test_run as score_test
+from astro_lightning.predict.score import Scorer
+from astro_lightning.report.predictions import read_predictions
+from astro_lightning.report.scores import score
+from astro_lightning.tasks.spectra.novelty import Novelty, attach_novelty
 from astro_lightning.tasks.spectra.scoring import spectra_metrics
 from tests.tasks.spectra.test_spectra_task import CLASSES
 
@@ -53,3 +62,42 @@ def test_metrics_are_of_clean_spectra_and_by_survey():
     assert metrics["macro_f1_with_doubtful"] < 1
     assert metrics["clean_rejected"] == 0.5
     assert metrics["sky_rejected"] == 1
+
+
+FAINT = ("+data.simulation.min_snr=1.5", "+data.simulation.max_snr=3", "data.simulation.n_objects=120")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return untrained(tmp_path_factory.mktemp("run"), *TASKS["spectra"], *FAINT)
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory):
+    return untrained(tmp_path_factory.mktemp("trees"), "task=spectra_xgb", *FAINT)
+
+
+def settings(run):
+    return yaml.safe_load((run / "config.yaml").read_text())
+
+
+def test_new_spectra_are_ranked_among_validation_spectra_that_no_training_saw(run):
+    checkpoint, datamodule = run / "checkpoints" / "classify" / "best.ckpt", datamodule_of(settings(run), "classify")
+    attach_novelty(checkpoint, datamodule, torch.device("cpu"))
+    novelty, rows = restore(checkpoint).module.novelty, datamodule.splits["val"]
+    rows = rows[np.isin(datamodule.records.labels[rows], CLASSES)]
+    assert [CLASSES[k] for k in novelty.target] == list(datamodule.records.labels[rows])
+    ranked = Scorer(checkpoint).predict(datamodule.records, rows).to_pandas()
+    np.testing.assert_allclose(novelty.score, ranked["ood_score"], rtol=1e-4)
+    assert ranked["p_known"].max() == 1 and ranked["p_known"].min() == pytest.approx(2 / (1 + len(rows)))
+
+
+@pytest.mark.parametrize("kind", ["run", "trees"])
+def test_the_accuracy_of_a_run_and_of_its_report_is_of_the_same_spectra(kind, request, tmp_path):
+    run = request.getfixturevalue(kind)
+    metrics, _ = score_test(settings(run), run, tmp_path)
+    scores = score(read_predictions(tmp_path / "predictions.parquet"))
+    assert scores.n_doubtful and scores.n_other and scores.n_scored == metrics["test/n"]
+    for name in ("accuracy", "macro_f1"):
+        assert scores.overall[name].value == pytest.approx(metrics[f"test/{name}"])
+        assert scores.interval(f"test/{name}", metrics[f"test/{name}"]) is not None

@@ -1,0 +1,39 @@
+"""A stage that is taken up again."""
+
+import copy
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from astro_lightning.compose import plain
+from astro_lightning.core.checkpoint import read_checkpoint
+from astro_lightning.core.conf import conf_folder
+from astro_lightning.core.stages import run_stage, stages_of
+from astro_lightning.data.errors import BadInput
+
+WORDS = (
+    "task=plasticc_finetune", "model.d_model=16", "model.n_heads=2", "model.n_layers=1", "task.tokenizer.max_length=40",
+    "data.simulation.n_objects=60", "callbacks=quiet", "trainer=cpu", "+run=x",
+)  # fmt: skip
+
+
+def test_a_stage_goes_on_with_the_objects_it_began_with_and_with_no_others(tmp_path):
+    with initialize_config_dir(str(conf_folder().resolve()), version_base="1.3"):
+        composed = plain(compose("config", [*WORDS, f"paths.cache={tmp_path}"]))
+
+    def run(epochs, split_seed):
+        cfg = copy.deepcopy(composed)
+        cfg["trainer"]["max_epochs"], cfg["data"]["split_seed"] = epochs, split_seed
+        (checkpoints / "done.json").unlink(missing_ok=True)
+        run_stage(cfg, stages_of(cfg)[-1], tmp_path / "run", {})
+
+    checkpoints = tmp_path / "run" / "checkpoints" / "finetune"
+    last = checkpoints / "last.ckpt"
+    run(1, split_seed=0)
+    kept = last.read_bytes()
+    with pytest.raises(BadInput, match="was trained on other objects") as caught:
+        run(2, split_seed=1)
+    assert str(last) in str(caught.value) and "\n" not in str(caught.value)
+    assert last.read_bytes() == kept
+    run(2, split_seed=0)
+    assert read_checkpoint(last)["epoch"] == 1
