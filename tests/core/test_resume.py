@@ -61,3 +61,25 @@ def test_resume_of_what_is_no_run_is_one_line(tmp_path):
 def test_resume_takes_no_other_setting(tmp_path):
     finished = astro_lightning(f"resume={tmp_path}", "trainer.max_epochs=3", folder=tmp_path, expect=2)
     assert "takes no other setting" in finished.stderr
+
+
+def test_what_a_run_without_a_checkpoint_left_is_no_part_of_the_next_in_its_folder(tmp_path):
+    run, numbers = tmp_path / "run", "6,15,16,42,52,53,62,64,65,67,88,90,92,95"
+    for left in ("logs/pretrain/metrics.csv", "plots/old.png", "examples/old.parquet"):
+        (run / left).parent.mkdir(parents=True)
+        (run / left).write_text("epoch,step,val/loss\n0,1,7.0\n")
+    (run / "config.yaml").write_text("seed: 1\n")
+    words = (*TINY, "trainer.max_epochs=1", f"hydra.run.dir={run}", f"data.classes=[{numbers}]")  # numbers are names
+    astro_lightning("task=plasticc_finetune", *words, folder=tmp_path)
+    assert [path.name for path in (run / "logs").iterdir()] == ["finetune"] and not list(run.glob("**/old.*"))
+    assert "test/accuracy" in metrics_of(run)
+
+
+@pytest.mark.slow
+def test_a_job_that_runs_at_last_is_no_failure_of_its_sweep(tmp_path):
+    words = ("-m", "task=plasticc_finetune", *TINY, "trainer.max_epochs=1", "report=false", "seed=0,1")
+    sweep = f"hydra.sweep.dir={tmp_path / 'sweep'}"
+    astro_lightning(*words, "data.split.test=0.9", sweep, folder=tmp_path, expect=2)
+    assert (tmp_path / "sweep" / "1" / "error.txt").exists()
+    astro_lightning(*words, sweep, folder=tmp_path)
+    assert not list((tmp_path / "sweep").glob("*/error.txt"))

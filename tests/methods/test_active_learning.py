@@ -36,3 +36,15 @@ def test_trimming_brings_the_share_near_and_wastes_little():
     kept = al.trim_to_share(labels, 0.5, 0.001, np.random.default_rng(0))
     assert abs(labels[kept].mean() - 0.5) < 0.02 and (labels[kept] == 0).all() is not True
     assert len(al.trim_to_share(labels, 0.5, 1.0, np.random.default_rng(0))) == 100
+
+
+@pytest.mark.parametrize("labels", [[1], [0], [0, 0, 0]])
+def test_newly_labelled_objects_of_one_class_are_all_kept(labels):
+    kept = al.trim_to_share(np.array(labels), 0.5, 0.1, np.random.default_rng(0))
+    assert kept.tolist() == list(range(len(labels)))
+
+
+def test_trimming_leaves_an_object_of_each_class():
+    labels = np.array([1, 0, 0, 0, 0])
+    kept = al.trim_to_share(labels, 0.95, 0.01, np.random.default_rng(0))
+    assert np.bincount(labels[kept]).tolist() == [1, 1]

@@ -47,6 +47,18 @@ def test_neighbours_equal_scikit_learns(train):
     np.testing.assert_allclose(imputer(rows).numpy(), reference.transform(rows.numpy() / spread) * spread, atol=1e-4)
 
 
+def test_neighbours_are_the_nearest_of_few_training_rows_each_counted_once(train):
+    rows = train[:100, [0, 1, 3]].masked_fill(~train[:100, [0, 1, 3]].isfinite(), torch.nan)
+    imputer = Imputer(3, "knn")
+    imputer.fit(rows)
+    scaled, having = (rows / imputer.spread).numpy(), np.flatnonzero(rows[:, 2].isfinite())
+    gaps = torch.randn(20, 3, generator=torch.Generator().manual_seed(1))
+    gaps[:, 2] = torch.nan
+    distance = ((gaps / imputer.spread).numpy()[:, None, :2] - scaled[None, having, :2]) ** 2
+    nearest = having[np.argsort(distance.sum(2), axis=1)[:, :5]]
+    np.testing.assert_allclose(imputer(gaps)[:, 2], rows.numpy()[nearest, 2].mean(1), rtol=1e-5)
+
+
 def test_regression_equals_a_ridge_fit_and_finds_the_relation(train):
     imputer = Imputer(4, ["median", "median", "regress", "median"])
     imputer.fit(train)

@@ -3,6 +3,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import pytorch_lightning as pl
+import torch
 from command import astro_lightning, run_folder
 
 from astro_lightning.data.errors import BadInput
@@ -13,6 +15,7 @@ from astro_lightning.tasks.plasticc.feature_data import FeatureData
 from astro_lightning.tasks.plasticc.grid_features import grid_features
 from astro_lightning.tasks.plasticc.simulate import simulate
 from astro_lightning.tasks.plasticc.table_features import table_features
+from astro_lightning.tasks.plasticc.tabular import NormalScores, TabularModule
 from astro_lightning.tasks.plasticc.trees import TreesModule
 
 DATA = {
@@ -74,6 +77,21 @@ def test_folds_test_every_object_once_and_never_train_on_it(cache):
     assert sorted(np.concatenate(tested)) == list(range(40))
 
 
+@pytest.mark.parametrize("train_column", [None, "mine"])
+def test_folds_tear_no_group_apart_and_leave_unlabelled_objects_out(train_column):
+    rng = np.random.default_rng(0)
+    groups, mine = rng.integers(0, 30, 120), np.arange(120) % 4 > 0
+    label = [None if i % 5 == 0 else ["a", "b"][i % 2] for i in range(120)]
+    records = Records.from_table(pa.table({"id": range(120), "label": label, "group": groups, "mine": mine}))
+    held = "test" if train_column is None else "calibration"
+    for fold in range(3):
+        chosen = {**DATA, "train_column": train_column}
+        parts = FeatureData(data=chosen, cache="/nowhere", fold=fold, n_folds=3, val_share=0.3).rows(records)
+        names = [set(groups[parts[part]]) for part in ("train", "val", held)]
+        assert all(names) and sum(map(len, names)) == len(set.union(*names))
+        assert all(label[row] for rows in parts.values() for row in rows)
+
+
 def test_what_lies_outside_the_train_column_is_tested_and_a_fold_of_the_rest_calibrates(cache):
     chosen = {**DATA, "train_column": "photoz"}
     twin = {"_target_": "astro_lightning.tasks.plasticc.simulate.simulate"}
@@ -120,6 +138,20 @@ def test_weights_balance_the_classes(cache):
     batch = next(iter(data(cache, balance=1.0).loader("train")))
     total = np.bincount(batch["target"].numpy(), batch["weight"].numpy())
     np.testing.assert_allclose(total[total > 0], total.max(), rtol=1e-5)
+
+
+def test_a_networks_ranks_are_those_of_the_training_objects(cache):
+    made = data(cache)
+    module = TabularModule(model={"width": 8}, optimizer={}, info=made.info())
+    trainer = pl.Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+        enable_checkpointing=False,
+    )  # fmt: skip
+    trainer.fit(module, made)
+    train = FeatureData.remembered(made.records, made.info())[made.splits["train"]]
+    alone = NormalScores(train.shape[1])
+    alone.fit(torch.from_numpy(train))
+    torch.testing.assert_close(module.network.scores.quantiles, alone.quantiles, rtol=0, atol=0)
 
 
 def test_class_proportions_of_a_table_are_found():

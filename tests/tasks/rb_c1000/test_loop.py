@@ -4,19 +4,28 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from command import astro_lightning, run_folder
 from sklearn.metrics import average_precision_score
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.methods.labelling.question import LabelsWanted
-from astro_lightning.tasks.rb_c1000.data import LoopData, quantile_scale
+from astro_lightning.tasks.rb_c1000.data import FoldData, LoopData, quantile_scale
 from astro_lightning.tasks.rb_c1000.labelling import ask_expert
 from astro_lightning.tasks.rb_c1000.scores import real_bogus_scores
 from astro_lightning.tasks.rb_c1000.sets import loop_sets
 from astro_lightning.tasks.rb_c1000.simulate import simulate
 from astro_lightning.tasks.rb_c1000.stages import loop_stages
 from tests.data.surveys.test_stamps import alert, write
+
+DATA = {"split": {"test": 0.2}, "split_seed": 0, "split_by": "group"}
+
+
+def relabelled(records, labels):
+    place = records.flat.column_names.index("label")
+    flat = records.flat.set_column(place, "label", pa.array(labels, pa.string()))
+    return Records(flat, records.ragged, records.fixed, records.names)
 
 
 def test_sets_are_disjoint_and_groups_stay_whole():
@@ -35,14 +44,65 @@ def test_sets_are_disjoint_and_groups_stay_whole():
 def test_baselines_learn_from_labelled_objects_of_the_pool_alone():
     records = Records.from_table(simulate(200, 0, side_px=21))
     labels = [label if i % 2 else None for i, label in enumerate(records.labels)]
-    flat = records.flat.set_column(records.flat.column_names.index("label"), "label", pa.array(labels, pa.string()))
-    records = Records(flat, records.ragged, records.fixed, records.names)
-    data = {"split": {"test": 0.2}, "split_seed": 0, "split_by": "group"}
+    records = relabelled(records, labels)
     for role, n_labelled, n_new in (("random", 40, 10), ("full", 40, 40)):
-        made = LoopData(role=role, n_labelled=n_labelled, n_select=10, n_pool=200, data=data, cache="/nowhere")
+        made = LoopData(role=role, n_labelled=n_labelled, n_select=10, n_pool=200, data=DATA, cache="/nowhere")
         sets = made.rows(records)
         assert all(labels[row] for row in sets["train"]) and len(sets["pool"]) >= 100
         assert len(sets["train"]) + len(sets["val"]) == pytest.approx(n_labelled + n_new, abs=1)
+
+
+@pytest.mark.parametrize("given", ["pseudo", "selected"])
+def test_the_truth_of_pool_objects_never_enters_training(tmp_path, given):
+    records = Records.from_table(simulate(120, 0, side_px=21))
+    sizes = {"n_labelled": 40, "n_pool": 60, "data": DATA, "cache": "/nowhere"}
+    pool = LoopData(role="als", **sizes).rows(records)["pool"]
+    soft = np.random.default_rng(0).random(20).astype(np.float32)
+    table = pa.table({"id": records.ids[pool[:20]], "soft": soft, "weight": np.full(20, 0.3, np.float32)})
+    pq.write_table(table, tmp_path / "given.parquet")
+    other = records.labels
+    other[pool] = np.where(other[pool] == "real", "bogus", "real")
+    batches = []
+    for seen in (records, relabelled(records, other)):
+        made = LoopData(role="ssls", **sizes, **{given: str(tmp_path / "given.parquet")})
+        train = made.rows(seen)["train"]
+        info = made.statistics(seen, train) | {"classes": ["bogus", "real"]}
+        batches.append(made.dataset(seen, info, train=True)[(train, 0)])
+    first, second = batches
+    assert np.isin(pool[:20], first["row"]).all() and len(first["row"]) > 20
+    assert all(torch.equal(first[name], second[name]) for name in ("row", "stamp", "target", "soft", "weight"))
+    of_pool = np.searchsorted(first["row"], pool[:20])
+    np.testing.assert_array_equal(first["target"][of_pool], soft > 0.5)
+    np.testing.assert_array_equal(first["soft"][of_pool], soft)
+
+
+@pytest.mark.parametrize("stamp_features", [False, True])
+def test_scales_are_those_of_the_training_objects(stamp_features):
+    rng = np.random.default_rng(0)
+    records = Records.from_table(simulate(60, 0))
+    made = LoopData(
+        unit_normal=True, stamp_features=stamp_features, n_labelled=30, n_pool=10, data=DATA, cache="/nowhere"
+    )
+    train = made.rows(records)["train"]
+    columns = {"stamp": np.array(records.fixed["stamp"]), "features": rng.normal(size=(60, 5))}
+    size = np.where(np.isin(np.arange(60), train), 1, 1e6)[:, None]
+    found = [
+        made.statistics(Records(records.flat, {}, fixed), train)
+        for fixed in (columns, {name: values * size + (size - 1) for name, values in columns.items()})
+    ]
+    assert found[0]["quantiles"] and found[0] == found[1]
+
+
+def test_folds_tear_no_group_apart():
+    groups = np.random.default_rng(0).integers(0, 40, 160)
+    records = Records.from_table(pa.table({"id": range(160), "label": ["real", "bogus"] * 80, "group": groups}))
+    tested = []
+    for fold in range(3):
+        sets = FoldData(fold=fold, n_folds=3, data=DATA, cache="/nowhere").rows(records)
+        parts = [set(groups[sets[part]]) for part in ("train", "val", "test")]
+        assert all(parts) and sum(map(len, parts)) == len(set.union(*parts)) == len(set(groups))
+        tested += sets["test"].tolist()
+    assert sorted(tested) == list(range(160))
 
 
 def test_scores_of_a_hand_made_case():

@@ -1,12 +1,19 @@
 import itertools
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import pytorch_lightning as pl
 import torch
+import yaml
 
+from astro_lightning.core.build import build
+from astro_lightning.core.conf import conf_folder
+from astro_lightning.data.ragged import Ragged
 from astro_lightning.data.records import Records, write_records
 from astro_lightning.tasks.rb_vae_rnn.frames import FrameBatches, normalise
-from astro_lightning.tasks.rb_vae_rnn.module import BestThreshold
+from astro_lightning.tasks.rb_vae_rnn.module import BestThreshold, SequenceModule
 from astro_lightning.tasks.rb_vae_rnn.pooling import pool, pooled_names
 from astro_lightning.tasks.rb_vae_rnn.scaling import fit_knots, normal_scores
 from astro_lightning.tasks.rb_vae_rnn.sequences import SequenceData, draw_frames
@@ -55,6 +62,38 @@ def test_statistics_come_from_training_objects_alone(tmp_path):
     assert (batch["frames"][int(batch["offsets"][1]), 24:] == 0).all()
 
 
+def test_objects_outside_of_training_change_no_scale():
+    records = Records.from_table(simulate_embeddings(60, 0, n_frames=12))
+    datamodule = data_of(records, inputs=["mu", "logvar"], pooled=True, lightcurves=True)
+    train = datamodule.splits["train"]
+    size = np.where(np.isin(np.arange(60), train), 1, 10).astype(np.float32)
+    ragged = {
+        name: Ragged(column.values * np.repeat(size, column.lengths), column.offsets)
+        for name, column in records.ragged.items()
+    }
+    other = Records(records.flat, ragged, {"features": records.fixed["features"] * size[:, None]})
+    info = datamodule.statistics(records, train)
+    assert len(info["feature_knots"]) and info == datamodule.statistics(other, train)
+
+
+@pytest.mark.parametrize("fold", [None, 0, 1, 2])
+def test_what_the_experts_left_ambiguous_is_tested_but_never_trained_on(tmp_path, fold):
+    table = simulate_embeddings(60, 0)
+    tags = [["1-point"], ["1-point", "ghost"], ["star"], [], None, ["1-point"]] * 10
+    label = [int(name == "artefact") for name in table["label"].to_pylist()]
+    lists = {"oid": table["id"], "label": label, "tags": tags, "mu8": table["mu"], "logvar8": table["logvar"]}
+    pq.write_table(pa.table(lists), tmp_path / "embeddings.parquet")
+    block = yaml.safe_load((conf_folder() / "data" / "snad_embeddings.yaml").read_text())["reader"]
+    reader = build(block | {"lightcurves": False}, memory_gib=1)
+    records = Records.from_table(pa.concat_tables(reader.read(tmp_path, part="labelled")).combine_chunks())
+    splits = data_of(records, inputs=["mu"], fold=fold, n_folds=3).splits
+    ambiguous = np.arange(60) % 6 % 5 == 0
+    assert len(splits["train"]) and not ambiguous[splits["train"]].any()
+    assert ambiguous[splits["test"]].any() and (~ambiguous[splits["test"]]).any()
+    left = np.setdiff1d(np.arange(60), np.concatenate(list(splits.values())))
+    assert ambiguous[left].all()
+
+
 def test_drawn_frames_keep_order_and_never_cross_objects():
     offsets = np.array([0, 3, 103, 110])
     frames = np.arange(110.0)[:, None]
@@ -79,6 +118,37 @@ def test_threshold_leaves_one_half_only_for_more_than_noise():
         for _ in range(copies):
             metric.update(torch.stack([p, 1 - p], 1).log(), torch.tensor([0, 1, 0, 0, 1, 0, 1]))
         assert (float(metric.compute()) < 0.45) == moved
+
+
+class Line(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.slope = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, batch):
+        return torch.cat([self.slope * batch["features"], torch.zeros_like(batch["features"])], 1)
+
+
+def test_threshold_of_a_fit_is_that_of_its_validation_objects():
+    def batch(*probability):
+        p = torch.tensor(probability)[:, None]
+        return {"row": torch.arange(4), "features": (p / (1 - p)).log(), "target": torch.tensor([0, 0, 1, 1])}
+
+    train, val = [batch(0.6, 0.62, 0.38, 0.4)], [batch(0.42, 0.6, 0.2, 0.36), batch(0.43, 0.41, 0.3, 0.36)] * 5
+    module = SequenceModule(model={}, optimizer={"lr": 1e-3}, info={"classes": ["artefact", "other"]})
+    module.network = Line()
+    trainer = pl.Trainer(
+        max_epochs=2, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+        enable_checkpointing=False,
+    )  # fmt: skip
+    trainer.fit(module, *(torch.utils.data.DataLoader(part, batch_size=None) for part in (train, val)))
+    expected = BestThreshold()
+    with torch.no_grad():
+        for one in val:
+            expected.update(module(one), one["target"])
+    assert float(module.threshold) == float(expected.compute())
+    assert 0.36 < float(module.threshold) < 0.42
+    assert (module.columns(val[0])["threshold"] == module.threshold).all()
 
 
 def test_normal_scores_are_ranks_and_the_median_stands_for_what_is_missing():

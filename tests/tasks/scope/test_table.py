@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import pytorch_lightning as pl
+import torch
 import xgboost as xgb
 import yaml
 from command import astro_lightning, run_folder
@@ -15,6 +17,8 @@ from astro_lightning.core.conf import conf_folder
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.data.surveys.scope_table import ScopeTable
+from astro_lightning.tasks.scope.module import expected_f1_threshold
+from astro_lightning.tasks.scope.net import ScopeNetModule
 from astro_lightning.tasks.scope.search import staged_search
 from astro_lightning.tasks.scope.simulate_table import simulate
 from astro_lightning.tasks.scope.table import TableData, tag_targets
@@ -112,6 +116,38 @@ def test_another_threshold_or_taxonomy_finds_no_labels_of_the_first_in_the_cache
     assert sum("vnv" in words.split() for words in strict) < sum("vnv" in words.split() for words in loose)
     one = taxonomy | {"tags": {"vnv": {"label": "variable"}}, "exclusive": []}
     assert set(data(features, one, tmp_path).records.labels) == {"", "vnv", "?vnv"}
+
+
+def fit(made):
+    module = ScopeNetModule(model={"width": 8}, optimizer={}, info=made.info(), types=False)
+    trainer = pl.Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+        enable_checkpointing=False, limit_train_batches=1,
+    )  # fmt: skip
+    trainer.fit(module, made)
+    return module.eval()
+
+
+def test_scales_are_those_of_the_training_rows(features, taxonomy, tmp_path):
+    made, other = (data(features, taxonomy, tmp_path, tags="e") for _ in range(2))
+    held = np.setdiff1d(np.arange(400), made.splits["train"])
+    for name in ("median", "skew"):
+        values = other.records.column(name).astype(float)
+        values[held] *= 1e6
+        place = other.records.flat.column_names.index(name)
+        other.records.flat = other.records.flat.set_column(place, name, pa.array(values))
+    first, second = (fit(one).network["classifier"]["preparation"].state_dict() for one in (made, other))
+    assert first["knots"].any()
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
+def test_thresholds_are_those_of_the_validation_objects(features, taxonomy, tmp_path):
+    made = data(features, taxonomy, tmp_path, tags=["e", "vnv"])
+    module = fit(made)
+    with torch.no_grad():
+        tags = module.probabilities(torch.cat([module(batch) for batch in made.loader("val")]))[1]
+    torch.testing.assert_close(module.threshold, expected_f1_threshold(tags))
+    assert (module.threshold != 0.5).all()
 
 
 @pytest.mark.slow

@@ -7,13 +7,14 @@ import pytorch_lightning as pl
 import torch
 import yaml
 
-from astro_lightning.core.checkpoint import Identity
+from astro_lightning.core.checkpoint import Identity, restore
 from astro_lightning.core.stages import make_datamodule, make_module
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.methods.periodograms.descriptors import DESCRIPTORS
 from astro_lightning.predict.score import Scorer
 from astro_lightning.tasks.scope.chooser import Chooser
+from astro_lightning.tasks.scope.data import ScopeData
 from astro_lightning.tasks.scope.feature_cache import feature_file, measure_chunk
 from astro_lightning.tasks.scope.folds import fold_stages
 from astro_lightning.tasks.scope.measure import magnitudes, measure, thinned
@@ -96,6 +97,20 @@ def test_chosen_periods_are_right_and_not_seen_before(periods):
         assert right[data.splits[part]].mean() > 0.8
 
 
+def test_training_rows_are_scored_by_the_trees_of_the_other_folds(periods):
+    path, score, data = periods
+    score, module = np.load(score), restore(path).module
+    for batch in data.loader("train"):
+        row, inputs = batch["row"].numpy(), Chooser.inputs(batch)
+        own = np.stack([module.network.scores(inputs, fold).numpy() for fold in range(2)])[
+            module.fold(data, row), np.arange(len(row))
+        ]
+        np.testing.assert_allclose(score[row], own, rtol=1e-6)
+        assert (np.abs(score[row] - module(batch).numpy()).max(1) > 1e-3).all()
+    for batch in data.loader("test"):
+        np.testing.assert_allclose(score[batch["row"].numpy()], module(batch).numpy(), rtol=1e-6)
+
+
 CLASSIFIERS = [
     ({"_target_": "astro_lightning.tasks.scope.trees.ScopeTreesModule", "rounds_per_epoch": 20}, TREES, 1),
     ({"_target_": "astro_lightning.tasks.scope.net.ScopeNetModule"}, {"width": 32}, 2),
@@ -145,6 +160,19 @@ def test_folds_test_every_object_once_and_learn_from_no_tested_source(cfg):
         assert not set(data.splits["train"]) & set(data.splits["test"])
         tested += data.splits["test"].tolist()
     assert sorted(tested) == list(range(len(data.records)))
+
+
+def test_folds_tear_no_source_apart(cfg):
+    groups = np.random.default_rng(0).permutation(90) // 4
+    records = Records.from_table(
+        pa.table({"id": range(90), "label": np.array(["EA", "RRab"])[groups % 2], "group": groups})
+    )
+    for fold in range(3):
+        data = ScopeData(
+            data=cfg["data"], cache="/nowhere", taxonomy=cfg["taxonomy"], fold=fold, n_folds=3, val_share=0.3
+        )
+        sources = [set(groups[rows]) for rows in data.rows(records).values() if len(rows)]
+        assert len(sources) == 3 and sum(map(len, sources)) == len(set.union(*sources)) == len(set(groups))
 
 
 def test_growing_in_epochs_equals_training_at_once(cfg, periods, tmp_path):
