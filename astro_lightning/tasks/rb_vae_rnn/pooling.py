@@ -136,7 +136,7 @@ def _principal_axis(deviation: np.ndarray) -> dict[str, np.ndarray]:
     constant = along.std() < 1e-6
     return {
         "covariance": covariance[np.triu_indices(len(covariance))],
-        "log_eigenvalues": np.log(sizes),
+        "log_eigenvalues": np.log(sizes.clip(1e-12)),
         "axis": np.abs(axes[:, -1]),
         "axis_percentiles": np.percentile(along, PERCENTILES[1:-1]),
         "axis_moments": np.zeros(2) if constant else np.array([stats.skew(along), stats.kurtosis(along)]),
