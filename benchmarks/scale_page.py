@@ -81,9 +81,10 @@ def efficiency(rows: list[dict], rates: dict[str, tuple[float, float, float]]) -
         if n > 1:
             start, per, _ = rates[row["kind"]]
             spent = row["processor s"] - (n + 1) * start
+            gained = min(n, n * per * row["objects"] / spent)
             words.append(
                 f"{n} processes spend {spent / row['objects'] * 1000:.3g} ms on one of the {row['kind']} where one spends "
-                f"{per * 1000:.3g} ms: {min(n, n * per * row['objects'] / spent):.2f}x while scoring, computed, where {n} cores are free."
+                f"{per * 1000:.3g} ms: {gained:.2f}x while scoring, computed, where {n} cores are free."
             )
     return " ".join(words)
 

@@ -20,7 +20,9 @@ def test_the_page_is_what_the_files_give():
 
 
 def test_the_page_of_scale_is_what_its_file_gives():
-    assert scale_page.PAGE.read_text() == scale_page.page(table.RESULTS / "scale.json"), "python -m benchmarks.scale_page"
+    assert scale_page.PAGE.read_text() == scale_page.page(table.RESULTS / "scale.json"), (
+        "python -m benchmarks.scale_page"
+    )
 
 
 def test_rows_have_names_of_their_own():
