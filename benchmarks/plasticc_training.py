@@ -68,7 +68,7 @@ def main(words: Sequence[str] | None = None) -> None:
     }
     published = batch_of(sets["pretraining"].curves(np.arange(SEED_OBJECTS)), np.random.default_rng(0))
     bert, fast = SeedBert(WIDTH, LAYERS, HEADS), fast_precision("cpu")
-    row("published way, float32", SEED_OBJECTS, lambda: backward(bert, [published], "32-true"), 1)
+    row("published way, float32", SEED_OBJECTS, lambda: backward(bert, [published], "32-true"))
     batches = {name: [made[key] for key in keys] for name, made in sets.items()}
     alone = [{name: value for name, value in b.items() if name != "views"} for b in batches["pretraining"]]
     backbone = PlasticcTransformer(d_model=WIDTH, n_layers=LAYERS, n_heads=HEADS)
@@ -76,7 +76,7 @@ def main(words: Sequence[str] | None = None) -> None:
     for precision in dict.fromkeys(("32-true", fast)):
         said = {"32-true": "float32", "bf16-mixed": "bfloat16"}[precision]
         if precision != "32-true":
-            row(f"published way, {said}", SEED_OBJECTS, lambda: backward(bert, [published], fast), 1)
+            row(f"published way, {said}", SEED_OBJECTS, lambda: backward(bert, [published], fast))
         for name, network, some in (
             ("pretraining", pretrainer, batches["pretraining"]),
             ("pretraining, masks alone", pretrainer, alone),

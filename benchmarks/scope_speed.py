@@ -92,7 +92,7 @@ def main() -> None:
         ("conditional entropy", conditional_entropy, numpy_entropy),
         ("analysis of variance", analysis_of_variance, numpy_variance),
     ):
-        here, there = seconds(lambda: fast(curve, trial)), seconds(lambda: plain(time_d, scaled, trial[0].numpy()), 1)  # noqa: B023
+        here, there = seconds(lambda: fast(curve, trial)), seconds(lambda: plain(time_d, scaled, trial[0].numpy()))  # noqa: B023
         points = len(mag) * trial.shape[1]
         rows.append([name, points / here / 1e6, "million points x frequencies/s", there / here])
     if torch.cuda.is_available():

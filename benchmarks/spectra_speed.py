@@ -145,7 +145,7 @@ def training(table: pa.Table) -> dict[str, float]:
             x = torch.from_numpy(np.stack(rows))[:, None]
             step(plain, x / x.norm(dim=2, keepdim=True), target, optimizer)
 
-    found[PLAIN] = rate(N, from_csv, 1)
+    found[PLAIN] = rate(N, from_csv, 2)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "s.feather"
         pyarrow.feather.write_feather(table.select(["flux"]), path)
@@ -155,7 +155,7 @@ def training(table: pa.Table) -> dict[str, float]:
             for x in loader:
                 step(plain, x, target, optimizer)
 
-        found[STOCK] = rate(N, from_feather, 1)
+        found[STOCK] = rate(N, from_feather, 2)
     for name, way in ways().items():
         batches, optimizer = way.batches(records, True), torch.optim.AdamW(way.network.parameters())
 
