@@ -12,6 +12,8 @@ from omegaconf import OmegaConf
 from astro_lightning.compose import plain
 from astro_lightning.core.conf import conf_folder
 from astro_lightning.core.stages import stages_of
+from astro_lightning.data.errors import BadInput
+from astro_lightning.run import run
 
 CONF = conf_folder()
 INJECTED = {
@@ -130,3 +132,11 @@ def test_every_key_of_the_root_has_a_comment():
 
 def test_conf_folder_is_found():
     assert (Path(CONF) / "config.yaml").exists()
+
+
+def test_a_relative_root_means_the_folder_in_which_the_run_began(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cfg = composed("task=plasticc", "data=plasticc", "data.root=here", "trainer=cpu", "ckpt=x")
+    with pytest.raises(BadInput, match="ckpt="):
+        run(cfg, tmp_path / "run")
+    assert cfg["data"]["root"] == str(tmp_path / "here")

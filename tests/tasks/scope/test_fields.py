@@ -68,6 +68,13 @@ def test_a_field_is_scored_anew_where_run_rule_or_field_are_others_and_kept_else
         write_fields(fields, fields, score_as(xgb=0.5), info)
 
 
+def test_a_field_in_another_form_is_named(info, tmp_path, caplog):
+    write_field(tmp_path / "fields" / "a.parquet", [1])
+    (tmp_path / "fields" / "b.csv").write_text("id,mjd,mag,magerr\n1,5,15,0.1\n")
+    assert write_fields(tmp_path / "fields", tmp_path / "out", score_as(xgb=0.5), info) == (1, 1)
+    assert "1 files are passed over, a field is a *.parquet (first: b.csv)" in caplog.text
+
+
 def test_one_field_may_name_sources_and_another_not(info, tmp_path):
     write_field(tmp_path / "fields" / "a.parquet", [1, 2])
     write_field(tmp_path / "fields" / "b.parquet", [3, 4], source=["s", "s"])

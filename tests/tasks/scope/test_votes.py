@@ -58,6 +58,12 @@ def test_what_cannot_be_sampled_or_merged_is_bad_input(stars, tmp_path):
     write_sample(stars / "scores.parquet", Catalina(), stars / "curves.parquet", tmp_path, ["e"], **settings)
     with pytest.raises(BadInput, match="nobody has voted"):
         write_votes([tmp_path], tmp_path / "v.parquet")
+    (tmp_path / "e" / "labels.csv").write_text("id,label\n")
+    places = (stars / "scores.parquet", Catalina(), stars / "curves.parquet", tmp_path, ["e"])
+    with pytest.raises(BadInput, match="holds votes on an earlier sample"):
+        write_sample(*places, **settings)
+    with pytest.raises(BadInput, match="count=-1"):
+        write_sample(*places, **settings | {"count": -1})
 
 
 def test_votes_of_a_folder_that_is_named_twice_count_once_and_those_of_two_people_both(stars, tmp_path):
