@@ -138,12 +138,20 @@ def test_sky_fibres_are_labelled_sky_whatever_the_pipeline_thought(tmp_path):
     assert read(tmp_path)["label"].to_pylist() == ["SKY"]
 
 
+def test_labels_that_are_numbers_with_gaps_are_none_there(tmp_path):
+    flux = pa.FixedSizeListArray.from_arrays(np.tile(curve(WAVELENGTH_A), 2).astype(np.float32), 2600)
+    pq.write_table(pa.table({"id": ["a", "b"], "label": [1.0, np.nan], "flux": flux}), tmp_path / "s.parquet")
+    assert read(tmp_path)["label"].to_pylist()[1] is None
+
+
 # ---- the challenges
 
 
 def test_tianchi_index_with_one_text_file_each(tmp_path):
-    (tmp_path / "index.csv").write_text("id,type\n11,star\n12,qso\n13,unknown\n")
-    for i, name in enumerate(("11", "12", "13")):
+    (tmp_path / "index.csv").write_text(
+        "id,type\n011,star\n12,qso\n13,unknown\n"
+    )  # a zero before a number is part of the name
+    for i, name in enumerate(("011", "12", "13")):
         (tmp_path / f"{name}.txt").write_text(",".join(f"{v:.4f}" for v in curve(WAVELENGTH_A) + i))
     table = read(tmp_path)
     assert table["label"].to_pylist() == ["STAR", "QSO", "UNKNOWN"]
@@ -168,7 +176,7 @@ def test_biendata_drops_repeated_headers(tmp_path):
     assert table["label"].to_pylist() == ["GALAXY", "STAR"]
     np.testing.assert_allclose(flux_of(table, 1), curve(WAVELENGTH_A), atol=1e-3)
     (tmp_path / "train.csv").unlink()
-    with gzip.open(tmp_path / "train.csv.gz", "wt") as stream:
+    with gzip.open(tmp_path / "train.csv.gz", "wt", encoding="utf-8-sig") as stream:  # as a spreadsheet writes it
         stream.write(f"{header}\n,{row.partition(',')[2]},a,galaxy\n")  # the first pixel is empty
     flux = flux_of(read(tmp_path))
     assert np.isnan(flux[0]) and np.isfinite(flux[1:]).all()
