@@ -27,6 +27,7 @@ OBJECTS = 512  # of a part: what a kill can cost, and what a worker takes at onc
 # What a part counts among its objects.
 SEEN = b"seen_in_training"
 BLANK = b"nothing_measured"
+COUNTED = 2_000_000  # rows of which it is looked whether two have one id
 # Sorting, finishing and writing take copies of a table.
 COPIES = 4
 ROW_GROUP = 2**16
@@ -102,7 +103,7 @@ def score_part(scorer: Scorer, table: pa.Table, file: Path) -> None:
 
 
 def warn_of_objects(parts: Sequence[Path], n: int) -> None:
-    """Scores of objects that the network learned from, or in which nothing is measured, say nothing."""
+    """Scores of objects that the network learned from, or in which nothing is measured, say nothing; an id may stand twice."""
     counts = [pq.read_schema(part).metadata or {} for part in parts]
     for key, what in (
         (SEEN, "were in the training split of this checkpoint: their scores say nothing of its quality"),
@@ -111,6 +112,10 @@ def warn_of_objects(parts: Sequence[Path], n: int) -> None:
         found = sum(int(count.get(key, 0)) for count in counts)
         if found:
             log.warning("%d of %d objects %s", found, n, what)
+    if n <= COUNTED:
+        ids = pa.concat_tables(pq.read_table(part, columns=["id"]) for part in parts)["id"]
+        if several := n - pc.count_distinct(ids).as_py():
+            log.warning("%d of %d rows have the id of another row", several, n)
 
 
 def finished(scorer: Scorer, parts: Iterable[Path], memory_gib: float) -> Iterator[pa.Table]:

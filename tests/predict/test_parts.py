@@ -170,12 +170,14 @@ def test_bad_words_and_bad_input_are_one_line_and_leave_nothing(run, spectra, tm
     assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
 
 
-def test_objects_in_which_nothing_is_measured_are_scored_and_counted(run, spectra, tmp_path, caplog):
+def test_objects_in_which_nothing_is_measured_or_of_one_id_are_scored_and_counted(run, spectra, tmp_path, caplog):
     table = pq.read_table(spectra).to_pandas()
     table.at[3, "flux"] = np.full(2600, np.nan, np.float32)
+    table.loc[5, "objid"] = table.loc[4, "objid"]
     table.to_parquet(spectra)
     assert score(spectra, run, tmp_path / "out.parquet").num_rows == N
     assert f"1 of {N} objects hold not one usable value" in caplog.text
+    assert f"1 of {N} rows have the id of another row" in caplog.text
 
 
 def test_a_run_keeps_its_task_and_takes_the_memory_it_is_given(run):
