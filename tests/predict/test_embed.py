@@ -82,6 +82,8 @@ def test_a_checkpoint_away_from_its_run_and_of_another_stage_is_one_line(run, tm
     away = shutil.copy(run / "checkpoints/pretrain/best.ckpt", tmp_path / "a.ckpt")
     words = ("task=plasticc_finetune", *TINY, "mode=embed", f"ckpt={away}")
     finished = astro_lightning(*words, folder=run.parents[2], expect=2)
+    assert "lies in no run folder" in finished.stderr
+    finished = astro_lightning(*words, "data=simulated", folder=run.parents[2], expect=2)
     assert "of stage pretrain, which task=plasticc_finetune has not" in finished.stderr
     assert restore(run / "checkpoints" / "pretrain" / "best.ckpt").identity["stage"] == "pretrain"
 
