@@ -221,7 +221,7 @@ def to_records(observations: pa.Table, objects: pa.Table | None = None, *, where
     column = {name: observations[name].to_numpy() for name in ("mjd", "band", "flux", "flux_err", "detected")}
     column["row"] = row
     column = _drop_strays(_sort(_drop_bad(column, where), where), objects, where)
-    offsets = _offsets(column.pop("row"), objects.num_rows)
+    offsets = offsets_of(column.pop("row"), objects.num_rows)
     for name, values in column.items():
         lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values, OBSERVATIONS.field(name).type))
         objects = objects.append_column(name, lists)
@@ -286,7 +286,7 @@ def _drop_bad(column: dict[str, np.ndarray], where: str) -> dict[str, np.ndarray
 
 
 def _drop_strays(column: dict[str, np.ndarray], objects: pa.Table, where: str) -> dict[str, np.ndarray]:
-    good = near_median(column["mjd"], _offsets(column["row"], objects.num_rows))
+    good = near_median(column["mjd"], offsets_of(column["row"], objects.num_rows))
     if good.all():
         return column
     first = objects["id"][int(column["row"][~good][0])]
@@ -307,7 +307,8 @@ def near_median(time_d: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     return np.abs(time_d - time_d[middle]) < LONGEST_D
 
 
-def _offsets(row: np.ndarray, n: int) -> np.ndarray:
+def offsets_of(row: np.ndarray, n: int) -> np.ndarray:
+    """Where the observations of each of n objects begin and end, shape (n + 1,), from the object of each, ascending."""
     return np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))])
 
 

@@ -109,8 +109,9 @@ def padded_ids(file: Path) -> list[str]:
     if file.suffix == ".parquet" or not names:
         return []
     convert = csv.ConvertOptions(include_columns=names, column_types=dict.fromkeys(names, pa.string()))
+    read = csv.ReadOptions(block_size=_CSV_BLOCK)
     padded, rows = dict.fromkeys(names, False), 0
-    with csv.open_csv(file, read_options=csv.ReadOptions(block_size=_CSV_BLOCK), convert_options=convert) as reader:
+    with readable(file), csv.open_csv(file, read_options=read, convert_options=convert) as reader:
         for batch in reader:
             padded = {name: found or _padded(batch[name]) for name, found in padded.items()}
             rows += batch.num_rows

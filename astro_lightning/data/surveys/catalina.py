@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from astro_lightning.data.curve_rows import BANDS, ENDINGS, curves_of_rows, missing_columns
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.light_curves import LARGEST_MAG, LATEST_D, LONGEST_D, near_median, warn_of_float32
+from astro_lightning.data.light_curves import LARGEST_MAG, LATEST_D, LONGEST_D, near_median, offsets_of, warn_of_float32
 from astro_lightning.data.metadata import Metadata
 from astro_lightning.data.ragged import Ragged
 from astro_lightning.data.survey import Survey, visible
@@ -118,12 +118,12 @@ class Catalina(Survey[Path]):
         columns = {"id": self.numbered(len(lengths), file) if own is None else metadata.ids(own)}
         order = np.lexsort((value["mjd"], owner))
         order = order[good[order]]
-        near = near_median(value["mjd"][order], _offsets(owner[order], len(lengths)))
+        near = near_median(value["mjd"][order], offsets_of(owner[order], len(lengths)))
         if not near.all():
             log.warning("%s: %d observations left out, at times %g days or more from the others of their curve (first: %s)",
                         file, (~near).sum(), LONGEST_D, columns["id"][int(owner[order[~near]][0])])  # fmt: skip
         order = order[near]
-        offsets = _offsets(owner[order], len(lengths))
+        offsets = offsets_of(owner[order], len(lengths))
         source = next((name for name in SOURCES if name in table.column_names and name != own), None)
         if source is not None:
             # A curve whose star is not named is of a star of its own.
@@ -141,10 +141,6 @@ class Catalina(Survey[Path]):
             for name, kind in dtype.items()
         }
         return pa.table(columns | arrays)
-
-
-def _offsets(owner: np.ndarray, n: int) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=n))])
 
 
 def _missing(found: list[str]) -> list[str]:
