@@ -59,9 +59,10 @@ def main(words: Sequence[str] | None = None) -> None:
          "largest probability", "coverage of the sets (0.9 asked)", "coverage, 95%", "false discoveries (0.1 asked)",
          "false discoveries, 95%", "unknown objects found"],
         rows,
-        note=f"Transformer of width 64 and 3 layers, pretrained for {args.epochs[0]} epochs and fine-tuned for {args.epochs[1]}; one "
-        "split, p-values against 15% of the labelled objects. ROC areas of one kind left out against the known kinds' test objects, by "
-        "each novelty score: energy of the logits, distances in the embedding, `novelty` the likelihood of observations hidden in turn.",
+        note=f"Transformer of width 64 and 3 layers, pretrained for {args.epochs[0]} epochs and fine-tuned for {args.epochs[1]}; "
+        "one split, p-values against 15% of the labelled objects. ROC areas of one kind left out against the known kinds' test "
+        "objects, by each novelty score: energy of the logits, distances in the embedding, `novelty` the likelihood of "
+        "observations hidden in turn.",
         command=f"python -m benchmarks.plasticc_unknown RUNS --epochs {args.epochs[0]} {args.epochs[1]} --seed {args.seed}",
         seeds=[args.seed],
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,6 +20,11 @@ BANDS = (*COLUMNS["band"], "filtercode")
 def missing_columns(found: list[str], ids: tuple[str, ...]) -> list[str]:
     """What such a file lacks, each as all its accepted names."""
     return [" or ".join(names) for names in (ids, *NUMBERS.values()) if not set(names) & set(found)]
+
+
+def modified(time_d: np.ndarray) -> np.ndarray:
+    """Modified Julian dates of Julian dates; smaller times as they stand."""
+    return np.where(time_d > JULIAN_D, time_d - JULIAN_D, time_d)
 
 
 def curves_of_rows(file: Path, ids: tuple[str, ...], of_object: tuple[str, ...], flags: str) -> pa.Table:
@@ -44,10 +50,8 @@ def curves_of_rows(file: Path, ids: tuple[str, ...], of_object: tuple[str, ...],
     chosen = {name: next(n for n in names if n in found) for name, names in NUMBERS.items()}
     chosen |= {flags: flags} if flags in found else {}
     columns = {name: cast(table[column], pa.float64(), column, str(file)) for name, column in chosen.items()}
-    columns["mjd"] = pc.if_else(
-        pc.greater(columns["mjd"], JULIAN_D), pc.subtract(columns["mjd"], JULIAN_D), columns["mjd"]
-    )
     columns = {name: pc.fill_null(values, float("nan")) for name, values in columns.items()}
+    columns["mjd"] = pa.array(modified(columns["mjd"].to_numpy()))
     own = next(name for name in ids if name in found)
     kept = [name for name in of_object if name in found and name != own]
     columns |= {"id": identifiers(table[own], str(file)), **{name: table[name] for name in kept}}

@@ -1,6 +1,5 @@
 """ASAS training set of variable stars: 810 V-band light curves of 28 classes (Richards et al. 2012, arXiv:1204.4180)."""
 
-import logging
 import re
 import tarfile
 from collections.abc import Iterator
@@ -9,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from astro_lightning.data.curve_rows import modified
+from astro_lightning.data.curve_table import curve_table
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.survey import Survey
 from astro_lightning.data.tables import readable
-
-log = logging.getLogger(__name__)
 
 CLASSES = "asas_training_set_classes.dat"
 NUMBER = re.compile(r"[-+.]*\d|nan|inf", re.IGNORECASE)
@@ -54,16 +53,14 @@ class Asas(Survey[Path]):
             raise BadInput(f"{source} is no tar.gz ({str(error).splitlines()[0]}): get the file again") from error
         if not ids:
             raise BadInput(f"{source} holds no star (*.dat): get the archive again")
-        offsets = pa.array(np.concatenate([[0], np.cumsum([len(curve) for curve in curves])]), pa.int64())
-        flat = np.concatenate(curves)
-        columns = {"mjd": flat[:, 0], "mag": flat[:, 1].astype(np.float32), "mag_err": flat[:, 2].astype(np.float32)}
         label = self.class_names(pa.array([labels.get(name) for name in ids], pa.string()), str(source))
-        lists = {name: pa.LargeListArray.from_arrays(offsets, pa.array(values)) for name, values in columns.items()}
-        yield pa.table({"id": ids, "label": label} | lists)
+        flat = dict(zip(("mjd", "mag", "mag_err"), np.concatenate(curves).T))
+        flat["mjd"] = modified(flat["mjd"])
+        yield curve_table(flat, np.array([len(curve) for curve in curves]), {"id": ids, "label": label}, str(source))
 
 
 def _observations(text: str, name: str) -> np.ndarray:
-    """Time, magnitude and error, ascending in time, shape (observations, 3)."""
+    """Time, magnitude and error of each line that begins with a number, shape (observations, 3)."""
     try:
         lines = [line.replace(",", " ").split()[:3] for line in text.splitlines()]
         rows = np.array([words for words in lines if words and NUMBER.match(words[0])] or np.empty((0, 3)), float)
@@ -71,12 +68,4 @@ def _observations(text: str, name: str) -> np.ndarray:
             raise ValueError(f"{rows.shape[1]} columns")
     except ValueError as error:
         raise BadInput(f"{name}: a line is not three numbers ({error}): get the archive again") from error
-    good = np.isfinite(rows).all(1) & (rows[:, 2] > 0)
-    if not good.all():
-        log.warning(
-            "%s: %d of %d observations left out: no finite time, magnitude or error > 0", name, (~good).sum(), len(good)
-        )
-    rows = rows[good]
-    if len(rows) and rows[0, 0] > 2_400_000:
-        rows[:, 0] -= 2_400_000.5
-    return rows[np.argsort(rows[:, 0], kind="stable")]
+    return rows

@@ -1,6 +1,5 @@
 """Catalina southern periodic variables (Drake et al. 2017, MNRAS 469, 3688) and other lists of magnitudes."""
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -10,14 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from astro_lightning.data.curve_rows import BANDS, ENDINGS, curves_of_rows, missing_columns
+from astro_lightning.data.curve_table import curve_table
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.light_curves import LARGEST_MAG, LATEST_D, LONGEST_D, near_median, offsets_of, warn_of_float32
+from astro_lightning.data.light_curves import warn_of_float32
 from astro_lightning.data.metadata import Metadata
 from astro_lightning.data.ragged import Ragged
 from astro_lightning.data.survey import Survey, visible
 from astro_lightning.data.tables import column_names
-
-log = logging.getLogger(__name__)
 
 # Accepted names of the list columns, with the integer scale that their suffix declares.
 LISTS: dict[str, dict[str, float]] = {
@@ -97,33 +95,16 @@ class Catalina(Survey[Path]):
                 row = first_row + int(np.argmax(ragged.lengths != lengths))
                 raise BadInput(f"{file}, row {row}: {name} and mjd differ in length: give one value for each time")
         value = {name: _flat(ragged) / scale for name, (ragged, scale) in lists.items()}
-        owner = np.repeat(np.arange(len(lengths)), lengths)
-        good = (
-            (np.abs(value["mjd"]) < LATEST_D)
-            & (np.abs(value["mag"]) < LARGEST_MAG)
-            & (value["mag_err"] > 0)
-            & np.isfinite(value["mag_err"])
-        )
+        usable: np.ndarray | bool = True
         if FLAGS in table.column_names:
             flags = Ragged.from_arrow(table[FLAGS])
             if (flags.lengths != lengths).any():
                 row = first_row + int(np.argmax(flags.lengths != lengths))
                 raise BadInput(f"{file}, row {row}: {FLAGS} and mjd differ in length: give one value for each time")
-            good &= _flat(flags) == 0
-        if not good.all():
-            reason = f"no finite time, magnitude below {LARGEST_MAG:g} or error > 0, or flagged"
-            log.warning("%s: %d of %d observations left out: %s", file, (~good).sum(), len(good), reason)
+            usable = _flat(flags) == 0
         metadata = Metadata(table, file)
         own = next((name for name in IDS if name in table.column_names), None)
         columns = {"id": self.numbered(len(lengths), file) if own is None else metadata.ids(own)}
-        order = np.lexsort((value["mjd"], owner))
-        order = order[good[order]]
-        near = near_median(value["mjd"][order], offsets_of(owner[order], len(lengths)))
-        if not near.all():
-            log.warning("%s: %d observations left out, at times %g days or more from the others of their curve (first: %s)",
-                        file, (~near).sum(), LONGEST_D, columns["id"][int(owner[order[~near]][0])])  # fmt: skip
-        order = order[near]
-        offsets = offsets_of(owner[order], len(lengths))
         source = next((name for name in SOURCES if name in table.column_names and name != own), None)
         if source is not None:
             # A curve whose star is not named is of a star of its own.
@@ -133,14 +114,7 @@ class Catalina(Survey[Path]):
             columns["label"] = self.class_names(metadata.labels("type_name"), str(file))
         if "period" in table.column_names:
             columns["period"] = pa.array(metadata.numbers("period"))
-        dtype = {"mjd": np.float64, "mag": np.float32, "mag_err": np.float32}
-        arrays = {
-            name: pa.LargeListArray.from_arrays(
-                pa.array(offsets, pa.int64()), pa.array(value[name][order].astype(kind))
-            )
-            for name, kind in dtype.items()
-        }
-        return pa.table(columns | arrays)
+        return curve_table(value, lengths, columns, str(file), usable)
 
 
 def _missing(found: list[str]) -> list[str]:
