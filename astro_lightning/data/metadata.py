@@ -30,7 +30,7 @@ class Metadata:
 
     def _column(self, names: tuple[str, ...]) -> pa.ChunkedArray:
         found = next((name for name in names if name in self.table.column_names), None)
-        return self.table[found] if found else pa.chunked_array([pa.nulls(self.table.num_rows)])
+        return pa.chunked_array([pa.nulls(self.table.num_rows)]) if found is None else self.table[found]
 
     def ids(self, *names: str) -> pa.ChunkedArray:
         """Identifiers as int64 or string.

@@ -28,5 +28,5 @@ def test_lines_may_be_indented_and_what_is_no_number_is_counted(tmp_path, caplog
 
 
 def test_two_columns_are_no_light_curve(tmp_path):
-    with pytest.raises(BadInput, match=r"star\.dat: a line is not three numbers"):
+    with pytest.raises(BadInput, match=r"star\.dat: a line is not 3 numbers"):
         list(Asas().read(archive(tmp_path / "a.tar.gz", star_dat="1 11.1\n2 11.2\n3 11.3\n")))
