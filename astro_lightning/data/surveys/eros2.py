@@ -70,7 +70,12 @@ class Eros2(Survey[Path]):
     def _known(self, file: Path, star: pa.ChunkedArray) -> dict[str, pa.ChunkedArray]:
         if not file.is_file():
             return {}
-        table = Metadata(read_table(file), file)
+        stars = read_table(file)
+        if missing := {"period", "div_period", "type"} - set(stars.column_names):
+            raise BadInput(
+                f"{file}: missing column {', '.join(sorted(missing))}; found {', '.join(stars.column_names)}"
+            )
+        table = Metadata(stars, file)
         row = pc.index_in(star, value_set=table.ids(*IDS).cast(pa.string()))
         period = pa.array(table.numbers("period") / table.numbers("div_period"))
         return {"label": self.class_names(table.labels("type"), str(file)).take(row), "period": period.take(row)}

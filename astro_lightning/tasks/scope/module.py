@@ -256,10 +256,9 @@ class ScopeModule(TaskModule):
             metrics["tag_macro_f1"] = float(np.mean(list(of_tag.values())))
         metrics |= {f"tag_f1_{tag}": value for tag, value in of_tag.items()}
         if "period_reference" in predictions.column_names:
-            ratio = predictions["period"].to_numpy() / predictions["period_reference"].to_numpy()
-            known = np.isfinite(ratio)
-            exact = np.abs(ratio - 1) < PERIOD_TOLERANCE
-            harmonic = exact | (np.abs(ratio - 2) < 2 * PERIOD_TOLERANCE) | (np.abs(2 * ratio - 1) < PERIOD_TOLERANCE)
+            period_d, reference_d = predictions["period"].to_numpy(), predictions["period_reference"].to_numpy()
+            known = np.isfinite(period_d / reference_d)
+            exact, harmonic = period_found(period_d, reference_d)
             for name in info["classes"]:
                 rows = known & (np.array(labels, dtype=object) == name)
                 if rows.any():
@@ -268,6 +267,13 @@ class ScopeModule(TaskModule):
                         f"period_harmonic_{name}": float(harmonic[rows].mean()),
                     }
         return metrics
+
+
+def period_found(period_d: np.ndarray, reference_d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each period is within 1% of its reference, and whether it, its half or its double is."""
+    ratio = period_d / reference_d
+    exact = np.abs(ratio - 1) < PERIOD_TOLERANCE
+    return exact, exact | (np.abs(ratio - 2) < 2 * PERIOD_TOLERANCE) | (np.abs(2 * ratio - 1) < PERIOD_TOLERANCE)
 
 
 def types_scored(predictions: pa.Table, info: Mapping[str, Any]) -> list[str]:

@@ -14,12 +14,14 @@ from astro_lightning.data.records import write_records
 from astro_lightning.data.surveys.asas import CLASSES, CURVES, Asas
 from astro_lightning.data.surveys.catalina import Catalina
 from astro_lightning.data.surveys.des_autoscan import FEATURES, DesAutoscan
+from astro_lightning.data.surveys.eros2 import Eros2
 from astro_lightning.data.surveys.plasticc import Plasticc
 from astro_lightning.data.surveys.plasticc_features import PlasticcFeatures
 from astro_lightning.data.surveys.scope_table import ScopeTable
 from astro_lightning.data.surveys.snad_embeddings import SnadEmbeddings
 from astro_lightning.data.surveys.spectra import Spectra
 from astro_lightning.data.surveys.stamps import Stamps
+from astro_lightning.data.surveys.stripe82 import Stripe82
 from astro_lightning.data.surveys.uea_lsst import UeaLsst
 from astro_lightning.data.surveys.ztf_dr import ZtfDr
 
@@ -32,6 +34,8 @@ FILES = [
     (DesAutoscan, "a.parquet"),
     (SnadEmbeddings, "a.parquet"),
     (Catalina, "a.parquet"),
+    (Eros2, "a_varlength_features.csv"),
+    (Stripe82, "table1.tar.gz"),
     (ScopeTable, "a.parquet"),
     (Stamps, "a.npz"),
     (Stamps, "new_real_zg.fits"),
