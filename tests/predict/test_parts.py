@@ -201,6 +201,19 @@ def test_a_missing_extra_is_named(run, tmp_path, monkeypatch):
             main([source, "--ckpt", str(run), "--out", str(tmp_path / "out")])
 
 
+def test_columns_made_over_all_objects_come_back_to_their_own_rows():
+    ids = np.array([4, 0, 3, 1, 2])
+
+    def finish(table):
+        return table.append_column("place", pa.array(np.arange(len(table))))
+
+    for kind in (pa.int64(), pa.string()):
+        table = pa.table({"id": pa.array(ids).cast(kind), "score": ids / 10})
+        found = parts.finish_in_order(SimpleNamespace(finish=finish), table)
+        assert found.select(["id", "score"]).equals(table)
+        assert found["place"].to_pylist() == ids.tolist()
+
+
 def test_a_base_task_needs_no_whole_table(run):
     scorer = Scorer(run)
     assert scorer.needs_whole
