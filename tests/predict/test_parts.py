@@ -20,6 +20,7 @@ from astro_lightning.predict import parts
 from astro_lightning.predict.files import predict_file
 from astro_lightning.predict.modes import as_trained
 from astro_lightning.predict.score import Scorer
+from astro_lightning.tasks.scope.module import ScopeModule
 from astro_lightning.verbs.score import main
 
 N = 40
@@ -212,6 +213,26 @@ def test_columns_made_over_all_objects_come_back_to_their_own_rows():
         found = parts.finish_in_order(SimpleNamespace(finish=finish), table)
         assert found.select(["id", "score"]).equals(table)
         assert found["place"].to_pylist() == ids.tolist()
+
+
+def test_finished_blocks_are_cut_into_the_files_they_were_made_of(tmp_path):
+    (tmp_path / "done").mkdir()
+    for name, ids in (("b", [4, 0]), ("a", [3]), ("c", [1, 2, 5])):
+        pq.write_table(pa.table({"id": ids}), tmp_path / f"{name}.parquet")
+    scorer = SimpleNamespace(needs_whole=True, finish=lambda table: table.append_column("twice", [[0, 2, 4, 6, 8, 10]]))
+    parts.finish_in_blocks(scorer, [tmp_path / f"{name}.parquet" for name in "bac"], 1.0, tmp_path / "done")
+    found = {name: pq.read_table(tmp_path / "done" / f"{name}.parquet").to_pydict() for name in "abc"}
+    assert {name: table["id"] for name, table in found.items()} == {"a": [3], "b": [4, 0], "c": [1, 2, 5]}
+    assert {name: table["twice"] for name, table in found.items()} == {"a": [6], "b": [8, 0], "c": [2, 4, 10]}
+
+
+def test_members_are_averaged_but_for_what_has_no_mean(run):
+    scorer = Scorer(run)
+    scorer.members[0].module.not_averaged = ScopeModule.not_averaged
+    periods, probabilities = np.array([[0.5, 2.0], [1.0, 4.0]]), np.array([[0.2, 0.6], [0.4, 1.0]], np.float32)
+    merged = scorer._merged([{"period": period, "prob_e": p} for period, p in zip(periods, probabilities)])
+    assert merged["period"].tolist() == [0.5, 2.0]  # the mean of a period and its double is the period of nothing
+    assert merged["prob_e"].tolist() == pytest.approx([0.3, 0.8])
 
 
 def test_a_base_task_needs_no_whole_table(run):

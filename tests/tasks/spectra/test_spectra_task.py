@@ -117,6 +117,20 @@ def test_unreliable_labels_are_tested_but_never_learnt(records):
     assert not warned[np.concatenate([parts["train"], parts["val"]])].any()
 
 
+@pytest.mark.parametrize("by", ["class", "class and survey"])
+def test_training_spectra_are_drawn_so_that_none_rules(records, by):
+    survey = np.array(records.flat["survey"].to_pylist())
+    cell = records.labels.astype(str) if by == "class" else np.char.add(records.labels.astype(str), survey.astype(str))
+    made = module_of_data(**({"balanced": True, "survey_power": 0.0} if by == "class" else {"survey_power": 1.0}))
+    made.records, made.splits = records, made.rows(records)
+    sampler, drawn = made.train_dataloader().sampler, []
+    for epoch in range(60):
+        sampler.set_epoch(epoch)
+        drawn += [row for rows, _ in sampler for row in rows]
+    there, found = (np.unique(cell[rows], return_counts=True)[1] for rows in (made.splits["train"], drawn))
+    assert there.max() > 2 * there.min() and found.max() < 1.4 * found.min()
+
+
 # ---- batches
 
 
