@@ -226,6 +226,14 @@ def test_finished_blocks_are_cut_into_the_files_they_were_made_of(tmp_path):
     assert {name: table["twice"] for name, table in found.items()} == {"a": [6], "b": [8, 0], "c": [2, 4, 10]}
 
 
+def test_columns_of_a_block_follow_their_names_and_not_their_places(tmp_path):
+    for name, columns in (("a", {"id": [1], "x": [0.1], "y": [0.9]}), ("b", {"id": [2], "y": [0.7], "x": [0.3]})):
+        pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+    scorer = SimpleNamespace(needs_whole=True, finish=lambda table: table)
+    found = pa.concat_tables(parts.finished(scorer, [tmp_path / "a.parquet", tmp_path / "b.parquet"], 1e-9))
+    assert found.to_pydict() == {"id": [1, 2], "x": [0.1, 0.3], "y": [0.9, 0.7]}
+
+
 def test_members_are_averaged_but_for_what_has_no_mean(run):
     scorer = Scorer(run)
     scorer.members[0].module.not_averaged = ScopeModule.not_averaged
