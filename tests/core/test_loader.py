@@ -19,6 +19,16 @@ def test_an_epoch_is_repeated_exactly_and_the_next_differs():
     assert sorted(row for rows, _ in keys(sampler) for row in rows) == list(range(100))
 
 
+def test_no_two_batches_draw_the_same_random_numbers():
+    seeds = []
+    for seed in (1, 2):
+        sampler = BatchSampler(np.arange(40), 8, shuffle=True, seed=seed)
+        for epoch in range(3):
+            sampler.set_epoch(epoch)
+            seeds += [one for _, one in keys(sampler)]
+    assert len(set(seeds)) == len(seeds) == 30
+
+
 def test_in_order_without_shuffle_and_every_row_once():
     sampler = BatchSampler(np.array([5, 3, 9]), 2)
     assert [rows for rows, _ in keys(sampler)] == [[5, 3], [9]]

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from astro_lightning.core.optim import make_optimizer, make_schedule, settings
-from astro_lightning.core.task import TaskModule
+from astro_lightning.core.task import TaskModule, class_weights
 from astro_lightning.data.errors import BadInput
 
 
@@ -88,3 +88,33 @@ def test_the_step_schedule_counts_epochs_however_the_training_is_bounded():
 
     (factor,) = TaskModule.configure_optimizers(Fake())["lr_scheduler"]["scheduler"].lr_lambdas
     assert [factor(step) for step in (0, 199, 200, 399, 400)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+
+
+def test_weights_of_classes_are_one_on_average_over_the_objects():
+    assert class_weights([30, 10, 0]).tolist() == pytest.approx([2 / 3, 2, 0])
+    assert class_weights([30, 10], power=0.0).tolist() == [1, 1]
+
+
+def module(**chosen):
+    made = TaskModule(model={}, optimizer=chosen, info={"classes": ["a", "b"]})
+    made.network = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4), torch.nn.Linear(4, 2))
+    return made
+
+
+def test_weights_decay_and_neither_biases_nor_norms():
+    made = module()
+    for parameter in made.parameters():
+        torch.nn.init.ones_(parameter)
+        parameter.grad = torch.zeros_like(parameter)
+    make_optimizer(made.groups(), {"lr": 0.1, "weight_decay": 0.5}).step()
+    decayed = {name for name, value in made.named_parameters() if value.max() < 1}
+    assert decayed == {"network.0.weight", "network.2.weight"}
+    assert made.network[0].weight.max().item() == pytest.approx(1 - 0.1 * 0.5)
+
+
+def test_a_resumed_plateau_remembers_its_best_and_how_long_it_waited():
+    before, after, checkpoint = module(schedule="plateau"), module(schedule="plateau"), {}
+    before._best, before._epochs_without_progress = 0.25, 3
+    before.on_save_checkpoint(checkpoint)
+    after.on_load_checkpoint(checkpoint)
+    assert (after._best, after._epochs_without_progress) == (0.25, 3)

@@ -71,16 +71,16 @@ def test_training_ends_after_as_many_epochs_without_a_better_score_as_patience_s
         assert trainer.current_epoch == epochs
 
 
-@pytest.mark.parametrize("stage", [{"trainer": {"ema_decay": 0.5}}, {}])
+@pytest.mark.parametrize("stage", [{"trainer": {"ema_decay": 0.25}}, {}])
 def test_the_running_mean_of_the_weights_is_kept_for_scoring_and_a_resumed_run_goes_on_from_it(tmp_path, stage):
-    words = () if stage else ("callbacks.ema.decay=0.5",)
+    words = () if stage else ("callbacks.ema.decay=0.25",)
     module, _ = trained(tmp_path, [1, 2], *words, **stage)
     assert module.weights == [0, 1, 2, 3]  # the mean steers no step
-    mean = 0.5 * (0.5 * (0.5 * 1 + 0.5 * 2) + 0.5 * 3) + 0.5 * 4
+    mean = 0.25 * (0.25 * (0.25 * 1 + 0.75 * 2) + 0.75 * 3) + 0.75 * 4  # the decay is the share of what was before
     assert kept(tmp_path)["state_dict"]["weight"] == module.weight == mean
     resumed, _ = trained(tmp_path, [1, 2, 3], *words, ckpt=tmp_path / "checkpoints/only/last.ckpt", **stage)
     assert resumed.weights == [4, 5]
-    assert kept(tmp_path)["state_dict"]["weight"] == 0.5 * (0.5 * mean + 0.5 * 5) + 0.5 * 6
+    assert kept(tmp_path)["state_dict"]["weight"] == 0.25 * (0.25 * mean + 0.75 * 5) + 0.75 * 6
 
 
 def test_a_run_folder_that_is_moved_and_resumed_keeps_its_best_epoch_until_a_better_one_comes(tmp_path):

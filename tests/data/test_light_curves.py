@@ -232,6 +232,10 @@ def test_a_placeholder_is_no_extinction(caplog):
     found = to_objects(pa.array([1, 2, 3, 4]), {"mwebv": np.array([0.1, -999.0, np.inf, np.nan])})
     np.testing.assert_array_equal(np.isnan(found["mwebv"].to_numpy()), [False, True, True, True])
     assert "2 objects have an impossible mwebv" in caplog.text
+    # Zero is a value: of an object of our own galaxy, and of a line of sight without dust.
+    names = ("photoz", "photoz_err", "specz", "mwebv")
+    found = to_objects(pa.array([1]), {name: np.zeros(1) for name in names})
+    assert [found[name][0].as_py() for name in names] == [0, 0, 0, 0]
 
 
 def test_what_no_telescope_measured_is_no_measurement(caplog):
@@ -250,3 +254,10 @@ def test_what_no_telescope_measured_is_no_measurement(caplog):
     )
     assert len(found["mjd"][0]) == 1 and "2 of 3 observations dropped" in caplog.text
     assert all(np.isnan(found[name][0].as_py()) for name in ("photoz", "photoz_err", "specz"))
+
+
+@pytest.mark.parametrize("odd", [0.0, 2_460_000.5])
+def test_a_time_far_from_the_others_of_its_object_is_dropped_and_not_they(odd, caplog):
+    rows = [(1, mjd, 0, mjd, 1.0) for mjd in (odd, 60000.0, 60001.0, 60002.0)] + [(2, 15000.0, 0, 1.0, 1.0)]
+    assert records(rows)["mjd"].to_pylist() == [[60000, 60001, 60002], [15000]]
+    assert "1 observations dropped, at times 40000 days or more" in caplog.text

@@ -29,6 +29,7 @@ def test_pseudo_labels_keep_the_surest_in_the_given_share():
     rows, label = al.pseudo_labels(p, 0.95, np.array([0.5, 0.5]))
     assert np.bincount(label).tolist() == [2, 2] and set(rows[label == 0]) <= set(range(6))
     assert len(al.pseudo_labels(p, 0.95, None)[0]) == 10
+    assert len(al.pseudo_labels(p, 0.96, None)[0]) == 10  # the least confidence that will do
 
 
 def test_trimming_brings_the_share_near_and_wastes_little():

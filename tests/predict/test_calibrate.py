@@ -41,3 +41,16 @@ def test_objects_calibrate_that_their_network_neither_trained_nor_stopped_on(
         for given, own in zip((fold.train, fold.stop, fold.calibration), rows):
             np.testing.assert_allclose(given.logits, scorer.evidence(data.records, own, f).logits, rtol=1e-4)
             assert [scorer.info["classes"][k] for k in given.label] == list(data.records.labels[own])
+
+
+def test_networks_of_one_split_are_calibrated_by_the_mean_of_their_probabilities(tmp_path):
+    run = untrained(tmp_path, *TASKS["frames"], "task.heads=[attention,tcn]")
+    scorer = Scorer(run)
+    stages = [member.identity["stage"] for member in scorer.folds[0]]
+    assert len(stages) == 2
+    data = datamodule_of(yaml.safe_load((run / "config.yaml").read_text()), stages[0])
+    rows = data.splits["test"][:5]
+    own = [Scorer(run / "checkpoints" / stage / "best.ckpt").score(data.records, rows) for stage in stages]
+    said = np.array([[table[f"prob_{name}"].to_numpy() for name in scorer.info["classes"]] for table in own])
+    assert np.abs(said[0] - said[1]).max() > 0.05  # the mean of logits is another
+    np.testing.assert_allclose(scorer.evidence(data.records, rows, 0).probability, said.mean(0).T, atol=1e-6)

@@ -9,15 +9,18 @@ import torch
 import xgboost as xgb
 from command import TINY, astro_lightning, run_folder
 from torch import nn
+from untrained import TASKS, untrained
 
 from astro_lightning.core.checkpoint import restore
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.methods.boosted_trees import BoostedTrees
+from astro_lightning.predict.modes import embedded_objects
 from astro_lightning.predict.neighbours import nearest
 from astro_lightning.predict.score import Scorer
 from astro_lightning.tasks.plasticc.simulate import simulate
+from astro_lightning.tasks.spectra.simulate import simulate as spectra
 from astro_lightning.verbs.neighbours import main as neighbours
 
 
@@ -103,6 +106,17 @@ class Plain(nn.Module):
 
     def forward(self, batch):
         return self.out(self.first(batch["x"]))
+
+
+def test_embedded_objects_keep_their_names_and_labels(tmp_path):
+    scorer, records = Scorer(untrained(tmp_path, *TASKS["spectra"])), Records.from_table(spectra(12, 0))
+    whole, rows = embedded_objects(scorer, records), np.array([7, 2, 10])
+    some = embedded_objects(scorer, records, rows)
+    assert some["id"].to_pylist() == records.ids[rows].tolist()
+    assert some["label"].to_pylist() == records.labels[rows].tolist() == whole["label"].take(rows).to_pylist()
+    assert some["label"].to_pylist() != whole["label"].to_pylist()[:3]
+    a, b = (np.array(table["embedding"].to_pylist()) for table in (some, whole))
+    np.testing.assert_allclose(a, b[rows], rtol=1e-4, atol=1e-5)
 
 
 def test_any_network_embeds_by_what_its_last_linear_layer_reads():

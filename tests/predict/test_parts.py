@@ -20,6 +20,7 @@ from astro_lightning.predict import parts
 from astro_lightning.predict.files import predict_file
 from astro_lightning.predict.modes import as_trained
 from astro_lightning.predict.score import Scorer
+from astro_lightning.tasks.scope.module import ScopeModule
 from astro_lightning.verbs.score import main
 
 N = 40
@@ -199,6 +200,47 @@ def test_a_missing_extra_is_named(run, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, package, None)
         with pytest.raises(BadInput, match=rf"astro-lightning\[{extra}\]"):
             main([source, "--ckpt", str(run), "--out", str(tmp_path / "out")])
+
+
+def test_columns_made_over_all_objects_come_back_to_their_own_rows():
+    ids = np.array([4, 0, 3, 1, 2])
+
+    def finish(table):
+        return table.append_column("place", pa.array(np.arange(len(table))))
+
+    for kind in (pa.int64(), pa.string()):
+        table = pa.table({"id": pa.array(ids).cast(kind), "score": ids / 10})
+        found = parts.finish_in_order(SimpleNamespace(finish=finish), table)
+        assert found.select(["id", "score"]).equals(table)
+        assert found["place"].to_pylist() == ids.tolist()
+
+
+def test_finished_blocks_are_cut_into_the_files_they_were_made_of(tmp_path):
+    (tmp_path / "done").mkdir()
+    for name, ids in (("b", [4, 0]), ("a", [3]), ("c", [1, 2, 5])):
+        pq.write_table(pa.table({"id": ids}), tmp_path / f"{name}.parquet")
+    scorer = SimpleNamespace(needs_whole=True, finish=lambda table: table.append_column("twice", [[0, 2, 4, 6, 8, 10]]))
+    parts.finish_in_blocks(scorer, [tmp_path / f"{name}.parquet" for name in "bac"], 1.0, tmp_path / "done")
+    found = {name: pq.read_table(tmp_path / "done" / f"{name}.parquet").to_pydict() for name in "abc"}
+    assert {name: table["id"] for name, table in found.items()} == {"a": [3], "b": [4, 0], "c": [1, 2, 5]}
+    assert {name: table["twice"] for name, table in found.items()} == {"a": [6], "b": [8, 0], "c": [2, 4, 10]}
+
+
+def test_columns_of_a_block_follow_their_names_and_not_their_places(tmp_path):
+    for name, columns in (("a", {"id": [1], "x": [0.1], "y": [0.9]}), ("b", {"id": [2], "y": [0.7], "x": [0.3]})):
+        pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+    scorer = SimpleNamespace(needs_whole=True, finish=lambda table: table)
+    found = pa.concat_tables(parts.finished(scorer, [tmp_path / "a.parquet", tmp_path / "b.parquet"], 1e-9))
+    assert found.to_pydict() == {"id": [1, 2], "x": [0.1, 0.3], "y": [0.9, 0.7]}
+
+
+def test_members_are_averaged_but_for_what_has_no_mean(run):
+    scorer = Scorer(run)
+    scorer.members[0].module.not_averaged = ScopeModule.not_averaged
+    periods, probabilities = np.array([[0.5, 2.0], [1.0, 4.0]]), np.array([[0.2, 0.6], [0.4, 1.0]], np.float32)
+    merged = scorer._merged([{"period": period, "prob_e": p} for period, p in zip(periods, probabilities)])
+    assert merged["period"].tolist() == [0.5, 2.0]  # the mean of a period and its double is the period of nothing
+    assert merged["prob_e"].tolist() == pytest.approx([0.3, 0.8])
 
 
 def test_a_base_task_needs_no_whole_table(run):

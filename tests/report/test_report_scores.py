@@ -9,7 +9,13 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.report.intervals import bootstrap
 from astro_lightning.report.predictions import read_predictions
 from astro_lightning.report.ranking import areas, descending_ranks, threshold_counts
-from astro_lightning.report.scores import confusion_counts, precision_recall_f1, score
+from astro_lightning.report.scores import (
+    calibration_bins,
+    calibration_error,
+    confusion_counts,
+    precision_recall_f1,
+    score,
+)
 
 
 @pytest.fixture
@@ -50,6 +56,12 @@ def test_areas_with_ties_equal_scikit_learn():
         x, y, _ = roc_curve(truth == c, p[:, c], drop_intermediate=False)
         np.testing.assert_allclose(false / false[-1], x)
         np.testing.assert_allclose(true / true[-1], y)
+
+
+def test_the_calibration_error_weighs_a_bin_by_its_objects():
+    confidence = np.repeat([0.95, 0.55], [300, 100])
+    correct = np.concatenate([np.arange(300) < 240, np.arange(100) < 50])  # 0.8 and 0.5
+    assert calibration_error(*calibration_bins(confidence, correct)) == pytest.approx(0.75 * 0.15 + 0.25 * 0.05)
 
 
 def test_class_that_never_occurs_has_no_numbers_and_leaves_the_means_alone(read):

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from fake_run import make_run, predictions
 from rich.console import Console
@@ -161,9 +162,14 @@ def test_a_sweep_shows_what_its_jobs_differ_in():
     assert "optimizer.lr=1e-3" in text and "optimizer.lr=1e-4" in text and "setting_3" not in text
 
 
-def test_comparison_is_paired_by_object(two):
+def test_comparison_is_paired_by_object(two, tmp_path):
     text = compare([two[0], two[0]]).read_text()
     assert "+0.000 <small>[0.000, 0.000]</small>" in text
+    table = pq.read_table(two[0] / "predictions.parquet")
+    other = make_run(
+        tmp_path / "plasticc" / "other_order", table.take(np.random.default_rng(1).permutation(len(table)))
+    )
+    assert "+0.000 <small>[0.000, 0.000]</small>" in compare([two[0], other]).read_text()
 
 
 def test_comparison_warns_of_other_data(two, tmp_path):

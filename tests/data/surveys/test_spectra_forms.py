@@ -74,6 +74,14 @@ def test_bad_pixels_take_no_part_and_missing_ranges_are_nan():
     assert np.abs(out[good] - curve(WAVELENGTH_A[good])).max() < 0.5
 
 
+def test_a_bad_pixel_takes_no_part_in_a_bin_that_has_good_ones():
+    wave = np.arange(3700, 9100, 0.5)
+    flux, ivar = curve(wave), np.ones_like(wave)
+    flux[::4], ivar[::4] = 1e9, 0
+    out, weight = resample(wave, flux, ivar)
+    assert (weight > 0).all() and np.abs(out - curve(WAVELENGTH_A)).max() < 0.5
+
+
 # ---- LAMOST
 
 

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from astro_lightning.methods.periodograms.drift import DRIFT, drift
 from astro_lightning.methods.periodograms.harmonics import fit_harmonics, refine
+from astro_lightning.methods.periodograms.light_curves import LightCurves
 
 
 def matrix(time, f, terms, trend):
@@ -42,3 +44,17 @@ def test_refining_never_makes_a_fit_worse(curves):
     before = fit_harmonics(curves, start, 2).chi2[..., -1]
     after = fit_harmonics(curves, refine(curves, start), 2).chi2[..., -1]
     assert (after <= before * (1 + 1e-9)).all()
+
+
+def test_a_drifting_level_and_a_changing_amplitude_are_told_apart():
+    rng = np.random.default_rng(0)
+    time, period = np.sort(rng.uniform(0, 1000, 300)), 2.7
+    x, wave = time / 500 - 1, np.cos(2 * np.pi * time / period)
+    kinds = (0.3 * wave, 0.3 * wave + 0.2 * x**2, 0.3 * (1 + 0.6 * x) * wave)
+    mag = np.concatenate([15 + kind + rng.normal(0, 0.02, 300) for kind in kinds])
+    all_three = LightCurves.from_ragged(np.tile(time, 3), mag, np.full(900, 0.02), np.arange(4) * 300)
+    found = dict(zip(DRIFT, drift(all_three, torch.full((3,), 1 / period, dtype=torch.float64)).T.numpy()))
+    assert (found["level_drift"] > 0.8).tolist() == [False, True, False]
+    assert (found["wave_drift"] > 0.8).tolist() == [False, False, True]
+    assert found["log_level_drift_f"].argmax() == 1 and found["log_wave_drift_f"].argmax() == 2
+    assert max(found["log_level_drift_f"][0], found["log_wave_drift_f"][0]) < 1

@@ -3,7 +3,7 @@ import pytest
 from astropy.timeseries import LombScargle
 
 from astro_lightning.methods.periodograms import lomb_scargle as module
-from astro_lightning.methods.periodograms.candidates import CANDIDATES, candidate_periods
+from astro_lightning.methods.periodograms.candidates import CANDIDATES, _peaks_with_multiples, candidate_periods
 from astro_lightning.methods.periodograms.grid import FrequencyGrid, terrestrial
 from astro_lightning.methods.periodograms.lomb_scargle import harmonic_sum, lomb_scargle
 from astro_lightning.methods.periodograms.peaks import agreement, significance, top_peaks
@@ -14,7 +14,7 @@ def test_the_grid_holds_the_harmonics_of_its_entries():
     frequency = grid.frequency_per_day
     assert frequency[-1] == pytest.approx(10, rel=1e-3)
     assert 3 * frequency[41] == pytest.approx(frequency[3 * 42 - 1])
-    assert frequency[grid.first] >= 2 / 1000 * (1 - 1e-9)
+    assert frequency[grid.first] == pytest.approx(2 / 1000)  # two cycles in the baseline
 
 
 @pytest.mark.parametrize("fast", [True, False])
@@ -62,6 +62,14 @@ def test_terrestrial_zones():
     assert not terrestrial(np.array([1.2, 3.3, 0.2])).any()
 
 
+def test_candidates_hold_the_half_and_the_double_of_the_best_peak():
+    power = np.zeros(600)
+    power[99] = 1.0  # 100 times the spacing
+    place = _peaks_with_multiples(power, 6) + 1
+    assert {50.0, 100.0, 200.0} <= set(place)
+    assert len(place) == CANDIDATES
+
+
 def test_candidates_hold_the_period_of_every_curve(curves, ragged):
     frequency, power, best = candidate_periods(curves, max_per_day=8)
     assert frequency.shape == (len(curves), CANDIDATES)
@@ -91,3 +99,20 @@ def test_the_nested_search_finds_the_periods(curves, ragged):
     period, certainty = els_ece_eaov(curves[:3], max_per_day=6, oversample=5)
     np.testing.assert_allclose(period, ragged[4][:3], rtol=2e-3)
     assert (certainty > 1).all()
+
+
+def test_the_nested_search_finds_by_entropy_what_the_best_sinusoid_misses():
+    from astro_lightning.methods.periodograms.light_curves import LightCurves
+    from astro_lightning.methods.periodograms.nested import els_ece_eaov
+
+    rng = np.random.default_rng(1)
+    period = 2.713
+    time = np.sort(rng.uniform(0, 300, 400))
+    phase = 2 * np.pi * time / period
+    mag = 14 + 0.3 * np.cos(3 * phase) + 0.2 * np.cos(phase) + rng.normal(0, 0.005, 400)
+    curve = LightCurves.from_ragged(time, mag, np.full(400, 0.005), np.array([0, 400]))
+    grid = FrequencyGrid.over(time[-1] - time[0], max_per_day=4, oversample=5)
+    best_sine = 1 / grid.frequency_per_day[lomb_scargle(time, mag, np.full(400, 0.005), grid).argmax()]
+    assert best_sine == pytest.approx(period / 3, rel=2e-3)
+    found, _ = els_ece_eaov(curve, max_per_day=4, oversample=5, peaks=1)
+    np.testing.assert_allclose(found, period, rtol=2e-3)

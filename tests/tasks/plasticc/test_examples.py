@@ -7,6 +7,7 @@ from command import TINY, astro_lightning, run_folder
 
 from astro_lightning.core.checkpoint import restore
 from astro_lightning.data.records import Records
+from astro_lightning.tasks.plasticc.data import PretrainData
 from astro_lightning.tasks.plasticc.examples import choose
 from astro_lightning.tasks.plasticc.module import FinetuneModule
 from astro_lightning.tasks.plasticc.simulate import simulate
@@ -103,3 +104,18 @@ def test_without_a_pretraining_the_examples_have_a_prediction_only(tmp_path):
     table = pq.read_table(run_folder(tmp_path, "plasticc_finetune") / "examples" / "light_curves.parquet")
     assert "reconstruction" not in table.column_names
     assert table["predicted"].null_count == 0
+
+
+def test_pretraining_sees_no_light_curve_of_an_object_that_is_held_out():
+    groups = np.arange(200) // 2  # each with a label and once more without
+    columns = {"id": range(200), "label": ["a", None] * 100, "group": groups}
+    split = {"train": 0.5, "val": 0.1, "calibration": 0.2, "test": 0.2}
+    data = {"split": split, "split_seed": 0, "split_by": "group"}
+    parts = PretrainData(tokenizer={}, pretrain={}, data=data, cache="/nowhere").rows(
+        Records.from_table(pa.table(columns))
+    )
+    seen, held_out = (
+        set(groups[np.concatenate([parts[a], parts[b]])]) for a, b in (("train", "val"), ("calibration", "test"))
+    )
+    assert len(held_out) == 40 and not seen & held_out
+    assert len(seen) == 60

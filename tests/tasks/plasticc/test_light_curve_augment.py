@@ -192,6 +192,19 @@ def test_everything_together_is_repeatable_and_well_formed(make_curves):
     assert (new.lengths[lengths > 0] > 0).all()
 
 
+@pytest.mark.parametrize("column", ["photoz", "specz"])
+def test_all_redshifts_of_a_moved_object_move_by_one_factor(column):
+    known = {"photoz": np.full(40, 0.4), "photoz_err": np.full(40, 0.1), "specz": np.full(40, 0.5)}
+    _, new = Augment(redshift=1.0, redshift_column=column)(supernovae(known[column], n_epochs=20), known, rng())
+    stretch = (1 + new[column]) / (1 + known[column])
+    assert 10 < (stretch != 1).sum() < 30
+    np.testing.assert_allclose(1 + new["photoz"], 1.4 * stretch)
+    # An error of 0.1 at 1 + z = 1.4 is a larger one further away.
+    np.testing.assert_allclose(new["photoz_err"], 0.1 * stretch)
+    if column == "photoz":
+        assert (new["specz"] == 0.5).all()
+
+
 def test_no_strength_changes_nothing(make_curves):
     curves = make_curves()
     metadata = {"photoz": np.full(4, 0.5)}

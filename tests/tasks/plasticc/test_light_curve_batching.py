@@ -110,6 +110,16 @@ def test_pairs_tell_same_from_other(make_curves):
     assert (tokens == SEP).sum(axis=1).tolist() == [2] * 200
 
 
+def test_another_object_is_never_the_object_itself(make_curves):
+    curves = make_curves((30, 30)).with_columns(flux=np.repeat([-100.0, 100.0], 30))
+    for seed in range(20):
+        batch, _ = pair(curves, rng(seed))
+        seen = batch["mask"] & ~batch["special"]
+        for row, same in enumerate(batch["same"]):
+            bright = batch["tokens"][row][seen[row]] > 200
+            assert (bright == bright[0]).all() == bool(same)
+
+
 def test_pair_of_an_object_with_one_band_is_never_the_same(make_curves):
     curves = make_curves(np.full(50, 20))
     curves = curves.with_columns(band=np.zeros(len(curves.band)))

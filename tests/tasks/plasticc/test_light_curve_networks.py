@@ -12,7 +12,13 @@ from astro_lightning.tasks.plasticc.encoder import Encoder, EncoderLayer
 from astro_lightning.tasks.plasticc.masking import mask_blocks, mask_tokens
 from astro_lightning.tasks.plasticc.module import FinetuneModule, PretrainModule
 from astro_lightning.tasks.plasticc.network import Classifier, Pretrainer
-from astro_lightning.tasks.plasticc.objectives import ClassificationHead, flux_nll, masked_cross_entropy
+from astro_lightning.tasks.plasticc.objectives import (
+    ClassificationHead,
+    flux_nll,
+    flux_nll_each,
+    hidden_nll,
+    masked_cross_entropy,
+)
 from astro_lightning.tasks.plasticc.packing import Packing
 from astro_lightning.tasks.plasticc.simulate import simulate
 from astro_lightning.tasks.plasticc.tokenizer_continuous import ContinuousTokenizer
@@ -281,6 +287,19 @@ def test_the_novelty_of_an_object_is_its_own_and_grows_with_what_nothing_foretel
         torch.testing.assert_close(classifier.evidence(batch)["novelty"], novelty)
     with pytest.raises(BadInput, match="novelty=poisson"):
         FinetuneModule(**arguments, novelty="poisson")
+
+
+def test_a_flux_does_not_foretell_itself(make_curves):
+    backbone = build("transformer").eval()
+    curves = make_curves((1,) * 5)
+    curves = curves.with_columns(mjd=np.full(5, 60000.0), band=np.zeros(5), flux=[-1e3, -5, 0, 5, 1e3])
+    batch = tokenise("transformer", curves, {"photoz": np.full(5, 0.5)})
+    with torch.no_grad():
+        # Of the time and the band alone the network says the same of all five.
+        states, _ = backbone.encode({**batch, "masked": torch.ones(5, 1, dtype=torch.bool)})
+        prediction = backbone.reconstruct(states)[:1].expand(5, 1, 2)
+        expected = flux_nll_each(prediction, batch["features"])[:, 0]
+        torch.testing.assert_close(hidden_nll(backbone, batch, "student"), expected)
 
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")

@@ -1,11 +1,14 @@
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from command import astro_lightning, run_folder
 
+from astro_lightning.data.records import Records
 from astro_lightning.data.surveys.plasticc_features import COLUMNS
 from astro_lightning.tasks.plasticc.process_features import distance_modulus
-from astro_lightning.tasks.plasticc.redshift_table import OFFSET, features_at
+from astro_lightning.tasks.plasticc.redshift_table import OFFSET, RedshiftTableData, features_at
+from astro_lightning.tasks.plasticc.table_features import by_name
 
 METADATA = {"photoz": [0.3, 0.3], "photoz_err": [0.1, 0.1], "mwebv": [0.0, 0.0], "ddf": [1.0, 1.0]}
 
@@ -18,6 +21,9 @@ def test_features_at_an_offset_are_those_of_an_object_whose_photometric_redshift
     other = features_at(statistics, {**metadata, "photoz": np.array([0.3, 1.0])}, np.zeros(2), names)
     np.testing.assert_allclose(moved[:, :3], other[:, :3], rtol=1e-6)
     np.testing.assert_allclose(moved[:, 3], [0, np.log(2 / 1.3)], rtol=1e-6)
+    # Whatever is 40.96 magnitudes away (z = 0.3) was that much brighter nearby.
+    magnitude = 27.5 - 2.5 * np.log10(by_name(statistics)["maximum"][:, 2])
+    np.testing.assert_allclose(other[0, 1], magnitude[0] - 40.96, atol=0.01)
 
 
 def write_survey(folder, n, seed, spectroscopic):
@@ -70,3 +76,35 @@ def test_without_spectroscopic_redshifts_the_photometric_ones_serve_and_a_warnin
     assert "0 training objects have both redshifts" in said.stdout + said.stderr
     tested = pd.read_parquet(run_folder(tmp_path, "plasticc_trees") / "predictions.parquet")
     assert np.isfinite(tested[["prob_42", "prob_90"]]).all(axis=None) and len(tested) > 0
+
+
+def test_a_spectroscopic_redshift_enters_training_batches_alone():
+    n, names = 4, ["meta_photoz", "absolute_maximum_r", OFFSET]
+    statistics = np.random.default_rng(0).uniform(1, 100, (n, 66)).astype(np.float32)
+    known = {"photoz": [0.3, 0.3, 0.3, 0.0], "photoz_err": [0.1] * n, "mwebv": [0.0] * n, "ddf": [1.0] * n}
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(statistics.ravel()), 66)
+    table = pa.table({"id": range(n), "label": ["a", "b"] * 2, **known, "statistics": lists})
+    info = {
+        "classes": ["a", "b"],
+        "counts": [2, 2],
+        "balance": 0.0,
+        "features": names,
+        "deredden": False,
+        "bands": "lsst",
+    }
+
+    def batch(specz, train):
+        records = Records.from_table(table.append_column("specz", pa.array(specz)))
+        return RedshiftTableData.dataset(records, info, train)[(np.arange(n), 0)]
+
+    tested, blind = batch([1.0, 0.2, np.nan, 0.5], False), batch([np.nan] * n, False)
+    assert tested.keys() == blind.keys() and "offset" not in tested
+    for name, values in blind.items():
+        np.testing.assert_array_equal(tested[name], values)
+    learnt = batch([1.0, 0.2, np.nan, 0.5], True)
+    offset = np.log([2 / 1.3, 1.2 / 1.3])
+    np.testing.assert_allclose(learnt["offset"], [*offset, np.nan, np.nan])
+    np.testing.assert_array_equal(learnt["seen"], blind["features"])
+    metadata = {name: np.array(values) for name, values in known.items()}
+    expected = features_at(statistics, metadata, np.array([*offset, 0, 0]), names)
+    np.testing.assert_allclose(learnt["features"], expected)

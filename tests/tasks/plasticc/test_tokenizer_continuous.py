@@ -111,3 +111,19 @@ def test_a_band_has_the_wavelength_of_its_own_survey(reader, r_nm):
     info = {"classes": [], **made.statistics(records, np.arange(6))}
     batch = CurveBatches(records, info, train=False)[(np.arange(6), 0)]
     assert batch["wavelength_nm"][batch["mask"] & (batch["band"] == 2)].unique().tolist() == pytest.approx([r_nm])
+
+
+def test_batches_begin_at_the_chosen_origin_and_chance_is_for_training_alone():
+    records = Records.from_table(simulate(n_objects=12, seed=0))
+    rows, info = np.arange(12), {"classes": [], "flux_scale": 10.0, "first_mjd": 0.0}
+    random = {"kind": "continuous", "origin": "peak", "shift_days": 20.0, "metadata_dropout": 0.5}
+    tested, trained = (CurveBatches(records, info | {"tokenizer": random}, train=train) for train in (False, True))
+    first, second = tested[(rows, 1)], tested[(rows, 2)]
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(trained[(rows, 1)]["time"], first["time"])
+    assert not torch.equal(trained[(rows, 1)]["metadata_known"], first["metadata_known"])
+    curves = tested.curves(rows)
+    for origin, mjd in (("peak", curves.mjd_of_highest_snr()), ("detection", curves.mjd_of_first_detection())):
+        made = CurveBatches(records, info | {"tokenizer": random | {"origin": origin}}, train=False)[(rows, 0)]
+        np.testing.assert_allclose(made["time"][:, 0], curves.mjd[curves.offsets[:-1]] - mjd, atol=1e-3)
+    assert (curves.mjd_of_highest_snr() != curves.mjd_of_first_detection()).any()

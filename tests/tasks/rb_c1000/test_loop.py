@@ -11,8 +11,10 @@ from sklearn.metrics import average_precision_score
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.methods.labelling.question import LabelsWanted
-from astro_lightning.tasks.rb_c1000.data import FoldData, LoopData, quantile_scale
+from astro_lightning.tasks.rb_c1000.data import FoldData, LoopData, RealBogusBatches, quantile_scale
+from astro_lightning.tasks.rb_c1000.handover import pool_draws, write_pseudo
 from astro_lightning.tasks.rb_c1000.labelling import ask_expert
+from astro_lightning.tasks.rb_c1000.module import LoopModule
 from astro_lightning.tasks.rb_c1000.scores import real_bogus_scores
 from astro_lightning.tasks.rb_c1000.sets import loop_sets
 from astro_lightning.tasks.rb_c1000.simulate import simulate
@@ -146,6 +148,54 @@ def test_stages_hand_labels_and_scores_on():
     assert "datamodule.pseudo" not in stages["peer1"]["takes"]
     with pytest.raises(BadInput):
         loop_stages({"task": {**task, "rounds": ["c"]}})
+
+
+def stage(records, seed=0, role="als", **given):
+    """An untrained network of a stage, and its data."""
+    datamodule = LoopData(role=role, n_labelled=40, n_pool=30, data=DATA, cache="/nowhere", **given)
+    datamodule.records, datamodule.splits = records, datamodule.rows(records)
+    torch.manual_seed(seed)
+    network = "astro_lightning.tasks.rb_c1000.networks.StampNetwork"
+    model = {"_target_": network, "stem": "small", "width": 4, "dropout": 0.5}
+    module = LoopModule(model=model, optimizer={}, info=datamodule.info(), pseudo="committee")
+    module.configure_model()
+    return module.eval(), datamodule
+
+
+def test_labels_of_a_committee_are_the_mean_of_its_members_and_none_of_the_experts(tmp_path):
+    records = Records.from_table(simulate(120, 0, side_px=21))
+    votes, given = [], None
+    for seed in range(3):
+        module, datamodule = stage(records, seed, committee=given)
+        votes.append(pool_draws(module, datamodule, 1)[0, :, 1])
+        given = str(write_pseudo(module, datamodule, tmp_path / f"{seed}.parquet"))
+    table = pq.read_table(given)
+    assert table["id"].to_pylist() == records.ids[datamodule.splits["pool"]].tolist()
+    assert np.ptp(votes, axis=0).max() > 1e-4
+    np.testing.assert_allclose(table["soft"], np.mean(votes, axis=0), rtol=1e-5)
+    _, believing = stage(records, role="ssls", pseudo=given)
+    assert len(believing.splits["train"]) == len(datamodule.splits["train"]) + len(table)
+    believing.train_dataloader()
+    assert (
+        believing.n_labels() == datamodule.n_labels() == len(datamodule.splits["train"]) + len(datamodule.splits["val"])
+    )
+
+
+def test_dropout_is_on_for_several_draws_and_off_again_after_them():
+    module, datamodule = stage(Records.from_table(simulate(120, 0, side_px=21)))
+    once, several = pool_draws(module, datamodule, 1), pool_draws(module, datamodule, 3)
+    assert not np.allclose(several[0], several[1]) and not np.allclose(several[0], once[0])
+    np.testing.assert_array_equal(pool_draws(module, datamodule, 1), once)
+
+
+def test_stamps_are_turned_in_training_alone_and_their_images_keep_their_places():
+    records, rows = Records.from_table(simulate(16, 0, side_px=21)), np.arange(16)
+    info = {"classes": ["bogus", "real"], "stamp_features": False, "preprocess": "robust", "side_px": None}
+    tested, trained = (RealBogusBatches(records, info, train=train) for train in (False, True))
+    still, turned = tested[(rows, 1)]["stamp"], trained[(rows, 1)]["stamp"]
+    assert torch.equal(still, tested[(rows, 2)]["stamp"]) and not torch.equal(turned, trained[(rows, 2)]["stamp"])
+    assert not torch.equal(turned, still)
+    assert torch.equal(turned.flatten(2).sort(2).values, still.flatten(2).sort(2).values)
 
 
 @pytest.mark.slow

@@ -63,3 +63,11 @@ def test_stamp_features_are_finite_and_follow_the_light():
 def test_networks_have_the_published_sizes():
     assert sum(p.numel() for p in Vgg6(1).parameters()) == 312_081
     assert sum(p.numel() for p in StampNetwork(2).parameters()) == 11_177_538
+
+
+def test_what_is_left_is_measured_against_the_light_of_the_science_image():
+    y, x = np.mgrid[:63, :63] - 31
+    star = np.exp(-0.5 * (x**2 + y**2) / 4)
+    stamps = np.random.default_rng(0).normal(0, 0.1, (2, 3, 63, 63))
+    stamps += np.array([[1000, 0, 250], [1000, 4000, 250]])[..., None, None] * star
+    np.testing.assert_allclose(stamp_features(stamps.astype(np.float32))[:, -1], 0.25, rtol=0.01)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from astro_lightning.tasks.rb_vae_rnn.heads import HEADS, _segment_softmax
+from astro_lightning.tasks.rb_vae_rnn.heads import HEADS, _segment_softmax, _thinned
 from astro_lightning.tasks.rb_vae_rnn.module import tversky_loss
 
 FRAMES = torch.from_numpy(np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32))
@@ -50,3 +50,16 @@ def test_tversky_loss_gains_nothing_by_giving_all_objects_one_class():
     assert tversky_loss(one_class, target) > 0.65 > 0.51 > tversky_loss(torch.zeros(400, 2), target)
     # More weight for false positives makes a wrong class dearer than a missed one, in either class alike.
     torch.testing.assert_close(tversky_loss(one_class, target, 0.9), tversky_loss(one_class.flip(1), target, 0.9))
+
+
+def test_weights_of_the_tversky_loss_are_of_false_positives_first():
+    target, one_class = torch.tensor([0, 0, 0, 1]), torch.tensor([50.0, 0.0]).expand(4, 2)
+    index = (3 + 1) / (3 + 0.9 * 1 + 1), (0 + 1) / (0 + 0.1 * 1 + 1)
+    torch.testing.assert_close(tversky_loss(one_class, target, 0.9), torch.tensor(1 - sum(index) / 2))
+
+
+def test_a_long_sequence_is_thinned_evenly_from_its_first_frame_to_its_last():
+    frames = torch.cat([torch.arange(101.0), 1000 + torch.arange(3.0)])[:, None]
+    kept, offsets, phase = _thinned(frames, torch.tensor([0, 101, 104]), 5)
+    assert kept[:, 0].tolist() == [0, 25, 50, 75, 100, 1000, 1001, 1002] and offsets.tolist() == [0, 5, 8]
+    assert phase.tolist() == [0, 0.25, 0.5, 0.75, 1, 0, 0.5, 1]

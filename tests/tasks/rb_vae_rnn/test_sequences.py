@@ -12,7 +12,7 @@ from astro_lightning.core.build import build
 from astro_lightning.core.conf import conf_folder
 from astro_lightning.data.ragged import Ragged
 from astro_lightning.data.records import Records, write_records
-from astro_lightning.tasks.rb_vae_rnn.frames import FrameBatches, normalise
+from astro_lightning.tasks.rb_vae_rnn.frames import FrameBatches, normalise, turn_at_random
 from astro_lightning.tasks.rb_vae_rnn.module import BestThreshold, SequenceModule
 from astro_lightning.tasks.rb_vae_rnn.pooling import pool, pooled_names
 from astro_lightning.tasks.rb_vae_rnn.scaling import fit_knots, normal_scores
@@ -35,6 +35,8 @@ def test_pooled_statistics_are_finite_and_named_even_for_one_frame():
         np.sqrt((np.abs(np.diff(mu, axis=0)) ** 2).sum(1)).max(), rel=1e-5
     )
     assert values[names.index("jump_moments_0")] == pytest.approx(jump.mean(), rel=1e-5)
+    rising = pool(mu + 10 * np.arange(50)[:, None], logvar)
+    assert rising[names.index("half_difference_3")] > 200 and rising[names.index("trend_3")] > 50
 
 
 def data_of(records: Records, **chosen) -> SequenceData:
@@ -173,6 +175,14 @@ def test_missing_pixels_are_masked_not_zeroed():
     wrong = x.clone()
     wrong[0, :, :5] += 7
     assert vae_loss(wrong, x, m, z, z, 0.0, 0.0)[0] == pytest.approx(0, abs=1e-6)
+
+
+def test_what_turns_in_from_outside_is_masked():
+    frames = torch.ones(20, 28, 28)
+    turned, mask = turn_at_random(frames, torch.ones_like(frames), 45.0, np.random.default_rng(0))
+    # Half way to a diagonal, the corners of a square lie outside of the turned one.
+    assert (mask[:, 0, 0] == 0).any() and (mask[:, 10:18, 10:18] == 1).all()
+    assert torch.equal(mask, (turned > 0.99).float())
 
 
 def test_divergence_is_that_of_gaussians_and_free_nats_hold_it_up():

@@ -1,18 +1,23 @@
 """What an autoencoder is trained on, and how its divergence is weighed."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import pytorch_lightning as pl
+import torch
 from hydra import compose, initialize_config_dir
 from torch.utils.data import DataLoader
 
 from astro_lightning.compose import plain
 from astro_lightning.core.conf import conf_folder
+from astro_lightning.core.loader import BatchSampler, make_loader
 from astro_lightning.core.stages import make_datamodule, stages_of
 from astro_lightning.data.records import Records
-from astro_lightning.tasks.rb_vae_rnn.frames import FrameBatches
+from astro_lightning.data.surveys.snad_embeddings import SnadEmbeddings
+from astro_lightning.tasks.rb_vae_rnn.frames import FrameBatches, normalise, take_frames
 from astro_lightning.tasks.rb_vae_rnn.simulate import simulate
-from astro_lightning.tasks.rb_vae_rnn.vae_module import VaeModule
+from astro_lightning.tasks.rb_vae_rnn.vae_module import VaeModule, embedded
 
 
 @pytest.mark.parametrize("sees_all", [False, True])
@@ -66,3 +71,20 @@ def weighted_divergence(warmup_epochs):
 def test_weight_of_the_divergence_rises_through_the_warm_up():
     shares = weighted_divergence(3) / weighted_divergence(0)
     np.testing.assert_allclose(shares, [1 / 3, 2 / 3, 1, 1, 1], rtol=1e-3)
+
+
+def test_embeddings_are_read_back_as_the_objects_and_frames_they_are_of(tmp_path):
+    records = Records.from_table(simulate(10, 0, n_frames=5))
+    module = VaeModule(model={"latent_dims": 4}, optimizer={}, info={})
+    module.configure_model()
+    data = FrameBatches(records, {})
+    tables = list(embedded(module.eval(), make_loader(data, BatchSampler(np.arange(10), 3)), records))
+    pq.write_table(pa.concat_tables(tables), tmp_path / "embeddings.parquet")
+    (read,) = SnadEmbeddings(latent_dims=4, lightcurves=False).read(tmp_path / "embeddings.parquet")
+    assert read["id"].to_pylist() == records.ids.tolist()
+    assert read["label"].to_pylist() == list(records.labels) and len(set(records.labels)) == 2
+    frames, _ = take_frames(records, np.array([7]))
+    with torch.no_grad():
+        mu, logvar = module.network.encode(torch.from_numpy(normalise(frames)[0]))
+    np.testing.assert_allclose(np.reshape(read["mu"][7].as_py(), (-1, 4)), mu, atol=1e-5)
+    np.testing.assert_allclose(np.reshape(read["logvar"][7].as_py(), (-1, 4)), logvar, atol=1e-5)

@@ -84,6 +84,22 @@ def test_periodic_features_follow_the_highest_score(curves, ragged):
     assert features.isfinite().all()
     np.testing.assert_allclose(10 ** features[:, PERIODIC.index("log_period")].numpy(), ragged[4], rtol=1e-3)
     assert (features[:, PERIODIC.index("left_r2")] < 0.5).all()
+    # A peak is found by several sums of harmonics: the second choice is another period, not the first one once more.
+    assert (features[:, PERIODIC.index("second_choice_log_ratio")].abs() > np.log10(1.01)).all()
+
+
+def test_a_wave_of_two_unlike_halves_is_fitted_at_twice_the_best_sines_period():
+    rng = np.random.default_rng(5)
+    time, period = np.sort(rng.uniform(0, 1000, 200)), 0.8
+    phase = 2 * np.pi * time / period
+    mag = 15 + 0.3 * np.cos(2 * phase) + 0.15 * np.cos(phase) + rng.normal(0, 0.01, 200)
+    curve = LightCurves.from_ragged(time, mag, np.full(200, 0.01), np.array([0, 200]))
+    found = aperiodic(curve, max_per_day=4)
+    assert 1 / found["best_sine"][0, 0] == pytest.approx(period / 2, rel=1e-4)
+    value = dict(zip(PERIODIC, periodic(curve, found, -(found["frequency"] * period - 1).abs())[0].tolist()))
+    assert value["sine_r2"] == pytest.approx(0.8, abs=0.05)
+    assert value["double_sine_r2"] > 0.99
+    np.testing.assert_allclose([value["double_sine_share_1"], value["double_sine_share_2"]], [0.2, 0.8], atol=0.02)
 
 
 def test_a_double_mode_star_has_its_second_mode_in_the_residuals():

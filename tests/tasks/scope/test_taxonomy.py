@@ -106,3 +106,9 @@ def test_no_star_has_a_period_of_zero():
     )
     right = batches[(np.arange(3), 0)]["right"]
     assert torch.isnan(right[:2]).all() and not torch.isnan(right[2]).any()
+
+
+def test_correction_reaches_from_a_tag_to_the_top():
+    probability = {tag: np.array([value]) for tag, value in (("vnv", 0.3), ("pnp", 0.1), ("e", 0.2), ("ea", 0.9))}
+    corrected = load("phenomenological").corrected(probability)
+    assert {tag: float(value[0]) for tag, value in corrected.items()} == dict.fromkeys(probability, 0.9)

@@ -200,3 +200,15 @@ def test_weighted_loss_weighs_small_classes_more():
     assert SpectraLoss([100, 100, 1], "weighted", 0.0, 0.0)(sharp, torch.zeros(2), torch.tensor([0, 2])) > SpectraLoss(
         [100, 100, 1], "cross_entropy", 0.0, 0.0
     )(sharp, torch.zeros(2), torch.tensor([0, 2]))
+
+
+def test_noisy_pixels_of_a_bin_weigh_less():
+    flux, ivar = torch.ones(1, 2600), torch.ones(1, 2600)
+    flux[0, 1::2], ivar[0, 1::2] = 3, 0.25
+    mean, covered = Rebin(1300, log=False)(flux, ivar)
+    assert torch.allclose(mean[covered > 0], torch.tensor((1 + 0.25 * 3) / 1.25), atol=1e-4)
+    clean = torch.linspace(1, 3, 2600)[None]
+    dirty, ivar[0, 1::2] = clean.clone(), 1e-6
+    dirty[0, 1::2] += 1
+    seen = [network_input(flux, ivar, Rebin()) for flux in (clean, dirty)]
+    assert torch.allclose(seen[0][:, 0], seen[1][:, 0], atol=0.02)

@@ -14,7 +14,7 @@ from astro_lightning.predict.score import Scorer
 from astro_lightning.report.predictions import read_predictions
 from astro_lightning.report.scores import score
 from astro_lightning.tasks.spectra.novelty import Novelty, attach_novelty
-from astro_lightning.tasks.spectra.scoring import spectra_metrics
+from astro_lightning.tasks.spectra.scoring import is_clean, spectra_metrics
 from tests.tasks.spectra.test_spectra_task import CLASSES
 
 
@@ -60,8 +60,16 @@ def test_metrics_are_of_clean_spectra_and_by_survey():
     assert metrics["macro_f1"] == 1
     assert metrics["accuracy_of_SDSS"] == 1
     assert metrics["macro_f1_with_doubtful"] < 1
+    # By signal-to-noise ratio the faint ones are counted too, but for those of which the pipeline warned.
+    assert metrics["macro_f1_snr_0_2"] == 0 and metrics["macro_f1_snr_10_20"] == 1
     assert metrics["clean_rejected"] == 0.5
     assert metrics["sky_rejected"] == 1
+
+
+def test_what_is_not_known_speaks_against_no_spectrum():
+    predictions = pa.table({"label": ["STAR"] * 3, "snr": [None, float("nan"), 1.0], "zwarning": [None, 0, 0]})
+    assert is_clean(predictions, CLASSES).tolist() == [True, True, False]
+    assert is_clean(predictions.drop_columns(["snr", "zwarning"]), CLASSES).all()
 
 
 FAINT = ("+data.simulation.min_snr=1.5", "+data.simulation.max_snr=3", "data.simulation.n_objects=120")

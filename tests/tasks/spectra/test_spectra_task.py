@@ -117,6 +117,20 @@ def test_unreliable_labels_are_tested_but_never_learnt(records):
     assert not warned[np.concatenate([parts["train"], parts["val"]])].any()
 
 
+@pytest.mark.parametrize("by", ["class", "class and survey"])
+def test_training_spectra_are_drawn_so_that_none_rules(records, by):
+    survey = np.array(records.flat["survey"].to_pylist())
+    cell = records.labels.astype(str) if by == "class" else np.char.add(records.labels.astype(str), survey.astype(str))
+    made = module_of_data(**({"balanced": True, "survey_power": 0.0} if by == "class" else {"survey_power": 1.0}))
+    made.records, made.splits = records, made.rows(records)
+    sampler, drawn = made.train_dataloader().sampler, []
+    for epoch in range(60):
+        sampler.set_epoch(epoch)
+        drawn += [row for rows, _ in sampler for row in rows]
+    there, found = (np.unique(cell[rows], return_counts=True)[1] for rows in (made.splits["train"], drawn))
+    assert there.max() > 2 * there.min() and found.max() < 1.4 * found.min()
+
+
 # ---- batches
 
 
@@ -199,6 +213,34 @@ def test_noise_augmentation_lowers_the_signal_to_noise_ratio():
 
     assert (ratio(new_flux, new_ivar) < ratio(flux, ivar) * 1.1).all()
     assert np.quantile(ratio(new_flux, new_ivar), 0.1) < 6
+
+
+def test_smoothing_draws_nothing_out_of_gaps():
+    flux, ivar = np.full((3, 2600), 5, np.float32), np.ones((3, 2600), np.float32)
+    flux[:, 700:900], ivar[:, 700:900] = 0, 0
+    blurred = Augment(tilt=0, resolution=1, cutout=0, redshift=0, noise=0)
+    new_flux, new_ivar = blurred(flux, ivar, np.zeros(3, np.float32), np.zeros(3, bool), np.random.default_rng(0))
+    np.testing.assert_allclose(new_flux[new_ivar > 0], 5, rtol=1e-3)
+
+
+def test_a_near_galaxy_is_moved_both_ways_but_never_below_the_nearest():
+    z = np.full(200, 0.02, np.float32)
+    wavelength = 3800 + 2 * np.arange(2600)
+    line = 1 + 50 * np.exp(-0.5 * ((wavelength - 6000 * 1.02) / 6) ** 2)
+    flux = np.tile(line.astype(np.float32), (200, 1))
+    moved = Augment(tilt=0, resolution=0, cutout=0, redshift=1, noise=0)
+    new_flux, _ = moved(flux, np.ones_like(flux), z, np.ones(200, bool), np.random.default_rng(0))
+    new_z = wavelength[new_flux.argmax(1)] / 6000 - 1
+    assert new_z.min() == pytest.approx(0.004, abs=1e-3) and 0.1 < new_z.max() < 0.19
+
+
+def test_only_training_batches_are_changed(records):
+    shaken = {"augment": {"tilt": 1.0}, "white_noise": {"strength": 0.5, "share": dict.fromkeys(range(4), 1.0)}}
+    info, key = {"classes": CLASSES, "inputs": CHANNELS}, (np.arange(10), 0)
+    plain = SpectraBatches(records, info, train=False)[key]["inputs"]
+    assert torch.equal(SpectraBatches(records, info | shaken, train=False)[key]["inputs"], plain)
+    for name, value in shaken.items():
+        assert not torch.equal(SpectraBatches(records, info | {name: value}, train=True)[key]["inputs"], plain)
 
 
 # ---- stages and scores
