@@ -49,7 +49,7 @@ def predict_early(cfg: Mapping[str, Any], run_folder: Path, days: Sequence[float
     parts = [(np.inf, whole)]
     parts += [(day, _at(day, scorers, data).select(columns).cast(whole.schema)) for day in days]
     tables = [part.append_column("days", pa.array(np.full(len(part), float(day)))) for day, part in parts]
-    write_parquet(lambda: iter(tables), run_folder / FILE)
+    write_parquet(tables, run_folder / FILE)
     return run_folder / FILE
 
 

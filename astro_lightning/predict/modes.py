@@ -114,7 +114,7 @@ def embed(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
             for start in range(0, len(records), CHUNK):
                 yield embedded_objects(scorer, records, np.arange(start, min(start + CHUNK, len(records))))
 
-    n = write_parquet(embedded, out)
+    n = write_parquet(embedded(), out)
     print(f"{n} objects embedded: {out}")
     return {}
 
@@ -185,7 +185,7 @@ def test_run(
     table = kind.with_truth(scorer.finish(mean_of_objects(tables)), scorer.info)
     if not any(name.startswith("prob_") for name in table.column_names):
         return {}, info  # a pretrained network predicts no class
-    write_parquet(lambda: iter([table]), folder / "predictions.parquet")
+    write_parquet([table], folder / "predictions.parquet")
     if "label" not in table.column_names:
         return {}, info
     if part == "test":
@@ -202,7 +202,7 @@ def _map(scorer: Scorer, records: Records | None, rows: np.ndarray, folder: Path
     assert records is not None
     if len(rows) > N_MAPPED:
         rows = np.sort(np.random.default_rng(0).choice(rows, N_MAPPED, replace=False))
-    write_parquet(lambda: iter([embedded_objects(scorer, records, rows)]), folder / "examples" / "embedding.parquet")
+    write_parquet([embedded_objects(scorer, records, rows)], folder / "examples" / "embedding.parquet")
 
 
 def run_device(cfg: dict[str, Any]) -> str:

@@ -205,7 +205,7 @@ class _Folder:
         first, last = messages[0], messages[-1]
         name = FILE.format(topic=first.topic(), partition=first.partition(), first=first.offset(), last=last.offset())
         if table is not None:
-            write_parquet(lambda: iter([table]), self.folder / name)
+            write_parquet([table], self.folder / name)
 
     def keep(self, message: Any) -> None:
         folder = self.folder / UNREADABLE

@@ -92,7 +92,7 @@ class VaeModule(TaskModule):
         records = datamodule.records
         data = datamodule.dataset(records, self.info)
         loader = make_loader(data, BatchSampler(np.arange(len(records)), OBJECTS_AT_A_TIME))
-        write_parquet(lambda: embedded(module, loader, records), path)
+        write_parquet(embedded(module, loader, records), path)
         return {"embeddings": path}
 
     @classmethod
