@@ -21,7 +21,7 @@ from astro_lightning.report.predictions import Predictions
 from astro_lightning.report.reliability import reliability_diagram
 from astro_lightning.report.run_folder import RunFolder
 from astro_lightning.report.scores import top_label
-from astro_lightning.report.style import save_png, themed_svg
+from astro_lightning.report.style import save_picture, themed_svg
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,10 @@ def write_plots(run: RunFolder) -> list[Picture]:
     Returns:
         These pictures, then the PNG files that the task itself left in `plots/`.
     """
-    folder = run.path / "plots"
-    folder.mkdir(exist_ok=True)
     drawn = (_of_predictions, _of_labels, _of_early, _of_embedding, _of_examples, _of_learning)
-    pictures = [picture for draw in drawn for picture in draw(run, folder)]
+    pictures = [picture for draw in drawn for picture in draw(run, run.path)]
     known = {picture.name for picture in pictures}
-    for path in sorted(folder.glob("*.png")):
+    for path in sorted((run.path / "plots").glob("*.png")):
         if path.stem not in known:
             text = path.with_suffix(".txt")
             caption = text.read_text().strip() if text.exists() else ""
@@ -197,9 +195,7 @@ def _curves(folder: Path, name: str, title: str, caption: str, table: pa.Table |
         caption += "Above: the class" + (", and what it was taken for. " if any(e.wrong for e in examples) else ". ")
     if any(e.reconstruction is not None for e in examples):
         caption += "Open symbols: observations hidden from the network; dashes: the flux it puts in their place."
-    png = folder / f"{name}.png"
-    save_png(light_curve_grid(examples), png)
-    _write_caption(png, caption)
+    png = save_picture(folder, name, light_curve_grid(examples), caption)
     svg = tuple(themed_svg(light_curve(example)) for example in examples)
     return [Picture(name, title, caption, png, svg, wide=True)]
 
@@ -219,16 +215,8 @@ def _of_learning(run: RunFolder, folder: Path) -> list[Picture]:
 
 
 def _picture(folder: Path, name: str, title: str, figure: Figure, caption: str, wide: bool = False) -> Picture:
-    png = folder / f"{name}.png"
-    save_png(figure, png)
-    _write_caption(png, caption)
+    png = save_picture(folder, name, figure, caption)
     return Picture(name, title, caption, png, (themed_svg(figure),), wide)
-
-
-def _write_caption(png: Path, caption: str) -> None:
-    part = png.with_suffix(".txt.part")
-    part.write_text(caption)
-    part.replace(png.with_suffix(".txt"))
 
 
 def _counts(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

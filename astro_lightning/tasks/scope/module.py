@@ -21,6 +21,7 @@ from astro_lightning.core.metrics import classification_metrics
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.records import Records
 from astro_lightning.methods.periodograms.light_curves import LightCurves
+from astro_lightning.report.style import save_picture
 from astro_lightning.tasks.scope import pictures
 from astro_lightning.tasks.scope.chooser import Chooser
 from astro_lightning.tasks.scope.data import PERIOD_TOLERANCE
@@ -201,13 +202,9 @@ class ScopeModule(TaskModule):
         reference = np.concatenate([batch["period_d"].numpy() for batch in batches])
         if np.isfinite(reference).any():
             figure = pictures.periods(np.concatenate(period), reference)
-            pictures.write_picture(
-                folder, "periods", figure, "Periods of the validation objects. Grey: half and double."
-            )
+            save_picture(folder, "periods", figure, "Periods of the validation objects. Grey: half and double.")
         figure = pictures.folded(batches[0], period[0], self.info["classes"])
-        pictures.write_picture(
-            folder, "folded", figure, "A validation object of each type, folded at the period found."
-        )
+        save_picture(folder, "folded", figure, "A validation object of each type, folded at the period found.")
         return {}
 
     @classmethod

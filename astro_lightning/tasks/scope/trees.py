@@ -15,6 +15,7 @@ from astro_lightning.core.loader import Batch
 from astro_lightning.core.task import class_weights
 from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.boosted_trees import BoostedTrees
+from astro_lightning.report.style import save_picture
 from astro_lightning.tasks.scope import pictures
 from astro_lightning.tasks.scope.boosting import BoostingModule
 from astro_lightning.tasks.scope.features import FEATURES
@@ -87,9 +88,7 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
             label: {names[i]: value for i, value in trees.gain().items()}
             for label, trees in zip(labels, self.boosters())
         }
-        pictures.write_picture(
-            folder, "importances", pictures.importances(gain), "What the trees split by: all labels and each."
-        )
+        save_picture(folder, "importances", pictures.importances(gain), "What the trees split by: all labels and each.")
         (folder / "importances.csv").write_text(pictures.importance_table(gain))
         path = folder / "feature_ranking.csv"
         path.write_text(pictures.ranking(gain))
