@@ -46,7 +46,7 @@ class VaeModule(TaskModule):
 
     def make_network(self) -> nn.Module:
         """The autoencoder."""
-        return Vae(**{key: value for key, value in self.hparams["model"].items() if key != "_target_"})
+        return Vae(**self.model_settings)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Both terms."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 from torchmetrics.functional.classification import binary_f1_score, multiclass_accuracy
 
-from astro_lightning.core.checkpoint import read_checkpoint
+from astro_lightning.core.checkpoint import read_checkpoint, read_weights
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.core.metrics import classification_metrics
@@ -89,10 +89,7 @@ class ScopeModule(TaskModule):
         """Take over the chooser; weigh the tags."""
         path = self.hparams["chooser"]
         if path is not None:
-            state = read_checkpoint(Path(path))["state_dict"]
-            self.network["chooser"].load_state_dict(
-                {k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")}
-            )
+            self.network["chooser"].load_state_dict(read_weights(Path(path)))
         if self.hparams["weight_per_class"]:
             batches = self.trainer.datamodule.loader("train")  # type: ignore[attr-defined]
             tags = torch.cat([batch["tags"] for batch in batches])

@@ -40,7 +40,7 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
     def make_classifier(self) -> nn.Module:
         """Boosters without trees: the types' first, then one for each tag."""
         sizes = [self.n_types] * bool(self.n_types) + [2] * len(self.info["tags"])
-        return nn.ModuleList(BoostedTrees(n, self.parameters_of_trees) for n in sizes)
+        return nn.ModuleList(BoostedTrees(n, self.model_settings) for n in sizes)
 
     def boosters(self) -> list[BoostedTrees]:
         """Of the types, then of the tags."""
