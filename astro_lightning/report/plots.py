@@ -134,9 +134,10 @@ def _of_unknown(predictions: Predictions, folder: Path) -> list[Picture]:
 
 
 def _of_early(run: RunFolder, folder: Path) -> list[Picture]:
-    if run.early is None:
+    cut = run.example("early")
+    if cut is None:
         return []
-    table = early_table(run.early)
+    table = early_table(cut)
     caption = f"Test objects ({int(table['objects'].max()):,}) cut some days after their first detection; "
     caption += "dashed: whole light curves. "
     caption += "Bands: 95 % bootstrap intervals over the objects."
@@ -166,7 +167,7 @@ def _of_labels(run: RunFolder, folder: Path) -> list[Picture]:
 
 
 def _of_embedding(run: RunFolder, folder: Path) -> list[Picture]:
-    table = run.embedding
+    table = run.example("embedding")
     if table is None or len(table) < 2 or table.schema.field("embedding").type.list_size < 2:
         return []
     vectors = table["embedding"].combine_chunks()
@@ -181,8 +182,10 @@ def _of_embedding(run: RunFolder, folder: Path) -> list[Picture]:
 def _of_examples(run: RunFolder, folder: Path) -> list[Picture]:
     first = "The wrongly classified test objects with the most confident predictions, the surest first. "
     return [
-        *_curves(folder, "mistaken_light_curves", "Light curves of the surest mistakes", first, run.mistaken),
-        *_curves(folder, "light_curves", "Light curves", "", run.examples),
+        *_curves(
+            folder, "mistaken_light_curves", "Light curves of the surest mistakes", first, run.example("mistakes")
+        ),
+        *_curves(folder, "light_curves", "Light curves", "", run.example("light_curves")),
     ]
 
 
