@@ -14,6 +14,7 @@ from astro_lightning.core.loader import Batch, BatchSampler
 from astro_lightning.core.trainer import fast_precision
 from astro_lightning.data.records import Records
 from astro_lightning.tasks.plasticc.data import CurveBatches
+from astro_lightning.tasks.plasticc.light_curves import LightCurves
 from astro_lightning.tasks.plasticc.network import Classifier, Pretrainer
 from astro_lightning.tasks.plasticc.simulate import simulate
 from astro_lightning.tasks.plasticc.transformer import PlasticcTransformer
@@ -66,7 +67,7 @@ def main(words: Sequence[str] | None = None) -> None:
         "fine-tuning": CurveBatches(records, INFO, True),
         "pretraining": CurveBatches(records, INFO | {"pretrain": MASKS}, True),
     }
-    published = batch_of(sets["pretraining"].curves(np.arange(SEED_OBJECTS)), np.random.default_rng(0))
+    published = batch_of(LightCurves.of(sets["pretraining"].records, np.arange(SEED_OBJECTS)), np.random.default_rng(0))
     bert, fast = SeedBert(WIDTH, LAYERS, HEADS), fast_precision("cpu")
     row("published way, float32", SEED_OBJECTS, lambda: backward(bert, [published], "32-true"))
     batches = {name: [made[key] for key in keys] for name, made in sets.items()}

@@ -74,7 +74,7 @@ def write_fields(
     every = pa.concat_tables([pq.read_table(out / file.name) for file in files], promote_options="default")
     if "source" in every.column_names:
         kept = [n for n in every.column_names if n.startswith(("prob_", "source", "period"))]
-        write_parquet([consolidate(every.select(kept), "source", rule)], out / "sources.parquet")
+        write_parquet([consolidate(every.select(kept), rule)], out / "sources.parquet")
     return len(files), rows
 
 

@@ -283,7 +283,7 @@ def tags_of_labels(labels: Sequence[str | None], info: Mapping[str, Any]) -> np.
     """
     if info["classes"]:
         taxonomy = Taxonomy.from_config(info["taxonomy"])
-        return taxonomy.targets([label if label in taxonomy.types else None for label in labels], info["tags"])
+        return taxonomy.targets(labels, info["tags"])
     words = [(label or "").split() for label in labels]
     return np.array([[np.nan if f"?{tag}" in held else tag in held for tag in info["tags"]] for held in words], float)
 
@@ -291,8 +291,8 @@ def tags_of_labels(labels: Sequence[str | None], info: Mapping[str, Any]) -> np.
 def tags_of_types(info: Mapping[str, Any]) -> np.ndarray:
     """1 where a tag holds for a type, shape (types, tags); a type that the taxonomy does not know has none."""
     taxonomy = Taxonomy.from_config(info["taxonomy"])
-    known = [name if name in taxonomy.types else None for name in info["classes"]]
-    return np.nan_to_num(taxonomy.targets(known, info["tags"])).reshape(len(known), len(info["tags"]))
+    held = taxonomy.targets(info["classes"], info["tags"])
+    return np.nan_to_num(held).reshape(len(info["classes"]), len(info["tags"]))
 
 
 def expected_f1_threshold(probability: Tensor) -> Tensor:
