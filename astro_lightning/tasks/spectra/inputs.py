@@ -6,7 +6,6 @@ from torch import Tensor
 
 from astro_lightning.data.surveys.spectra_grid import N_PIXELS, START_A, STEP_A
 
-CHANNELS = ("level", "lines", "mask", "position")
 CONTINUUM_HALF_WIDTH = 60  # bins: about 10% in wavelength, wider than the core of a broad line
 # Some pipelines give single pixels absurd weights.
 LARGEST_WEIGHT = 3.0
