@@ -17,7 +17,7 @@ from torchmetrics.functional.classification import binary_f1_score, multiclass_a
 from astro_lightning.core.checkpoint import read_checkpoint, read_weights
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
-from astro_lightning.core.metrics import classification_metrics
+from astro_lightning.core.metrics import classification_metrics, probabilities
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.records import Records
 from astro_lightning.methods.periodograms.light_curves import LightCurves
@@ -214,8 +214,7 @@ class ScopeModule(TaskModule):
     def finish(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:
         """Add `type`, the most probable one; drop `period_reference` where no object has one."""
         if types := types_scored(predictions, info):
-            probability = np.column_stack([predictions[f"prob_{name}"].to_numpy() for name in types])
-            found = pa.array([types[i] for i in probability.argmax(1)], pa.string())
+            found = pa.array([types[i] for i in probabilities(predictions, types).argmax(1)], pa.string())
             predictions = predictions.append_column("type", found)
         if "period_reference" not in predictions.column_names:
             return predictions
