@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from astro_lightning.core.loader import Batch
 from astro_lightning.report.style import ACCENT, BAD, FAINT, canvas, short, styled
 
-PANELS = 12
+PANELS, MOST = 12, 20  # folded curves, features
 
 
 @styled
@@ -77,15 +77,14 @@ def folded_curves(curves: Sequence[Folded]) -> Figure:
 
 
 @styled
-def importances(gain: Mapping[str, Mapping[str, float]], most: int = 20) -> Figure:
+def importances(gain: Mapping[str, Mapping[str, float]]) -> Figure:
     """Share of the gain of the most used features: mean over the labels and, of several labels, each one's own.
 
     Args:
         gain: Label -> feature -> total gain.
-        most: Features shown.
     """
     share = mean_gain(gain)
-    names = sorted(share, key=share.__getitem__)[-most:]
+    names = sorted(share, key=share.__getitem__)[-MOST:]
     labels = list(gain) if len(gain) > 1 else []
     figure = Figure(figsize=(6 + 0.3 * len(labels), 0.22 * len(names) + 0.8), layout="constrained")
     if not labels:
@@ -128,12 +127,12 @@ def mean_gain(gain: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     return share
 
 
-def ranking(gain: Mapping[str, Mapping[str, float]], top: int = 3) -> str:
-    """Table (CSV) of the features by the number of labels that hold them among their `top` first."""
+def ranking(gain: Mapping[str, Mapping[str, float]]) -> str:
+    """Table (CSV) of the features by the number of labels that hold them among their first three."""
     firsts: list[str] = [
-        name for of_label in gain.values() for name in sorted(of_label, key=of_label.__getitem__, reverse=True)[:top]
+        name for of_label in gain.values() for name in sorted(of_label, key=of_label.__getitem__, reverse=True)[:3]
     ]
     share = mean_gain(gain)
     order: Iterable[str] = sorted(share, key=lambda name: (firsts.count(name), share[name]), reverse=True)
     rows = [f"{name},{firsts.count(name)},{share[name]:.4f}" for name in order]
-    return "\n".join([f"feature,labels_with_it_in_top_{top},mean_share_of_gain", *rows]) + "\n"
+    return "\n".join(["feature,labels_with_it_in_top_3,mean_share_of_gain", *rows]) + "\n"
