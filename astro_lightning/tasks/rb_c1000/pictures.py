@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from astro_lightning.data.records import Records
 from astro_lightning.report.mistakes import mistaken_objects
 from astro_lightning.report.style import ACCENT, BAD, GOOD, MUTED, canvas, save_picture, styled
-from astro_lightning.tasks.rb_c1000.data import pixels
+from astro_lightning.tasks.rb_c1000.batches import pixels
 from astro_lightning.tasks.rb_c1000.preprocess import preprocess
 
 MOST_CUTOUTS = 15
