@@ -56,12 +56,11 @@ def main(words: Sequence[str] | None = None) -> None:
     keys = list(BatchSampler(np.arange(OBJECTS), BATCH, shuffle=True, lengths=lengths))
     rows: list[list[Cell]] = []
 
-    def row(name: str, objects: int, work: Callable[[], object], repeats: int = 2) -> float:
+    def row(name: str, objects: int, work: Callable[[], object], repeats: int = 2) -> None:
         rate = objects / seconds(work, repeats)
         against = rate / rows[0][1] if rows else 1.0
         rows.append([name, rate, against])
         print(f"{name:<62} {rate:>10.1f} light curves/s {against:>9.1f}x", flush=True)
-        return rate
 
     sets = {
         "fine-tuning": CurveBatches(records, INFO, True),
