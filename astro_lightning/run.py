@@ -84,6 +84,7 @@ def fit(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
     from astro_lightning.core.stages import is_trial, objective, stages_of
     from astro_lightning.predict.early import predict_early
     from astro_lightning.predict.modes import test_run
+    from astro_lightning.report.table import print_metrics
 
     start = time.time()
     again = with_tested(cfg) if cfg.get("refit") else None
@@ -115,7 +116,7 @@ def fit(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
             write_card(folder)
         finish_loggers(cfg, folder, metrics)
         write_json(folder / "job.json", json.loads((folder / "job.json").read_text()) | {"finished": True})
-        show(metrics, folder)
+        print_metrics(metrics, folder)
         return metrics | found
     finally:
         close_loggers(cfg)
@@ -184,10 +185,3 @@ def close_loggers(cfg: dict[str, Any]) -> None:
         import wandb
 
         wandb.finish()
-
-
-def show(metrics: dict[str, float], folder: Path) -> None:
-    """The metrics table and where the report is."""
-    from astro_lightning.report.table import print_metrics
-
-    print_metrics(metrics, folder)

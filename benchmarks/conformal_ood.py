@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from astro_lightning.core.metrics import probabilities
 from astro_lightning.methods.conformal.evaluate import auroc, discoveries, members, proportion
 from benchmarks.runs import run
 from benchmarks.table import Cell, write_table
@@ -83,7 +84,7 @@ def measured(predictions: Path) -> list[float | None]:
     labels = np.array(table["label"].to_pylist(), dtype=object)
     unknown = ~np.isin(labels, classes)
     p, flag = table["ood_p"].to_numpy(), table["ood_flag"].to_numpy()
-    probability = np.column_stack([table[f"prob_{name}"].to_numpy() for name in classes])
+    probability = probabilities(table, classes)
     inside = members(table["set"], classes)[~unknown]
     truth = [classes.index(label) for label in labels[~unknown]]
     covered = proportion(int(inside[np.arange(len(truth)), truth].sum()), len(truth))

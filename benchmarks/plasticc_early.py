@@ -17,10 +17,10 @@ from benchmarks.table import write_table
 def main(words: list[str]) -> None:
     """Write the table of one run."""
     run = read_run(Path(words[0]).expanduser())
-    if run.early is None:
+    if run.example("early") is None:
         raise BadInput(f"{run.path} was not tested on growing curves: astro-lightning early {run.path}")
     rows = []
-    for _, found in early_table(run.early).iterrows():
+    for _, found in early_table(run.example("early")).iterrows():
         day = "whole" if math.isinf(found["days"]) else f"{found['days']:g}"
         spans = {name: f"[{found[f'{name}_low']:.3f}, {found[f'{name}_high']:.3f}]" for name in METRICS}
         cells = [cell for name in METRICS for cell in (found[name], spans[name])]

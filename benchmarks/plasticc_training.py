@@ -14,6 +14,7 @@ from astro_lightning.core.loader import Batch, BatchSampler
 from astro_lightning.core.trainer import fast_precision
 from astro_lightning.data.records import Records
 from astro_lightning.tasks.plasticc.data import CurveBatches
+from astro_lightning.tasks.plasticc.light_curves import LightCurves
 from astro_lightning.tasks.plasticc.network import Classifier, Pretrainer
 from astro_lightning.tasks.plasticc.simulate import simulate
 from astro_lightning.tasks.plasticc.transformer import PlasticcTransformer
@@ -55,18 +56,17 @@ def main(words: Sequence[str] | None = None) -> None:
     keys = list(BatchSampler(np.arange(OBJECTS), BATCH, shuffle=True, lengths=lengths))
     rows: list[list[Cell]] = []
 
-    def row(name: str, objects: int, work: Callable[[], object], repeats: int = 2) -> float:
+    def row(name: str, objects: int, work: Callable[[], object], repeats: int = 2) -> None:
         rate = objects / seconds(work, repeats)
         against = rate / rows[0][1] if rows else 1.0
         rows.append([name, rate, against])
         print(f"{name:<62} {rate:>10.1f} light curves/s {against:>9.1f}x", flush=True)
-        return rate
 
     sets = {
         "fine-tuning": CurveBatches(records, INFO, True),
         "pretraining": CurveBatches(records, INFO | {"pretrain": MASKS}, True),
     }
-    published = batch_of(sets["pretraining"].curves(np.arange(SEED_OBJECTS)), np.random.default_rng(0))
+    published = batch_of(LightCurves.of(sets["pretraining"].records, np.arange(SEED_OBJECTS)), np.random.default_rng(0))
     bert, fast = SeedBert(WIDTH, LAYERS, HEADS), fast_precision("cpu")
     row("published way, float32", SEED_OBJECTS, lambda: backward(bert, [published], "32-true"))
     batches = {name: [made[key] for key in keys] for name, made in sets.items()}

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from astro_lightning.core.provenance import write_text
 from astro_lightning.methods.conformal.evaluate import proportion
 from benchmarks.table import NOT_MEASURED, markdown, number
 
@@ -36,9 +37,7 @@ def main(words: Sequence[str]) -> None:
         if not PAGE.exists() or PAGE.read_text() != text:
             sys.exit(f"{PAGE.relative_to(HERE.parent)} is not what the files give: python -m benchmarks.results")
         return
-    part = PAGE.with_suffix(".md.part")
-    part.write_text(text)
-    part.replace(PAGE)
+    write_text(PAGE, text)
     print(PAGE.relative_to(HERE.parent))
 
 

@@ -73,6 +73,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
+def read_weights(path: Path, part: str = "network.") -> dict[str, torch.Tensor]:
+    """Weights of one part of a checkpoint's module, named as within that part."""
+    state = read_checkpoint(path)["state_dict"]
+    return {name.removeprefix(part): value for name, value in state.items() if name.startswith(part)}
+
+
 def restore(path: Path) -> Restored:
     """Rebuild module and batch maker from a checkpoint alone."""
     content = read_checkpoint(path)

@@ -202,21 +202,14 @@ class RecordsData(pl.LightningDataModule):
         """Shuffled batches of the training rows."""
         if self._repeated:
             return DataLoader(self._repeated, batch_size=None)  # type: ignore[arg-type]
-        return self._loader("train", train=True)
+        return self.loader("train", train=True)
 
     def val_dataloader(self) -> EpochLoader:
         """Batches of the validation rows, in order."""
-        return self._loader("val")
+        return self.loader("val")
 
-    def test_dataloader(self) -> EpochLoader:
-        """Batches of the test rows, in order."""
-        return self._loader("test")
-
-    def loader(self, part: str) -> EpochLoader:
-        """Batches of any part of the split, in order, without augmentation."""
-        return self._loader(part)
-
-    def _loader(self, part: str, train: bool = False) -> EpochLoader:
+    def loader(self, part: str, train: bool = False) -> EpochLoader:
+        """Batches of any part of the split, in order and without augmentation, or as the training wants them."""
         self.setup()
         assert self.records is not None
         rows = self.splits[part]

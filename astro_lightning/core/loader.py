@@ -126,10 +126,10 @@ class EpochLoader(DataLoader):
             yield batch
 
 
-def ahead(batches: Iterator[Batch], n: int = 2) -> Iterator[Batch]:
-    """The same batches, up to `n` of them made in a thread while one is used; NumPy and PyTorch work without the interpreter."""
+def ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches, up to two of them made in a thread while one is used; NumPy and PyTorch work without the interpreter."""
     with ThreadPoolExecutor(1) as thread:
-        made = deque(thread.submit(next, batches, None) for _ in range(n))
+        made = deque(thread.submit(next, batches, None) for _ in range(2))
         while (batch := made.popleft().result()) is not None:
             made.append(thread.submit(next, batches, None))
             yield batch

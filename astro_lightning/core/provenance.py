@@ -48,13 +48,13 @@ def provenance(seed: int, command: list[str]) -> dict[str, Any]:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON whole or not at all."""
-    write_text(path, json.dumps(content, indent=2, sort_keys=False, default=str) + "\n")
+    write_text(path, json.dumps(content, indent=2, default=str) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all; ranks that write the same at once do no harm."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    temporary.write_text(text)
+    temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
 
 

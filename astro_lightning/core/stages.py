@@ -35,7 +35,6 @@ KEYS = {
     "takes",
     "predicts",
     "batch_size",
-    "verb",
 }
 
 
@@ -67,7 +66,6 @@ def stages_of(cfg: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "takes": {},
                 "optimizer": {},
                 "trainer": {},
-                "verb": "fit",
                 "predicts": i == len(blocks) - 1,
                 **{key: value for key, value in block.items() if value is not None},
             }

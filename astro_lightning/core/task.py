@@ -152,6 +152,11 @@ class TaskModule(pl.LightningModule):
 
     # ---- what all tasks share
 
+    @property
+    def model_settings(self) -> dict[str, Any]:
+        """The network's own settings, for a network that is not built from its `_target_`."""
+        return {key: value for key, value in self.hparams["model"].items() if key != "_target_"}
+
     not_averaged: ClassVar[tuple[str, ...]] = ()  # columns whose mean over several networks would be of none of them
 
     def configure_model(self) -> None:

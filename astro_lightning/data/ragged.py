@@ -60,30 +60,6 @@ class Ragged:
         starts = self.offsets[:-1][rows].astype(np.int64)
         return self.values[np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)], offsets
 
-    def to_padded(self, rows: np.ndarray, length: int | None = None, fill: float = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Copy rows into a rectangle.
-
-        Args:
-            rows: Integers, shape (n,).
-            length: Columns; None takes the longest of these rows.
-            fill: Stands behind the end of a row.
-
-        Returns:
-            Array of shape (n, length) with the dtype of `values`, and the rows' lengths, shape (n,).
-
-        Raises:
-            ValueError: A row is longer than `length`: nothing is cut silently.
-        """
-        values, offsets = self.take(rows)
-        lengths = np.diff(offsets)
-        longest = int(lengths.max(initial=0))
-        length = longest if length is None else length
-        if longest > length:
-            raise ValueError(f"a row has {longest} values, more than length={length}: choose what to leave out before")
-        padded = np.full((len(lengths), length), fill, dtype=self.values.dtype)
-        padded[np.arange(length) < lengths[:, None]] = values
-        return padded, lengths
-
 
 def _take_chunk(chunk: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     if not hasattr(chunk, "values"):

@@ -166,8 +166,6 @@ def write_records(tables: Iterable[pa.Table], folder: Path) -> Path:
 
 def _fixed(column: pa.ChunkedArray) -> np.ndarray:
     array = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
     return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), column.type.list_size)
 
 

@@ -3,7 +3,7 @@
 import os
 import uuid
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from zipfile import BadZipFile
@@ -161,14 +161,14 @@ def check_out(out: Path) -> None:
         raise BadInput(f"out={out} is a folder: give the name of a file")
 
 
-def write_parquet(tables: Callable[[], Iterator[pa.Table]], out: Path) -> int:
+def write_parquet(tables: Iterable[pa.Table], out: Path) -> int:
     """Stream tables of one schema into a Parquet file under a temporary name, then rename it; returns the rows written."""
     check_out(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
     writer, n = None, 0
     try:
-        for table in tables():
+        for table in tables:
             writer = writer or pq.ParquetWriter(temporary, table.schema)
             writer.write_table(table)
             n += table.num_rows

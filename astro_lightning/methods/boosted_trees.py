@@ -110,8 +110,7 @@ class BoostedTreesModule(GradientFreeModule):
 
     def make_network(self) -> nn.Module:
         """The empty booster."""
-        parameters = {k: v for k, v in self.hparams["model"].items() if k != "_target_"}
-        return BoostedTrees(len(self.info["classes"]), parameters)
+        return BoostedTrees(len(self.info["classes"]), self.model_settings)
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (batch, n_classes)."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from sklearn.linear_model import Ridge
 from torch import Tensor, nn
 
 from astro_lightning.data.errors import BadInput
@@ -67,14 +68,9 @@ class Imputer(nn.Module):
             rows = ~known[:, column].isnan().numpy()
             if not rows.any():
                 continue
-            inputs = np.delete(scaled[rows], column, 1)
-            centre = inputs.mean(0)
-            target = scaled[rows, column]
-            centred = inputs - centre
-            normal = centred.T @ centred + RIDGE * rows.sum() * np.eye(centred.shape[1])
-            slope = np.linalg.solve(normal, centred.T @ (target - target.mean()))
-            self.slopes[column] = torch.from_numpy(np.insert(slope, column, 0.0))
-            self.intercept[column] = float(target.mean() - centre @ slope)
+            line = Ridge(RIDGE * rows.sum()).fit(np.delete(scaled[rows], column, 1), scaled[rows, column])
+            self.slopes[column] = torch.from_numpy(np.insert(line.coef_, column, 0.0))
+            self.intercept[column] = float(line.intercept_)
 
     def forward(self, features: Tensor) -> Tensor:
         """Columns without gaps, shape (rows, n_features)."""

@@ -84,7 +84,6 @@ class ResNet18(nn.Module):
             blocks = nn.Sequential(BasicBlock(dimensions, channels, out, stride), BasicBlock(dimensions, out, out, 1))
             self.add_module(f"layer{stage + 1}", blocks)
             channels = out
-        self.embedding_width = channels
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(channels + extra_features, n_classes)
         for module in self.modules():

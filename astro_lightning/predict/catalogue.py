@@ -168,8 +168,8 @@ def _nested(table: pa.Table) -> list[str]:
 def _wide(table: pa.Table, where: str) -> pa.Table:
     """Each field of a nested column as a list column of its own."""
     for name in _nested(table):
-        column = pc.fill_null(table[name].combine_chunks(), []) if table[name].null_count else table[name]
-        column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        column = table[name].combine_chunks()
+        column = pc.fill_null(column, []) if column.null_count else column
         lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
         offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())
         inner = column.flatten()

@@ -19,18 +19,16 @@ from astro_lightning.predict.score import Scorer
 FILE = "examples/early.parquet"
 
 
-def predict_early(cfg: Mapping[str, Any], run_folder: Path, days: Sequence[float]) -> Path:
-    """Score the test objects as a broker would have seen them.
+def predict_early(cfg: Mapping[str, Any], run_folder: Path, days: Sequence[float]) -> None:
+    """Score the test objects as a broker would have seen them, into `examples/early.parquet`.
 
-    Each predicting stage scores its own test objects, so that folds score only what they held out.
+    Its columns are `id`, `label`, `prob_<class>` and `days`, which is infinite for the whole curves. Each predicting stage scores
+    its own test objects, so that folds score only what they held out.
 
     Args:
         cfg: Configuration of the run.
         run_folder: With its checkpoints and `predictions.parquet`.
         days: Since the first detection of each object.
-
-    Returns:
-        `examples/early.parquet`: `id`, `label`, `prob_<class>` and `days`, which is infinite for the whole curves.
 
     Raises:
         BadInput: The run's objects are no light curves, or its test objects have no classes.
@@ -49,8 +47,7 @@ def predict_early(cfg: Mapping[str, Any], run_folder: Path, days: Sequence[float
     parts = [(np.inf, whole)]
     parts += [(day, _at(day, scorers, data).select(columns).cast(whole.schema)) for day in days]
     tables = [part.append_column("days", pa.array(np.full(len(part), float(day)))) for day, part in parts]
-    write_parquet(lambda: iter(tables), run_folder / FILE)
-    return run_folder / FILE
+    write_parquet(tables, run_folder / FILE)
 
 
 def _at(days: float, scorers: Sequence[Scorer], data: Sequence[RecordsData]) -> pa.Table:

@@ -76,7 +76,7 @@ def predict_file(scorer: Scorer, data: dict[str, Any], out: Path, workers: int =
         parts = score_parts(scorer, tables, folder, workers)
         if not parts:
             raise BadInput(f"{path} holds no object: nothing to score")
-        n = write_parquet(lambda: finished(scorer, parts, data["memory_gib"]), out)
+        n = write_parquet(finished(scorer, parts, data["memory_gib"]), out)
         warn_of_objects(parts, n)
     return n
 

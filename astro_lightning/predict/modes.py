@@ -114,7 +114,7 @@ def embed(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
             for start in range(0, len(records), CHUNK):
                 yield embedded_objects(scorer, records, np.arange(start, min(start + CHUNK, len(records))))
 
-    n = write_parquet(embedded, out)
+    n = write_parquet(embedded(), out)
     print(f"{n} objects embedded: {out}")
     return {}
 
@@ -143,14 +143,7 @@ def export(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
 
 def make_scorer(cfg: dict[str, Any]) -> Scorer:
     """The scorer of `ckpt=` on the trainer's device."""
-    wanted = cfg["trainer"]["accelerator"]
-    device = (
-        "cuda"
-        if torch.cuda.is_available() and wanted in ("auto", "gpu", "cuda")
-        else "mps"
-        if wanted == "mps"
-        else "cpu"
-    )
+    device = "mps" if cfg["trainer"]["accelerator"] == "mps" else run_device(cfg)
     return Scorer(
         scoring_folder(Path(str(cfg["ckpt"])).expanduser()), device, cfg["batch_size"], cfg["trainer"]["precision"]
     )
@@ -185,7 +178,7 @@ def test_run(
     table = kind.with_truth(scorer.finish(mean_of_objects(tables)), scorer.info)
     if not any(name.startswith("prob_") for name in table.column_names):
         return {}, info  # a pretrained network predicts no class
-    write_parquet(lambda: iter([table]), folder / "predictions.parquet")
+    write_parquet([table], folder / "predictions.parquet")
     if "label" not in table.column_names:
         return {}, info
     if part == "test":
@@ -202,7 +195,7 @@ def _map(scorer: Scorer, records: Records | None, rows: np.ndarray, folder: Path
     assert records is not None
     if len(rows) > N_MAPPED:
         rows = np.sort(np.random.default_rng(0).choice(rows, N_MAPPED, replace=False))
-    write_parquet(lambda: iter([embedded_objects(scorer, records, rows)]), folder / "examples" / "embedding.parquet")
+    write_parquet([embedded_objects(scorer, records, rows)], folder / "examples" / "embedding.parquet")
 
 
 def run_device(cfg: dict[str, Any]) -> str:
@@ -210,7 +203,7 @@ def run_device(cfg: dict[str, Any]) -> str:
     return "cuda" if torch.cuda.is_available() and cfg["trainer"]["accelerator"] != "cpu" else "cpu"
 
 
-def _held_out(scorer: Scorer, datamodule: RecordsData, rows: np.ndarray, fold: int | None = None) -> pa.Table:
+def _held_out(scorer: Scorer, datamodule: RecordsData, rows: np.ndarray, fold: int | None) -> pa.Table:
     """Scores of rows with their label and group; warns of rows that were trained on."""
     records = datamodule.records
     assert records is not None
@@ -244,7 +237,7 @@ def _scored_split(cfg: dict[str, Any], folder: Path, part: str) -> dict[str, flo
     metrics, info = test_run(cfg, run_folder, folder, part)
     if not metrics:
         raise BadInput(f"nothing to score: the {part} split has no label, or this checkpoint predicts no class")
-    write_json(folder / "metrics.json", metrics | {})
+    write_json(folder / "metrics.json", metrics)
     write_json(folder / "provenance.json", {"data": info, "checkpoint": str(run_folder)})
     for name in ("accuracy", "macro_f1", "log_loss"):
         if f"{part}/{name}" in metrics:

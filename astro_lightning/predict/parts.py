@@ -99,7 +99,7 @@ def score_part(scorer: Scorer, table: pa.Table, file: Path) -> None:
     seen = scorer.seen_in_training(object_hashes(records))
     counts = {SEEN: str(seen), BLANK: str(records.blank.sum())}
     scored = scorer.score(records).replace_schema_metadata(counts)
-    write_parquet(lambda: iter([scored]), file)
+    write_parquet([scored], file)
 
 
 def warn_of_objects(parts: Sequence[Path], n: int) -> None:
@@ -135,7 +135,7 @@ def finish_in_blocks(scorer: Scorer, parts: Iterable[Path], memory_gib: float, f
         for file in files:
             rows = pq.read_metadata(file).num_rows
             own = _like(table.slice(start, rows), schema)
-            write_parquet(lambda own=own: iter([own]), folder / file.name)  # type: ignore[misc]
+            write_parquet([own], folder / file.name)
             start += rows
 
 

@@ -2,8 +2,6 @@
 
 import json
 import logging
-import math
-import re
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +12,6 @@ from typing import Any
 from urllib.error import HTTPError
 
 import fastavro
-import pyarrow as pa
 from fastavro.schema import load_schema
 
 from astro_lightning.core.build import build
@@ -22,35 +19,11 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.data.surveys.alerts_avro import Packet, read_message
 from astro_lightning.data.surveys.stamps import Stamps
-from astro_lightning.data.tables import write_parquet
 from astro_lightning.predict.files import reader_block
 from astro_lightning.predict.score import Scorer
+from astro_lightning.predict.sinks import ADDRESS, FolderSink, Topic, TopicSink, reach
 
 log = logging.getLogger(__name__)
-
-ADDRESS = re.compile(r"kafka://(?P<servers>[^/]+)/(?P<topic>[\w.-]+)$")
-FILE = "{topic}-{partition:04d}-{first:012d}-{last:012d}.parquet"
-UNREADABLE = "unreadable"
-
-
-@dataclass(frozen=True)
-class Topic:
-    """Address of a topic, `kafka://HOST:PORT[,HOST:PORT]/TOPIC`."""
-
-    servers: str
-    name: str
-
-    @classmethod
-    def parse(cls, address: str) -> "Topic":
-        """From its text.
-
-        Raises:
-            BadInput: It has another form.
-        """
-        found = ADDRESS.match(address)
-        if found is None:
-            raise BadInput(f"{address}: give kafka://HOST:PORT/TOPIC")
-        return cls(found["servers"], found["topic"])
 
 
 @dataclass
@@ -104,8 +77,12 @@ def predict_stream(scorer: Scorer, data: Mapping[str, Any], stream: Stream, out:
     survey = build(reader_block(dict(data), scorer), memory_gib=data["memory_gib"])
     if not isinstance(survey, Stamps):
         raise BadInput(f"a topic of alerts holds stamps, {scorer.path} was trained on data of {type(survey).__name__}")
-    sink: _Folder | _Topic
-    sink = _Topic(kafka, Topic.parse(out), stream.settings) if ADDRESS.match(out) else _Folder(Path(out).expanduser())
+    sink: FolderSink | TopicSink
+    sink = (
+        TopicSink(kafka, Topic.parse(out), stream.settings)
+        if ADDRESS.match(out)
+        else FolderSink(Path(out).expanduser())
+    )
     settings = {
         "bootstrap.servers": stream.source.servers,
         "group.id": stream.group,
@@ -114,7 +91,7 @@ def predict_stream(scorer: Scorer, data: Mapping[str, Any], stream: Stream, out:
         "enable.auto.commit": False,
     }
     consumer = kafka.Consumer(settings)
-    _reach(kafka, consumer, stream.source)
+    reach(kafka, consumer, stream.source)
     consumer.subscribe([stream.source.name], on_assign=lambda own, assigned: own.assign(sink.places(own, assigned)))
     schema_of = schemas(stream.schemas)
     n, last = 0, time.monotonic()
@@ -166,7 +143,7 @@ def schemas(source: str | None) -> Callable[[int], Any]:
 
 
 def _score(
-    scorer: Scorer, survey: Stamps, messages: list[Any], schema_of: Callable[[int], Any], sink: "_Folder | _Topic"
+    scorer: Scorer, survey: Stamps, messages: list[Any], schema_of: Callable[[int], Any], sink: FolderSink | TopicSink
 ) -> int:
     packets: list[Packet] = []
     for message in messages:
@@ -184,105 +161,11 @@ def _score(
     return len(packets)
 
 
-class _Folder:
-    """Parquet files whose names say which messages they hold."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def places(self, consumer: Any, assigned: list[Any]) -> list[Any]:
-        """Where to begin: behind the last message that a file holds, if that was not committed."""
-        committed = {(place.topic, place.partition): place.offset for place in consumer.committed(assigned)}
-        for place in assigned:
-            pattern = re.compile(rf"{re.escape(place.topic)}-{place.partition:04d}-\d+-(\d+)\.parquet")
-            held = [int(found[1]) + 1 for file in self.folder.iterdir() if (found := pattern.fullmatch(file.name))]
-            if held:
-                place.offset = max(*held, committed[place.topic, place.partition])
-        return assigned
-
-    def write(self, table: pa.Table | None, messages: list[Any]) -> None:
-        first, last = messages[0], messages[-1]
-        name = FILE.format(topic=first.topic(), partition=first.partition(), first=first.offset(), last=last.offset())
-        if table is not None:
-            write_parquet(lambda: iter([table]), self.folder / name)
-
-    def keep(self, message: Any) -> None:
-        folder = self.folder / UNREADABLE
-        folder.mkdir(exist_ok=True)
-        (folder / f"{message.topic()}-{message.partition():04d}-{message.offset():012d}.avro").write_bytes(
-            message.value() or b""
-        )
-
-    def flush(self) -> None:
-        """Files are safe when they have their name."""
-
-
-class _Topic:
-    """JSON messages under the alert's number as key."""
-
-    def __init__(self, kafka: Any, topic: Topic, settings: Mapping[str, str]) -> None:
-        self.topic, self.errors = topic, []
-        sure = {"enable.idempotence": True, "acks": "all"}
-        consumers = ("session.timeout.ms", "max.poll.interval.ms", "fetch.")
-        own = {key: value for key, value in settings.items() if not key.startswith(consumers)}
-        self.producer = kafka.Producer({"bootstrap.servers": topic.servers, **own, **sure})
-        _reach(kafka, self.producer, topic)
-
-    def places(self, consumer: Any, assigned: list[Any]) -> list[Any]:
-        """Where to begin: where the group had committed."""
-        return assigned
-
-    def write(self, table: pa.Table | None, messages: list[Any]) -> None:
-        for row in table.to_pylist() if table is not None else ():
-            known = {
-                key: None if isinstance(value, float) and not math.isfinite(value) else value
-                for key, value in row.items()
-            }
-            self._produce(self.topic.name, str(row["id"]).encode(), json.dumps(known, allow_nan=False).encode())
-
-    def keep(self, message: Any) -> None:
-        self._produce(f"{self.topic.name}-{UNREADABLE}", message.key(), message.value())
-
-    def flush(self) -> None:
-        """Wait until the brokers have all of it.
-
-        Raises:
-            BadInput: They refuse a message; nothing is committed then.
-        """
-        left = self.producer.flush(60)
-        if left or self.errors:
-            raise BadInput(
-                f"{self.topic.servers} did not take {left or len(self.errors)} scores ({(self.errors or ['no answer'])[0]}): "
-                "the same command goes on"
-            )
-
-    def _produce(self, topic: str, key: bytes | None, value: bytes | None) -> None:
-        while True:
-            try:
-                self.producer.produce(topic, value, key, on_delivery=self._delivered)
-                self.producer.poll(0)
-                return
-            except BufferError:
-                self.producer.poll(1)
-
-    def _delivered(self, error: Any, message: Any) -> None:
-        if error is not None:
-            self.errors.append(str(error))
-
-
 def _sound(message: Any) -> bool:
     if message.error() is None:
         return True
     log.warning("the broker says: %s", message.error())
     return False
-
-
-def _reach(kafka: Any, client: Any, topic: Topic) -> None:
-    try:
-        client.list_topics(timeout=15)
-    except kafka.KafkaException as error:
-        raise BadInput(f"no Kafka broker answers at {topic.servers}: {error.args[0].str()}") from error
 
 
 def _commit(kafka: Any, consumer: Any) -> None:

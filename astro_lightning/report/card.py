@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from astro_lightning.core.provenance import write_text
 from astro_lightning.report.run_folder import RunFolder, read_run
 from astro_lightning.report.wording import (
     METRIC_NAMES,
@@ -41,9 +42,7 @@ def write_card(run_folder: Path) -> Path:
         text += f"\n> **{SIMULATED}**\n"
     text += "".join(f"\n## {title}\n\n{content}\n" for title, content in sections.items() if content)
     path = run.path / "model_card.md"
-    part = path.with_suffix(".md.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    write_text(path, text)
     return path
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pyarrow as pa
 from matplotlib.figure import Figure
 
+from astro_lightning.core.metrics import probabilities
 from astro_lightning.report.intervals import bootstrap
 from astro_lightning.report.scores import confusion_counts, precision_recall_f1
 from astro_lightning.report.style import SERIES, canvas, plain_ticks, styled
@@ -24,7 +25,7 @@ def early_table(predictions: pa.Table) -> pd.DataFrame:
         `_low` and `_high`, a 95% bootstrap interval over the objects.
     """
     classes = [name.removeprefix("prob_") for name in predictions.column_names if name.startswith("prob_")]
-    probability = np.column_stack([predictions[f"prob_{name}"].to_numpy() for name in classes])
+    probability = probabilities(predictions, classes)
     labels, days = np.array(predictions["label"].to_pylist(), dtype=object), predictions["days"].to_numpy()
     number = {name: i for i, name in enumerate(classes)}
     truth, decided = np.array([number.get(label, -1) for label in labels]), probability.argmax(1)

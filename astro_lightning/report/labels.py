@@ -27,17 +27,16 @@ def labels_of(names: list[str]) -> list[str]:
     return [n.removeprefix(TRUTH) for n in names if n.startswith(TRUTH) and f"prob_{n.removeprefix(TRUTH)}" in names]
 
 
-def label_scores(table: pa.Table, threshold: float = 0.5) -> list[dict[str, float | str]]:
+def label_scores(table: pa.Table) -> list[dict[str, float | str]]:
     """A row for each label, columns as named in COLUMNS; objects of unknown truth do not count.
 
     Args:
-        table: `truth_<label>` (1, 0 or null) and `prob_<label>`.
-        threshold: Above it a label counts as given.
+        table: `truth_<label>` (1, 0 or null) and `prob_<label>`; above 0.5 a label counts as given.
     """
     rows: list[dict[str, float | str]] = []
     for label in labels_of(table.column_names):
         truth, probability = _known(table, label)
-        given = probability > threshold
+        given = probability > 0.5
         hit, false = int((given & truth).sum()), int((given & ~truth).sum())
         missed, rest = int((~given & truth).sum()), int((~given & ~truth).sum())
         both, true = 0 < truth.sum() < len(truth), hit + missed

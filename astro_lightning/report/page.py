@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from string import Template
 
+from astro_lightning.core.provenance import write_text
 from astro_lightning.report.wording import breakable
 
 _PAGE = Template("""<!DOCTYPE html>
@@ -100,9 +101,7 @@ details>:last-child{margin-bottom:.8rem}
 
 def write_page(path: Path, title: str, body: str) -> Path:
     """Write the page; `body` is HTML, `title` plain text."""
-    part = path.with_suffix(".html.part")
-    part.write_text(_PAGE.substitute(title=escape(title), style=_STYLE, body=body), encoding="utf-8")
-    part.replace(path)
+    write_text(path, _PAGE.substitute(title=escape(title), style=_STYLE, body=body))
     return path
 
 

@@ -21,7 +21,7 @@ from astro_lightning.report.predictions import Predictions
 from astro_lightning.report.reliability import reliability_diagram
 from astro_lightning.report.run_folder import RunFolder
 from astro_lightning.report.scores import top_label
-from astro_lightning.report.style import save_png, themed_svg
+from astro_lightning.report.style import save_picture, themed_svg
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,10 @@ def write_plots(run: RunFolder) -> list[Picture]:
     Returns:
         These pictures, then the PNG files that the task itself left in `plots/`.
     """
-    folder = run.path / "plots"
-    folder.mkdir(exist_ok=True)
     drawn = (_of_predictions, _of_labels, _of_early, _of_embedding, _of_examples, _of_learning)
-    pictures = [picture for draw in drawn for picture in draw(run, folder)]
+    pictures = [picture for draw in drawn for picture in draw(run)]
     known = {picture.name for picture in pictures}
-    for path in sorted(folder.glob("*.png")):
+    for path in sorted((run.path / "plots").glob("*.png")):
         if path.stem not in known:
             text = path.with_suffix(".txt")
             caption = text.read_text().strip() if text.exists() else ""
@@ -63,63 +61,63 @@ def write_plots(run: RunFolder) -> list[Picture]:
     return pictures
 
 
-def _of_predictions(run: RunFolder, folder: Path) -> list[Picture]:
+def _of_predictions(run: RunFolder) -> list[Picture]:
     if not run.predictions or not run.scores:
         return []
     kept, scores = run.predictions.scored(), run.scores
     classes, n = kept.classes, len(kept.classes)
     pictures = [
         _picture(
-            folder, "confusion", "Confusion matrix", confusion_matrix(scores.confusion, classes),
+            run, "confusion", "Confusion matrix", confusion_matrix(scores.confusion, classes),
             "Each row adds up to 100 %: the share of a true class that was predicted as each class, and how many.",
             wide=n > 6,
         ),
         _picture(
-            folder, "classes", "Classes", class_distribution(*_counts(scores.confusion), classes),
+            run, "classes", "Classes", class_distribution(*_counts(scores.confusion), classes),
             "How many test objects carry each label, and how many were given it.",
         ),
         _picture(
-            folder, "roc", "ROC curves", roc_curves(kept.truth, kept.probabilities, classes),
+            run, "roc", "ROC curves", roc_curves(kept.truth, kept.probabilities, classes),
             "Each class against the rest; the numbers are areas under the curve, 0.5 is a guess.",
         ),
         _picture(
-            folder, "precision_recall", "Precision and recall",
+            run, "precision_recall", "Precision and recall",
             precision_recall_curves(kept.truth, kept.probabilities, classes),
             "Each class against the rest; the numbers are average precisions. "
             "A guess has the share of the class as precision.",
         ),
         _picture(
-            folder, "reliability", "Reliability", reliability_diagram(*top_label(kept)),
+            run, "reliability", "Reliability", reliability_diagram(*top_label(kept)),
             "How often the predicted class was right, for each probability it was given; bars are 95 % intervals. "
             "Below the line the model is too sure of itself.",
         ),
     ]  # fmt: skip
     if kept.p_values is not None:
-        pictures += _of_p_values(run, kept, folder)
+        pictures += _of_p_values(run, kept)
     if run.predictions.ood_p is not None:
-        pictures += _of_unknown(run.predictions, folder)
+        pictures += _of_unknown(run, run.predictions)
     if mistakes := confident_mistakes(run.predictions, limit=12):
         caption = "The wrongly classified test objects with the most confident predictions, as true → predicted."
-        pictures.append(_picture(folder, "mistakes", "Confident mistakes", mistakes_chart(mistakes), caption))
+        pictures.append(_picture(run, "mistakes", "Confident mistakes", mistakes_chart(mistakes), caption))
     return pictures
 
 
-def _of_p_values(run: RunFolder, kept: Predictions, folder: Path) -> list[Picture]:
+def _of_p_values(run: RunFolder, kept: Predictions) -> list[Picture]:
     assert kept.p_values is not None
     alpha = float((run.setting("task", "calibrator") or {}).get("alpha", 0.1))
     caption = "Share of test objects whose true class is in the conformal set, in all and by class, and how large the sets are."
     figure = conformal_coverage(kept.p_values, kept.truth, kept.classes)
     by_class = "Share of each class whose set holds it, with its number of test objects; bars are 95 % intervals."
     return [
-        _picture(folder, "coverage", "Conformal coverage", figure, caption),
+        _picture(run, "coverage", "Conformal coverage", figure, caption),
         _picture(
-            folder, "coverage_by_class", "Coverage by class",
+            run, "coverage_by_class", "Coverage by class",
             coverage_by_class(kept.p_values, kept.truth, kept.classes, alpha), by_class,
         ),
     ]  # fmt: skip
 
 
-def _of_unknown(predictions: Predictions, folder: Path) -> list[Picture]:
+def _of_unknown(run: RunFolder, predictions: Predictions) -> list[Picture]:
     assert predictions.ood_p is not None
     known, unknown = predictions.truth >= 0, predictions.truth == -2
     seen = known | unknown
@@ -132,20 +130,21 @@ def _of_unknown(predictions: Predictions, folder: Path) -> list[Picture]:
         )
         caption += "and what Benjamini-Hochberg flags at each rate. Bands and brackets: 95 %."
     figure = unknown_kinds(predictions.ood_p[seen], unknown[seen])
-    return [_picture(folder, "unknown", "Unknown kinds", figure, caption)]
+    return [_picture(run, "unknown", "Unknown kinds", figure, caption)]
 
 
-def _of_early(run: RunFolder, folder: Path) -> list[Picture]:
-    if run.early is None:
+def _of_early(run: RunFolder) -> list[Picture]:
+    cut = run.example("early")
+    if cut is None:
         return []
-    table = early_table(run.early)
+    table = early_table(cut)
     caption = f"Test objects ({int(table['objects'].max()):,}) cut some days after their first detection; "
     caption += "dashed: whole light curves. "
     caption += "Bands: 95 % bootstrap intervals over the objects."
-    return [_picture(folder, "early", "Accuracy against time", early_chart(table), caption)]
+    return [_picture(run, "early", "Accuracy against time", early_chart(table), caption)]
 
 
-def _of_labels(run: RunFolder, folder: Path) -> list[Picture]:
+def _of_labels(run: RunFolder) -> list[Picture]:
     path = run.path / "predictions.parquet"
     labels = labels_of(pq.read_schema(path).names) if path.exists() else []
     if not labels:
@@ -160,15 +159,15 @@ def _of_labels(run: RunFolder, folder: Path) -> list[Picture]:
             "Confusion of each label at 0.5: what part of its objects was found, and how many others were given it, "
         )
         caption += "in units of them (cut at 1). Above: their number. All numbers are in labels.csv."
-        pictures.append(_picture(folder, "labels", "Labels", label_counts(table), caption, wide))
+        pictures.append(_picture(run, "labels", "Labels", label_counts(table), caption, wide))
     if any(np.isfinite(float(row["roc_auc"])) for row in scored):
         caption = "Blue: precision over recall; grey: true over false positives (ROC); the dot is the threshold 0.5."
-        pictures.append(_picture(folder, "label_curves", "Label by label", label_curves(table), caption, wide))
+        pictures.append(_picture(run, "label_curves", "Label by label", label_curves(table), caption, wide))
     return pictures
 
 
-def _of_embedding(run: RunFolder, folder: Path) -> list[Picture]:
-    table = run.embedding
+def _of_embedding(run: RunFolder) -> list[Picture]:
+    table = run.example("embedding")
     if table is None or len(table) < 2 or table.schema.field("embedding").type.list_size < 2:
         return []
     vectors = table["embedding"].combine_chunks()
@@ -177,18 +176,18 @@ def _of_embedding(run: RunFolder, folder: Path) -> list[Picture]:
     caption = f"{len(table):,} test objects as the model sees them, in the two directions in which its vectors scatter "
     caption += f"most (principal components, {share.sum():.0%} of the variance). "
     caption += "Classes that overlap here may be apart in the other directions."
-    return [_picture(folder, "embedding", "Map of the test objects", figure, caption)]
+    return [_picture(run, "embedding", "Map of the test objects", figure, caption)]
 
 
-def _of_examples(run: RunFolder, folder: Path) -> list[Picture]:
+def _of_examples(run: RunFolder) -> list[Picture]:
     first = "The wrongly classified test objects with the most confident predictions, the surest first. "
     return [
-        *_curves(folder, "mistaken_light_curves", "Light curves of the surest mistakes", first, run.mistaken),
-        *_curves(folder, "light_curves", "Light curves", "", run.examples),
+        *_curves(run, "mistaken_light_curves", "Light curves of the surest mistakes", first, run.example("mistakes")),
+        *_curves(run, "light_curves", "Light curves", "", run.example("light_curves")),
     ]
 
 
-def _curves(folder: Path, name: str, title: str, caption: str, table: pa.Table | None) -> list[Picture]:
+def _curves(run: RunFolder, name: str, title: str, caption: str, table: pa.Table | None) -> list[Picture]:
     examples = light_curves(table) if table is not None else []
     if not examples:
         return []
@@ -197,38 +196,28 @@ def _curves(folder: Path, name: str, title: str, caption: str, table: pa.Table |
         caption += "Above: the class" + (", and what it was taken for. " if any(e.wrong for e in examples) else ". ")
     if any(e.reconstruction is not None for e in examples):
         caption += "Open symbols: observations hidden from the network; dashes: the flux it puts in their place."
-    png = folder / f"{name}.png"
-    save_png(light_curve_grid(examples), png)
-    _write_caption(png, caption)
+    png = save_picture(run.path, name, light_curve_grid(examples), caption)
     svg = tuple(themed_svg(light_curve(example)) for example in examples)
     return [Picture(name, title, caption, png, svg, wide=True)]
 
 
-def _of_learning(run: RunFolder, folder: Path) -> list[Picture]:
+def _of_learning(run: RunFolder) -> list[Picture]:
     pictures = []
     for stage, logged in stages_and_folds(run.learning).items():
         caption = "As logged during training" + (f", one line for each of {len(logged)}." if len(logged) > 1 else ".")
         drawn = {f"learning_{stage}": learning_curves(logged), f"learning_{stage}_labels": f1_curves(logged)}
         titles = (f"Learning curves: {stage}", f"F1 of each label on the validation objects: {stage}")
         pictures += [
-            _picture(folder, name, title, figure, caption)
+            _picture(run, name, title, figure, caption)
             for (name, figure), title in zip(drawn.items(), titles)
             if figure
         ]
     return pictures
 
 
-def _picture(folder: Path, name: str, title: str, figure: Figure, caption: str, wide: bool = False) -> Picture:
-    png = folder / f"{name}.png"
-    save_png(figure, png)
-    _write_caption(png, caption)
+def _picture(run: RunFolder, name: str, title: str, figure: Figure, caption: str, wide: bool = False) -> Picture:
+    png = save_picture(run.path, name, figure, caption)
     return Picture(name, title, caption, png, (themed_svg(figure),), wide)
-
-
-def _write_caption(png: Path, caption: str) -> None:
-    part = png.with_suffix(".txt.part")
-    part.write_text(caption)
-    part.replace(png.with_suffix(".txt"))
 
 
 def _counts(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

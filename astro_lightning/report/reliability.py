@@ -3,7 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from astro_lightning.report.scores import N_BINS, calibration_bins, calibration_error
+from astro_lightning.core.metrics import calibration_error
+from astro_lightning.report.scores import N_BINS, calibration_bins
 from astro_lightning.report.style import ACCENT, FAINT, INK, MUTED, canvas, styled
 
 _FIRM = 10  # bins of fewer objects are drawn open and not joined
@@ -26,7 +27,7 @@ def reliability_diagram(confidence: np.ndarray, correct: np.ndarray) -> Figure:
     axes.vlines(mean[some], low, high, color=ACCENT, linewidth=1.2)
     axes.plot(mean[some], accuracy[some], "o", color=ACCENT, markersize=4.5, markerfacecolor="none")
     axes.plot(mean[firm], accuracy[firm], color=ACCENT, marker="o", markersize=4.5, label="this run")
-    error = calibration_error(mean, accuracy, count)
+    error = calibration_error(confidence, correct)
     axes.text(0.97, 0.05, f"calibration error {error:.3f}", ha="right", color=INK, transform=axes.transAxes)
     axes.set(ylabel="Share correct", xlim=(0, 1), ylim=(0, 1.02))
     axes.legend(loc="upper left")

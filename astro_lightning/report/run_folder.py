@@ -48,28 +48,9 @@ class RunFolder:
         files = sorted((self.path / "logs").glob("*/metrics.csv"), key=lambda p: (p.stat().st_mtime, p.parent.name))
         return {p.parent.name: pd.read_csv(p) for p in files if p.stat().st_size > 1}
 
-    @cached_property
-    def examples(self) -> pa.Table | None:
-        """Light curves to draw, or None."""
-        path = self.path / "examples" / "light_curves.parquet"
-        return pq.read_table(path) if path.exists() else None
-
-    @cached_property
-    def mistaken(self) -> pa.Table | None:
-        """Light curves of the surest mistakes to draw, or None."""
-        path = self.path / "examples" / "mistakes.parquet"
-        return pq.read_table(path) if path.exists() else None
-
-    @cached_property
-    def embedding(self) -> pa.Table | None:
-        """`id`, `label` and `embedding` (fixed-size list) of test objects, or None."""
-        path = self.path / "examples" / "embedding.parquet"
-        return pq.read_table(path) if path.exists() else None
-
-    @cached_property
-    def early(self) -> pa.Table | None:
-        """Predictions of test objects some `days` after their first detection (infinite = whole), or None."""
-        path = self.path / "examples" / "early.parquet"
+    def example(self, name: str) -> pa.Table | None:
+        """Test objects to show, `examples/<name>.parquet`, or None."""
+        path = self.path / "examples" / f"{name}.parquet"
         return pq.read_table(path) if path.exists() else None
 
     @property

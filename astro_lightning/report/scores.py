@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from astro_lightning.core.metrics import calibration_error
 from astro_lightning.report.intervals import bootstrap
 from astro_lightning.report.predictions import Predictions
 from astro_lightning.report.ranking import areas, descending_ranks
@@ -103,7 +104,7 @@ def score(predictions: Predictions) -> Scores | None:
     overall = {name: Estimate(*map(float, (point[i], low[i], high[i]))) for i, name in enumerate(names)}
     overall["roc_auc"] = Estimate(_mean(roc), float(area_low[0]), float(area_high[0]))
     overall["pr_auc"] = Estimate(_mean(average_precision), float(area_low[1]), float(area_high[1]))
-    overall["calibration_error"] = Estimate(calibration_error(*calibration_bins(*top_label(kept))))
+    overall["calibration_error"] = Estimate(calibration_error(*top_label(kept)))
     return Scores(
         classes=kept.classes,
         overall=overall,
@@ -160,11 +161,6 @@ def calibration_bins(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.nd
         mean_confidence = np.bincount(which, confidence, minlength=N_BINS) / count
         accuracy = np.bincount(which, correct, minlength=N_BINS) / count
     return mean_confidence, accuracy, count
-
-
-def calibration_error(confidence: np.ndarray, accuracy: np.ndarray, count: np.ndarray) -> float:
-    """Expected calibration error of binned confidences."""
-    return float(np.nansum(np.abs(confidence - accuracy) * count) / count.sum())
 
 
 def _mean(values: np.ndarray) -> float:

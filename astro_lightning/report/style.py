@@ -10,6 +10,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from astro_lightning.core.provenance import write_text
+
 INK, MUTED, GRID, ACCENT = "#1f2937", "#6b7280", "#e5e7eb", "#0072b2"
 GOOD, BAD = "#009e73", "#d55e00"
 # Okabe & Ito (2008), without the yellow that white paper swallows.
@@ -86,12 +88,16 @@ def short(name: object, length: int = 18) -> str:
 
 
 @styled
-def save_png(figure: Figure, path: Path) -> None:
-    """Write on white, for slides and dashboards."""
+def save_picture(run_folder: Path, name: str, figure: Figure, caption: str) -> Path:
+    """Write `plots/<name>.png`, on white for slides and dashboards, and its caption in `<name>.txt`; returns the PNG."""
+    path = run_folder / "plots" / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     figure.savefig(part, format="png", dpi=130, facecolor="white")
     part.replace(path)
     figure.set_layout_engine("none")  # laid out once; the second form need not do it again
+    write_text(path.with_suffix(".txt"), caption)
+    return path
 
 
 @styled

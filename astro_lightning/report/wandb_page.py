@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from astro_lightning.core.provenance import write_json
 from astro_lightning.data.errors import BadInput
 from astro_lightning.report.plots import write_plots
 from astro_lightning.report.run_folder import RunFolder, read_run
@@ -63,11 +64,7 @@ def write_page(folder: Path) -> Path:
     """Write the page as W&B keeps it, `wandb_page.json`, into a run folder; needs no account."""
     made = page(read_run(folder), "entity", "project")
     path = folder / "wandb_page.json"
-    part = path.with_suffix(".json.part")
-    part.write_text(
-        json.dumps(json.loads(made._to_model().model_dump_json(by_alias=True, exclude_none=True)), indent=1)
-    )
-    part.replace(path)
+    write_json(path, json.loads(made._to_model().model_dump_json(by_alias=True, exclude_none=True)))
     return path
 
 

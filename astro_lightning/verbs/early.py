@@ -25,6 +25,6 @@ def main(words: list[str]) -> None:
     from astro_lightning.report.run_folder import read_run
 
     predict_early(read_kept(folder / "config.yaml"), folder, days)
-    table = early_table(read_run(folder).early)
+    table = early_table(read_run(folder).example("early"))
     print(table.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
     print(f"Report: {write_report(folder)}")

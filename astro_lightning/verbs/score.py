@@ -36,7 +36,8 @@ def main(words: list[str]) -> None:
         raise BadInput(f"--task {asked.task}: {asked.ckpt} is of task {task}; leave --task out, or give another --ckpt")
     data = _data(asked, scorer.info["data"]) | {"path": asked.source}
     if asked.source.startswith(KAFKA):
-        from astro_lightning.predict.stream import Stream, Topic, predict_stream, settings_of
+        from astro_lightning.predict.sinks import Topic
+        from astro_lightning.predict.stream import Stream, predict_stream, settings_of
 
         own = {"micro_batch": asked.micro_batch, "idle_s": asked.idle, "schemas": asked.schemas}
         stream = Stream(Topic.parse(asked.source), asked.group, settings=settings_of(asked.kafka), **own)

@@ -54,20 +54,8 @@ def test_null_row_is_refused():
 
 
 @given(st.lists(st.lists(st.integers(-99, 99), max_size=5), min_size=1, max_size=8), st.data())
-def test_take_and_pad_match_plain_python(rows, data):
+def test_take_matches_plain_python(rows, data):
     ragged = Ragged.from_arrow(pa.array([[0], *rows], pa.list_(pa.int64())).slice(1))
     chosen = data.draw(st.lists(st.integers(-len(rows), len(rows) - 1), max_size=10))
     values, offsets = ragged.take(np.array(chosen, dtype=int))
     assert [values[a:b].tolist() for a, b in itertools.pairwise(offsets)] == [rows[k] for k in chosen]
-    padded, lengths = ragged.to_padded(np.array(chosen, dtype=int), fill=-7)
-    longest = max((len(rows[k]) for k in chosen), default=0)
-    assert padded.tolist() == [rows[k] + [-7] * (longest - len(rows[k])) for k in chosen]
-    assert lengths.tolist() == [len(rows[k]) for k in chosen]
-
-
-def test_padding_keeps_dtype_and_never_cuts():
-    ragged = Ragged.from_arrow(pa.array(ROWS, pa.list_(pa.float32())))
-    padded, _ = ragged.to_padded(np.array([0, 1]), length=4)
-    assert padded.dtype == np.float32 and padded.tolist() == [[1, 2, 0, 0], [0, 0, 0, 0]]
-    with pytest.raises(ValueError, match="3 values"):
-        ragged.to_padded(np.array([0, 3]), length=2)

@@ -43,7 +43,7 @@ def test_embedding_is_what_the_last_layer_sees():
     net = ResNet18(1, 2, 3, width=4).eval()
     x = torch.randn(3, 2, 300)
     assert torch.allclose(net.fc(net.embed(x)), net(x))
-    assert net.embed(x).shape == (3, net.embedding_width)
+    assert net.embed(x).shape == (3, net.fc.in_features)
 
 
 @pytest.mark.parametrize("bad", [{"dimensions": 3}, {"stem": "none"}])

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pyarrow as pa
 
-from astro_lightning.predict.stream import Topic, _Topic
+from astro_lightning.predict.sinks import Topic, TopicSink
 
 
 class Producer:
@@ -24,6 +24,6 @@ class Producer:
 
 def test_scores_that_are_not_finite_are_null_in_a_topic():
     kafka = SimpleNamespace(Producer=Producer, KafkaException=RuntimeError)
-    sink = _Topic(kafka, Topic.parse("kafka://host:9092/scores"), {})
+    sink = TopicSink(kafka, Topic.parse("kafka://host:9092/scores"), {})
     sink.write(pa.table({"id": [7], "prob_real": [0.5], "threshold": [float("nan")]}), [])
     assert sink.producer.sent == [("scores", b"7", {"id": 7, "prob_real": 0.5, "threshold": None})]

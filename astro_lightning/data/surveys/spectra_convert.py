@@ -2,8 +2,8 @@
 
 import os
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -56,7 +56,7 @@ def convert_spectra(source: Path, out: Path, progress: bool = True) -> Converted
             first = next(tables)
             schema = first.schema if len(sources) == 1 else _all_facts(first.schema)
             with _writer(temporary, out.suffix, schema) as writer:
-                for table in _chain(first, tables):
+                for table in chain([first], tables):
                     writer.write_table(_like(table, schema))
                     n_spectra += len(table)
                     bar.update(task, completed=min(n_spectra + len(survey.skipped), total))
@@ -71,11 +71,6 @@ def _writer(path: Path, suffix: str, schema: pa.Schema) -> pq.ParquetWriter | pa
     if suffix == ".parquet":
         return pq.ParquetWriter(path, schema, compression="zstd")
     return pa.ipc.new_file(path, schema)
-
-
-def _chain(first: pa.Table, rest: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    yield first
-    yield from rest
 
 
 def _all_facts(schema: pa.Schema) -> pa.Schema:

@@ -10,29 +10,29 @@ from scipy.stats import binomtest, rankdata
 from astro_lightning.data.errors import BadInput
 
 Report = dict[str, float | int | None]
+LEVEL = 0.95  # of all intervals
 
 
-def proportion(hits: int, total: int, level: float = 0.95) -> Report:
+def proportion(hits: int, total: int) -> Report:
     """Share with its Clopper-Pearson interval; None where there is no object."""
     if total == 0:
         return {"value": None, "low": None, "high": None, "n": 0}
-    interval = binomtest(int(hits), int(total)).proportion_ci(level, method="exact")
+    interval = binomtest(int(hits), int(total)).proportion_ci(LEVEL, method="exact")
     return {"value": hits / total, "low": float(interval.low), "high": float(interval.high), "n": int(total)}
 
 
-def coverage(member: ArrayLike, label: ArrayLike, classes: Sequence[str], level: float = 0.95) -> dict[str, Report]:
+def coverage(member: ArrayLike, label: ArrayLike, classes: Sequence[str]) -> dict[str, Report]:
     """Share of objects whose set holds their class, per class and in all (`all`).
 
     Args:
         member: prediction sets, shape (objects, classes), bool.
         label: class indices, shape (objects,); known classes only.
         classes: class names.
-        level: of the Clopper-Pearson intervals.
     """
     m, y = np.asarray(member, dtype=bool), np.asarray(label)
     hit = m[np.arange(len(y)), y]
-    out = {str(c): proportion(int(hit[y == k].sum()), int((y == k).sum()), level) for k, c in enumerate(classes)}
-    return out | {"all": proportion(int(hit.sum()), len(hit), level)}
+    out = {str(c): proportion(int(hit[y == k].sum()), int((y == k).sum())) for k, c in enumerate(classes)}
+    return out | {"all": proportion(int(hit.sum()), len(hit))}
 
 
 def set_sizes(member: ArrayLike) -> Report:
@@ -44,15 +44,13 @@ def set_sizes(member: ArrayLike) -> Report:
     return {"mean": float(size.mean()), "n": len(size), **{k: float(v.mean()) for k, v in shares.items()}}
 
 
-def auroc(score: ArrayLike, unknown: ArrayLike, resamples: int = 1000, level: float = 0.95, seed: int = 0) -> Report:
+def auroc(score: ArrayLike, unknown: ArrayLike, resamples: int = 1000) -> Report:
     """Area under the ROC curve of a novelty score, with a percentile bootstrap interval stratified by truth.
 
     Args:
         score: novelty, shape (objects,); larger = more novel.
         unknown: truth, shape (objects,), bool.
         resamples: bootstrap samples.
-        level: of the interval.
-        seed: of the bootstrap.
 
     Raises:
         BadInput: one of the two kinds is absent.
@@ -65,17 +63,17 @@ def auroc(score: ArrayLike, unknown: ArrayLike, resamples: int = 1000, level: fl
     value = (rank[u].sum() - len(a) * (len(a) + 1) / 2) / (len(a) * len(b))
     # with multiplicities of the resampled objects, ties of a pair count one half
     levels, index = np.unique(s, return_inverse=True)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     draws = np.empty(resamples)
     for i in range(resamples):
         pos = np.bincount(rng.choice(index[u], len(a)), minlength=len(levels))
         neg = np.bincount(rng.choice(index[~u], len(b)), minlength=len(levels))
         draws[i] = (pos * (np.cumsum(neg) - neg / 2)).sum() / (len(a) * len(b))
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return {"value": float(value), "low": float(low), "high": float(high), "n_unknown": len(a), "n_known": len(b)}
 
 
-def discoveries(flag: ArrayLike, unknown: ArrayLike, asked: float, level: float = 0.95) -> dict[str, Report | float]:
+def discoveries(flag: ArrayLike, unknown: ArrayLike, asked: float) -> dict[str, Report | float]:
     """What a flagged batch holds: false discovery share against the one asked for, and power.
 
     The interval is Clopper-Pearson on this batch; the promise of BH is about the mean over batches.
@@ -84,13 +82,12 @@ def discoveries(flag: ArrayLike, unknown: ArrayLike, asked: float, level: float 
         flag: flagged objects, shape (objects,), bool.
         unknown: truth, shape (objects,), bool.
         asked: the false discovery rate asked for.
-        level: of the intervals.
     """
     f, u = np.asarray(flag, dtype=bool), np.asarray(unknown, dtype=bool)
     return {
         "asked": asked,
-        "false_discoveries": proportion(int((f & ~u).sum()), int(f.sum()), level),
-        "power": proportion(int((f & u).sum()), int(u.sum()), level),
+        "false_discoveries": proportion(int((f & ~u).sum()), int(f.sum())),
+        "power": proportion(int((f & u).sum()), int(u.sum())),
     }
 
 

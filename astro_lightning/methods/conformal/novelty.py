@@ -74,13 +74,9 @@ class KNearest:
 class Mahalanobis:
     """Squared distance to the nearest class mean under a shrunk covariance (Lee et al. 2018, arXiv:1807.03888).
 
-    Args:
-        tied: one covariance for all classes (Ledoit & Wolf 2004 shrinkage); else one per class, with log determinant,
-            and the tied one for a class with fewer objects than dimensions.
+    Each class has its own covariance (Ledoit & Wolf 2004 shrinkage), with its log determinant; one with fewer objects than
+    dimensions has that of all classes together.
     """
-
-    def __init__(self, tied: bool = True) -> None:
-        self.tied = tied
 
     def fit(self, embedding: ArrayLike, label: ArrayLike) -> "Mahalanobis":
         """Learn from training objects of known classes: shape (objects, dimensions) and class indices.
@@ -94,29 +90,24 @@ class Mahalanobis:
         names, index = np.unique(y, return_inverse=True)
         self.means = np.array([x[index == k].mean(axis=0) for k in range(len(names))])
         residual = x - self.means[index]
-        groups = [residual] if self.tied else [residual[index == k] for k in range(len(names))]
-        groups = [g if len(g) > x.shape[1] else residual for g in groups]
-        covariance = np.array([_shrunk(g) for g in groups])
-        self.precision = np.linalg.inv(covariance)
-        self.log_det = np.zeros(1) if self.tied else np.linalg.slogdet(covariance)[1]
+        groups = [residual[index == k] for k in range(len(names))]
+        covariance = np.array([_shrunk(g if len(g) > x.shape[1] else residual) for g in groups])
+        self.precision, self.log_det = np.linalg.inv(covariance), np.linalg.slogdet(covariance)[1]
         return self
 
     def score(self, embedding: ArrayLike) -> NDArray[np.float64]:
         """Novelty, shape (objects,)."""
-        x, n = checked_embedding(embedding), len(self.means)
-        precision = np.broadcast_to(self.precision, (n, *self.precision.shape[1:]))
-        log_det = np.broadcast_to(self.log_det, n)
-        each = [(((x - m) @ p) * (x - m)).sum(axis=1) + d for m, p, d in zip(self.means, precision, log_det)]
-        return np.min(each, axis=0)
+        x, classes = checked_embedding(embedding), zip(self.means, self.precision, self.log_det)
+        return np.min([(((x - m) @ p) * (x - m)).sum(axis=1) + d for m, p, d in classes], axis=0)
 
     def state(self) -> State:
         """Plain scalars and arrays, for a checkpoint."""
-        return {"tied": self.tied, "means": self.means, "precision": self.precision, "log_det": self.log_det}
+        return {"means": self.means, "precision": self.precision, "log_det": self.log_det}
 
     @classmethod
     def from_state(cls, state: State) -> "Mahalanobis":
         """Inverse of `state`."""
-        new = cls(bool(state["tied"]))
+        new = cls()
         new.means, new.precision, new.log_det = (np.asarray(state[k]) for k in ("means", "precision", "log_det"))
         return new
 

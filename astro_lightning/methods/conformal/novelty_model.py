@@ -45,7 +45,7 @@ class NoveltyModel:
             if "knn" in self.names:
                 self.distances["knn"] = KNearest().fit(low)
             if "mahalanobis" in self.names:
-                self.distances["mahalanobis"] = Mahalanobis(tied=False).fit(low, train.label)
+                self.distances["mahalanobis"] = Mahalanobis().fit(low, train.label)
         return self
 
     def scores(self, objects: Evidence) -> dict[str, NDArray[np.float64]]:

@@ -12,33 +12,27 @@ from astro_lightning.data.errors import BadInput
 BINS = 20
 
 
-def unknown_probability(p: ArrayLike, prior: float | None = None) -> NDArray[np.float64]:
+def unknown_probability(p: ArrayLike) -> NDArray[np.float64]:
     """Probability that each object of a batch belongs to no known class, from its p-values: 1 - local FDR.
 
     p-values of known objects are uniform; what exceeds that is unknown. The density of the batch's p-values is a
-    decreasing histogram (Grenander 1956), the known share the upper half's density (Storey 2002) unless a prior is
-    given. A batch of fewer than about 100 objects says little: give the prior then.
+    decreasing histogram (Grenander 1956), the known share the upper half's density (Storey 2002). A batch of fewer than
+    about 100 objects says little.
 
     Args:
         p: shape (objects,), in (0, 1].
-        prior: share of unknown objects in [0, 1]; None = estimate from the batch.
 
     Returns:
         Shape (objects,), in [0, 1], non-increasing in p.
-
-    Raises:
-        BadInput: prior outside [0, 1].
     """
     v = np.asarray(p, dtype=np.float64)
-    if prior is not None and not 0 <= prior <= 1:
-        raise BadInput(f"prior of the unknown class is {prior}: give a number from 0 to 1")
     if not len(v):
         return np.zeros(0)
     # p-values pile up just above a bin's lower edge (1/(n+1) steps), so bins are open on the left
     index = np.clip(np.ceil(v * BINS).astype(int) - 1, 0, BINS - 1)
     density = np.bincount(index, minlength=BINS) * BINS / len(v)
     density = IsotonicRegression(increasing=False).fit_transform(np.arange(BINS), density)
-    known = min(1.0, density[BINS // 2 :].mean()) if prior is None else 1 - prior
+    known = min(1.0, density[BINS // 2 :].mean())
     return np.clip(1 - known / np.maximum(density[index], 1e-12), 0, 1)
 
 

@@ -6,6 +6,8 @@ from numpy.typing import ArrayLike, NDArray
 from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.conformal.scores import checked_prob
 
+TOLERANCE, MAX_STEPS = 1e-6, 1000  # a fit ends where no proportion moves more, or after so many steps
+
 
 def reweight(prob: ArrayLike, train_prior: ArrayLike, prior: ArrayLike) -> NDArray[np.float64]:
     """Probabilities under other class proportions; rows sum to 1.
@@ -22,9 +24,7 @@ def reweight(prob: ArrayLike, train_prior: ArrayLike, prior: ArrayLike) -> NDArr
     return np.where(total > 0, p / np.where(total > 0, total, 1), np.asarray(prior, dtype=np.float64))
 
 
-def em_prior(
-    prob: ArrayLike, train_prior: ArrayLike, tolerance: float = 1e-6, max_steps: int = 1000
-) -> NDArray[np.float64]:
+def em_prior(prob: ArrayLike, train_prior: ArrayLike) -> NDArray[np.float64]:
     """Class proportions of an unlabelled batch by expectation maximisation (Saerens, Latinne & Decaestecker 2002).
 
     It needs calibrated probabilities and no unknown class in the batch.
@@ -32,8 +32,6 @@ def em_prior(
     Args:
         prob: shape (objects, classes), of a model trained at `train_prior`.
         train_prior: positive class proportions, shape (classes,).
-        tolerance: stop when no proportion moves more than this.
-        max_steps: most steps.
 
     Raises:
         BadInput: empty batch, or a training prior that is not positive.
@@ -43,9 +41,9 @@ def em_prior(
         raise BadInput("EM prior needs at least one object and a positive training proportion for every class")
     base = base / base.sum()
     prior = base
-    for _ in range(max_steps):
+    for _ in range(MAX_STEPS):
         new = reweight(p, base, prior).mean(axis=0)
-        done = np.abs(new - prior).max() < tolerance
+        done = np.abs(new - prior).max() < TOLERANCE
         prior = new
         if done:
             break

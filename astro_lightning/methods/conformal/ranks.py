@@ -34,7 +34,6 @@ class Ranks:
         order = np.argsort(s, kind="stable")
         self.scores, self.weight = s[order], w[order]
         self.above = np.append(np.cumsum(self.weight[::-1])[::-1], 0.0)
-        self.effective_size = float(w.sum() ** 2 / (w**2).sum()) if len(w) else 0.0
 
     @property
     def n(self) -> int:

@@ -19,12 +19,6 @@ PARAMETERS = {
 }
 
 
-def effective_size(weight: ArrayLike) -> float:
-    """Kish's effective sample size (sum w)^2 / sum w^2: how many equal objects the weighted ones are worth."""
-    w = np.asarray(weight, dtype=np.float64)
-    return float(w.sum() ** 2 / (w**2).sum()) if len(w) else 0.0
-
-
 class DensityRatio:
     """p_target(x) / p_source(x), by boosted trees that tell the two samples apart, cross-fitted.
 

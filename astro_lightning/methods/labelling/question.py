@@ -85,7 +85,7 @@ def ask(question: Question, candidates: pa.Table, cards: Callable[[], Iterable[C
 def write_question(question: Question, candidates: pa.Table, cards: Iterable[Card], folder: Path) -> Path:
     """Write the page and what belongs to it; returns the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_parquet(lambda: iter([candidates]), folder / CANDIDATES)
+    write_parquet([candidates], folder / CANDIDATES)
     write_json(folder / QUESTION, asdict(question))
     ids = [str(identifier) for identifier in candidates["id"].to_pylist()]
     write_text(folder / PAGE, page(question.title, question.choices, ids, cards))

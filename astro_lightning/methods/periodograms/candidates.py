@@ -19,17 +19,17 @@ MULTIPLES = {1: 3, 2: 2}
 CANDIDATES = sum(PEAKS_OF_SUM.values()) + 2 * sum(MULTIPLES.values())
 # Where the periodogram of a candidate is looked up, in units of its frequency.
 RATIOS = (0.5, 1.0, 2.0, 3.0, 4.0)
+OVERSAMPLE = 6  # grid points per 1 / baseline
 
 
 def candidate_periods(
-    curves: LightCurves, max_per_day: float = 20.0, oversample: float = 6.0, excise: bool = False
+    curves: LightCurves, max_per_day: float = 20.0, excise: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Search each curve's periodogram.
 
     Args:
         curves: The light curves.
         max_per_day: Highest frequency searched.
-        oversample: Grid points per 1 / baseline.
         excise: Whether to leave out the terrestrial zones.
 
     Returns:
@@ -47,15 +47,15 @@ def candidate_periods(
     baseline = curves.baseline_d.tolist()
     # One periodogram has a million entries: curve by curve, they stay in the processor's cache.
     for row, (time_d, mag, mag_err, valid) in enumerate(zip(*(column.cpu().numpy() for column in columns))):
-        grid = FrequencyGrid.over(baseline[row], max_per_day, oversample)
+        grid = FrequencyGrid.over(baseline[row], max_per_day, OVERSAMPLE)
         power = lomb_scargle(time_d[valid], mag[valid], mag_err[valid], grid)
         if excise:
             power[terrestrial(grid.frequency_per_day)] = 0
-        found = _peaks_with_multiples(power, int(oversample))
+        found = _peaks_with_multiples(power)
         if excise:  # a half or a double may lie in a zone
             found[terrestrial(grid.spacing_per_day * (found + 1))] = found[0]
         frequency[row] = grid.spacing_per_day * (found + 1)
-        power_at[row] = _power_near(power, np.multiply.outer(found + 1, RATIOS) - 1, reach=int(oversample) // 2)
+        power_at[row] = _power_near(power, np.multiply.outer(found + 1, RATIOS) - 1, reach=OVERSAMPLE // 2)
         top = int(power.argmax())
         best[row] = grid.spacing_per_day * (top + 1), power[top], significance(power[grid.first :], power[top])
     device = curves.mag.device
@@ -65,10 +65,10 @@ def candidate_periods(
     return refined, torch.from_numpy(power_at).to(device), best_of
 
 
-def _peaks_with_multiples(power: np.ndarray, separation: int) -> np.ndarray:
+def _peaks_with_multiples(power: np.ndarray) -> np.ndarray:
     """Grid positions (not whole for halves) of the candidates of one periodogram, shape (CANDIDATES,)."""
     peaks = {
-        terms: top_peaks(harmonic_sum(power, terms) if terms > 1 else power, count, separation)
+        terms: top_peaks(harmonic_sum(power, terms) if terms > 1 else power, count, OVERSAMPLE)
         for terms, count in PEAKS_OF_SUM.items()
     }
     multiples = [

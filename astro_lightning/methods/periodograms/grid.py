@@ -30,13 +30,11 @@ class FrequencyGrid:
     first: int = 0
 
     @classmethod
-    def over(
-        cls, baseline_d: float, max_per_day: float = 24.0, oversample: float = 10.0, min_cycles: float = 2.0
-    ) -> FrequencyGrid:
-        """The grid from min_cycles over the baseline up to max_per_day in steps of 1 / (oversample x baseline)."""
+    def over(cls, baseline_d: float, max_per_day: float = 24.0, oversample: float = 10.0) -> FrequencyGrid:
+        """The grid from two cycles over the baseline up to max_per_day in steps of 1 / (oversample x baseline)."""
         spacing = 1 / (oversample * max(baseline_d, 1e-3))
         count = max(int(max_per_day / spacing), 8)
-        return cls(spacing, count, first=min(int(np.ceil(min_cycles * oversample)) - 1, count - 4))
+        return cls(spacing, count, first=min(int(np.ceil(2 * oversample)) - 1, count - 4))
 
     @property
     def frequency_per_day(self) -> np.ndarray:

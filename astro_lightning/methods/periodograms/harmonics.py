@@ -75,9 +75,7 @@ def design(time_d: Tensor, frequency_per_day: Tensor, terms: int, trend: bool) -
     return columns
 
 
-def fit_harmonics(
-    curves: LightCurves, frequency_per_day: Tensor, terms: int, trend: bool = False, weight: Tensor | None = None
-) -> HarmonicFits:
+def fit_harmonics(curves: LightCurves, frequency_per_day: Tensor, terms: int, trend: bool = False) -> HarmonicFits:
     """Fit Fourier series of 0 to `terms` harmonics at given frequencies.
 
     Args:
@@ -85,9 +83,8 @@ def fit_harmonics(
         frequency_per_day: Frequencies in cycles a day, shape (curves, frequencies).
         terms: Largest number of harmonics.
         trend: Whether to fit a line in time as well.
-        weight: Weights in place of the inverse variances, shape (curves, points).
     """
-    weight = curves.weight if weight is None else weight
+    weight = curves.weight
     mean = (weight * curves.mag).sum(1, keepdim=True) / weight.sum(1, keepdim=True)
     residual = (curves.mag - mean) * curves.valid
     chi2_constant = (weight * residual.square()).sum(1)[:, None].expand(frequency_per_day.shape)

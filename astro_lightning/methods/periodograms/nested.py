@@ -13,13 +13,13 @@ from astro_lightning.methods.periodograms.phase_statistics import analysis_of_va
 
 # Frequencies folded at once: their bins stay in the processor's cache.
 FREQUENCIES_AT_ONCE = 2048
+PEAKS = 50  # frequencies taken of each periodogram
 
 
 def els_ece_eaov(
     curves: LightCurves,
     max_per_day: float = 48.0,
     oversample: float = 10.0,
-    peaks: int = 50,
     excise: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Union of the top Lomb-Scargle and the top (least) conditional-entropy frequencies, best of them by AOV.
@@ -28,7 +28,6 @@ def els_ece_eaov(
         curves: The light curves.
         max_per_day: Highest frequency, cycles a day.
         oversample: Grid points per 1 / baseline.
-        peaks: Frequencies taken of each periodogram.
         excise: Whether to leave out the terrestrial zones.
 
     Returns:
@@ -48,7 +47,7 @@ def els_ece_eaov(
         trial = torch.from_numpy(frequency).to(curve.mag.device)
         parts = [conditional_entropy(curve, part[None])[0] for part in trial.split(FREQUENCIES_AT_ONCE)]
         entropy = torch.cat(parts).cpu().numpy()
-        best = np.union1d(np.argsort(power)[-peaks:], np.argsort(entropy)[:peaks])
+        best = np.union1d(np.argsort(power)[-PEAKS:], np.argsort(entropy)[:PEAKS])
         variance = analysis_of_variance(curve, trial[torch.from_numpy(best).to(trial.device)][None])[0]
         top = int(variance.argmax())
         period.append(1 / frequency[best[top]])

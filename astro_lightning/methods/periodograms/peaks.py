@@ -30,12 +30,7 @@ def significance(power: np.ndarray, best: float) -> float:
     return float(abs(power.mean() - best) / max(power.std(), 1e-12))
 
 
-def agreement(
-    period_d: np.ndarray,
-    other_d: np.ndarray,
-    tolerance: float = 0.05,
-    ratios: tuple[float, ...] = (1, 1 / 2, 2, 1 / 3, 3),
-) -> np.ndarray:
-    """True where two periods agree within a relative tolerance, a harmonic ratio between them allowed."""
+def agreement(period_d: np.ndarray, other_d: np.ndarray) -> np.ndarray:
+    """True where two periods agree within 5%, or do at a half, double, third or triple of one of them."""
     ratio = np.asarray(period_d)[..., None] / np.asarray(other_d)[..., None]
-    return (np.abs(ratio / np.array(ratios) - 1) <= tolerance).any(-1)
+    return (np.abs(ratio / np.array([1, 1 / 2, 2, 1 / 3, 3]) - 1) <= 0.05).any(-1)

@@ -10,7 +10,7 @@ from torch import Tensor
 from astro_lightning.methods.periodograms.light_curves import LightCurves
 
 PHASE_BINS = 20
-MAG_BINS = 10
+MAG_BINS = 10  # over each curve's own range
 # Points times frequencies folded at a time.
 FOLDED_AT_ONCE = 1 << 16
 FOLDED_ON_GPU = 1 << 27
@@ -30,47 +30,42 @@ def _phase(curves: LightCurves, frequency_per_day: Tensor) -> Tensor:
     return turns - turns.floor()
 
 
-def conditional_entropy(
-    curves: LightCurves, frequency_per_day: Tensor, phase_bins: int = PHASE_BINS, mag_bins: int = MAG_BINS
-) -> Tensor:
+def conditional_entropy(curves: LightCurves, frequency_per_day: Tensor) -> Tensor:
     """Entropy of the magnitude given the phase (Graham et al. 2013); small at a period.
 
     Args:
         curves: The light curves.
         frequency_per_day: Frequencies, shape (curves, frequencies).
-        phase_bins: Bins in phase.
-        mag_bins: Bins in magnitude, over each curve's own range.
 
     Returns:
         Entropies in nats, shape (curves, frequencies).
     """
-    level = (_scaled(curves) * mag_bins).int().clamp_max(mag_bins - 1)
+    level = (_scaled(curves) * MAG_BINS).int().clamp_max(MAG_BINS - 1)
     padding = ~curves.valid
-    cells = phase_bins * mag_bins
+    cells = PHASE_BINS * MAG_BINS
     # n ln n of every possible count: sum of p_ij ln(p_j / p_ij) = [sum_j n_j ln n_j - sum_ij n_ij ln n_ij] / N.
     counts = torch.arange(curves.mag.shape[1] + 1, device=level.device, dtype=torch.float64)
     table = torch.xlogy(counts, counts)
 
     def entropy(phase: Tensor) -> Tensor:
         # Padding falls into a bin of its own behind the others.
-        cell = phase.mul_(phase_bins * BELOW_ONE).int().mul_(mag_bins).add_(level).masked_fill_(padding, cells)
+        cell = phase.mul_(PHASE_BINS * BELOW_ONE).int().mul_(MAG_BINS).add_(level).masked_fill_(padding, cells)
         row = _rows(cell, cells + 1)
         count = torch.bincount(cell.add_(row).view(-1), minlength=row.numel() * (cells + 1))
         count = count.view(*cell.shape[:2], cells + 1)[..., :-1]
-        column = count.unflatten(-1, (phase_bins, mag_bins)).sum(-1)
+        column = count.unflatten(-1, (PHASE_BINS, MAG_BINS)).sum(-1)
         summed = [table.index_select(0, n.reshape(-1)).view(n.shape).sum(-1) for n in (column, count)]
         return (summed[0] - summed[1]) / curves.count
 
     return _folded(entropy, curves, frequency_per_day)
 
 
-def analysis_of_variance(curves: LightCurves, frequency_per_day: Tensor, phase_bins: int = PHASE_BINS) -> Tensor:
+def analysis_of_variance(curves: LightCurves, frequency_per_day: Tensor) -> Tensor:
     """Variance between phase bins over the variance within them (Schwarzenberg-Czerny 1989); large at a period.
 
     Args:
         curves: The light curves.
         frequency_per_day: Frequencies, shape (curves, frequencies).
-        phase_bins: Bins in phase.
 
     Returns:
         F statistic, shape (curves, frequencies).
@@ -86,15 +81,15 @@ def analysis_of_variance(curves: LightCurves, frequency_per_day: Tensor, phase_b
     value = ((mag + shift) * curves.valid).repeat(at_once, 1).view(-1)
 
     def statistic(phase: Tensor) -> Tensor:
-        row = _rows(phase, phase_bins)
-        cell = torch.add(row, phase, alpha=phase_bins * BELOW_ONE).int().view(-1)
-        total = torch.bincount(cell, value[: cell.numel()], minlength=row.numel() * phase_bins)
-        total = total.view(*phase.shape[:2], phase_bins)
+        row = _rows(phase, PHASE_BINS)
+        cell = torch.add(row, phase, alpha=PHASE_BINS * BELOW_ONE).int().view(-1)
+        total = torch.bincount(cell, value[: cell.numel()], minlength=row.numel() * PHASE_BINS)
+        total = total.view(*phase.shape[:2], PHASE_BINS)
         count = (total / shift).floor()
         total = total - count * shift
         between = (total.square() / count.clamp_min(1)).sum(-1) - of_mean
         within = (spread - between).clamp_min(1e-12)
-        return (between / (phase_bins - 1)) / (within / (points - phase_bins).clamp_min(1))
+        return (between / (PHASE_BINS - 1)) / (within / (points - PHASE_BINS).clamp_min(1))
 
     return _folded(statistic, curves, frequency_per_day)
 

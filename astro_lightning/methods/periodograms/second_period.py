@@ -21,24 +21,25 @@ SECOND = (
 MODE_RATIO = (0.738, 0.752)
 # Blazhko modulation puts side lobes within this many cycles a day of a harmonic.
 SIDELOBE_PER_DAY = 0.1
+TERMS = 6  # of the series that is taken out
+MAX_PER_DAY = 6.0  # highest frequency searched in what is left
 
 
-def prewhitened(curves: LightCurves, frequency_per_day: Tensor, terms: int = 6) -> LightCurves:
+def prewhitened(curves: LightCurves, frequency_per_day: Tensor) -> LightCurves:
     """The curves less their best Fourier series at a frequency each, shape (curves,)."""
-    fits = fit_harmonics(curves, frequency_per_day[:, None], terms)
-    columns = design(curves.time_d, frequency_per_day[:, None], terms, trend=False)
-    fitted = (fits.coefficients(terms)[:, :, None] @ columns)[:, 0, 0]
+    fits = fit_harmonics(curves, frequency_per_day[:, None], TERMS)
+    columns = design(curves.time_d, frequency_per_day[:, None], TERMS, trend=False)
+    fitted = (fits.coefficients(TERMS)[:, :, None] @ columns)[:, 0, 0]
     mean = (curves.weight * curves.mag).sum(1, keepdim=True) / curves.weight.sum(1, keepdim=True)
     return replace(curves, mag=(curves.mag - mean - fitted) * curves.valid)
 
 
-def second_period(curves: LightCurves, frequency_per_day: Tensor, max_per_day: float = 6.0) -> Tensor:
+def second_period(curves: LightCurves, frequency_per_day: Tensor) -> Tensor:
     """Periodogram of the residuals, looked at where double-mode and modulated pulsators have power.
 
     Args:
         curves: The light curves.
         frequency_per_day: Chosen frequency of each, shape (curves,).
-        max_per_day: Highest frequency searched in the residuals.
 
     Returns:
         Columns as named in SECOND, shape (curves, 11), float32.
@@ -54,7 +55,7 @@ def second_period(curves: LightCurves, frequency_per_day: Tensor, max_per_day: f
     baseline = curves.baseline_d.cpu().numpy()
     columns = (left.time_d, left.mag, left.mag_err, left.valid)
     for row, (time_d, mag, mag_err, valid) in enumerate(zip(*(column.cpu().numpy() for column in columns))):
-        grid = FrequencyGrid.over(baseline[row], max_per_day, oversample=5.0)
+        grid = FrequencyGrid.over(baseline[row], MAX_PER_DAY, oversample=5.0)
         power = lomb_scargle(time_d[valid], mag[valid], mag_err[valid], grid)
         best = int(power.argmax())
         resolution = 1 / max(baseline[row], 1e-3)

@@ -7,11 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from astro_lightning.data.bands import BANDS
 from astro_lightning.data.errors import BadInput
 from astro_lightning.tasks.plasticc.light_curves import LightCurves
 from astro_lightning.tasks.plasticc.tokenizer_seed import CLS, MJD_ORIGIN, PAD, SEP, day_bins, flux_tokens
 
 MAX_POINTS_OF_BAND = 72
+N_BANDS = len(BANDS)
 
 
 class Lost(NamedTuple):
@@ -57,7 +59,6 @@ def one_band(
     curves: LightCurves,
     rng: np.random.Generator | None,
     max_length: int = 75,
-    n_bands: int = 6,
     mjd_origin: float = MJD_ORIGIN,
 ) -> tuple[dict[str, torch.Tensor], Lost]:
     """``[CLS] band`` with one random observed band of each object; without `rng` the band with the most observations.
@@ -69,8 +70,8 @@ def one_band(
         tokens, band, day, segment (B, L) int64; mask (B, L) bool, true = not padding; special (B, L) bool, true = CLS
         or SEP; and what was lost.
     """
-    banded = curves.by_band(n_bands)
-    rows = _random_band(banded, n_bands, rng)[:, None]
+    banded = curves.by_band(N_BANDS)
+    rows = _random_band(banded, rng)[:, None]
     return _join(banded, rows, rng, max_length, mjd_origin, separate=False)
 
 
@@ -78,7 +79,6 @@ def pair(
     curves: LightCurves,
     rng: np.random.Generator,
     max_length: int = 150,
-    n_bands: int = 6,
     mjd_origin: float = MJD_ORIGIN,
 ) -> tuple[dict[str, torch.Tensor], Lost]:
     """``[CLS] a [SEP] b [SEP]``: a is a random band of the object, b another band of it or a band of another object.
@@ -93,12 +93,12 @@ def pair(
     n_objects = len(curves)
     if n_objects < 2:
         raise BadInput("batch_size: pairs of different objects need at least 2 objects in a batch")
-    banded = curves.by_band(n_bands)
-    first = _random_band(banded, n_bands, rng)
-    another_band = _random_band(banded, n_bands, rng, excluded=first)
+    banded = curves.by_band(N_BANDS)
+    first = _random_band(banded, rng)
+    another_band = _random_band(banded, rng, excluded=first)
     other = (np.arange(n_objects) + rng.integers(1, n_objects, n_objects)) % n_objects
-    another_object = _random_band(banded, n_bands, rng)[other]
-    several_bands = (_counts(banded, n_bands) > 0).sum(axis=1) > 1
+    another_object = _random_band(banded, rng)[other]
+    several_bands = (_counts(banded) > 0).sum(axis=1) > 1
     same = several_bands & (rng.random(n_objects) < 0.5)
     rows = np.stack((first, np.where(same, another_band, another_object)), axis=1)
     batch, lost = _join(banded, rows, rng, max_length, mjd_origin, separate=True)
@@ -109,19 +109,18 @@ def all_bands(
     curves: LightCurves,
     rng: np.random.Generator | None,
     max_length: int = 450,
-    n_bands: int = 6,
     mjd_origin: float = MJD_ORIGIN,
 ) -> tuple[dict[str, torch.Tensor], Lost]:
     """``[CLS] b0 [SEP] .. b5 [SEP]``, bands in a random order for each object (in their own without `rng`); else as `one_band`."""
-    order = np.tile(np.arange(n_bands), (len(curves), 1))
+    order = np.tile(np.arange(N_BANDS), (len(curves), 1))
     if rng is not None:
         order = rng.permuted(order, axis=1)
-    rows = np.arange(len(curves))[:, None] * n_bands + order
-    return _join(curves.by_band(n_bands), rows, rng, max_length, mjd_origin, separate=True)
+    rows = np.arange(len(curves))[:, None] * N_BANDS + order
+    return _join(curves.by_band(N_BANDS), rows, rng, max_length, mjd_origin, separate=True)
 
 
 def two_views(
-    curves: LightCurves, rng: np.random.Generator, time_fraction: float = 0.5, n_bands: int = 6
+    curves: LightCurves, rng: np.random.Generator, time_fraction: float = 0.5
 ) -> tuple[LightCurves, LightCurves, np.ndarray]:
     """Two disjoint views of each object: two random sets of its bands, or its earlier and later half, in random order.
 
@@ -129,13 +128,12 @@ def two_views(
         curves: light curves.
         rng: chooses the views.
         time_fraction: share of objects split in time; those with a single band always are.
-        n_bands: bands of the survey.
 
     Returns:
         Both views, each with all objects, and (B,) bool: both views of the object have observations.
     """
     n_objects, owner = len(curves), curves.owner
-    seen = _counts(curves.by_band(n_bands), n_bands) > 0
+    seen = _counts(curves.by_band(N_BANDS)) > 0
     # bands that were seen come first in a random order; the first half of them is one view
     rank = np.argsort(np.argsort(np.where(seen, rng.random(seen.shape), 2.0), axis=1), axis=1)
     in_bands = (rank < (seen.sum(axis=1, keepdims=True) // 2))[owner, curves.band]
@@ -154,21 +152,21 @@ def _random_rank(curves: LightCurves, rng: np.random.Generator) -> np.ndarray:
     return rank
 
 
-def _counts(banded: LightCurves, n_bands: int) -> np.ndarray:
-    return banded.lengths.reshape(-1, n_bands)
+def _counts(banded: LightCurves) -> np.ndarray:
+    return banded.lengths.reshape(-1, N_BANDS)
 
 
 def _random_band(
-    banded: LightCurves, n_bands: int, rng: np.random.Generator | None, excluded: np.ndarray | None = None
+    banded: LightCurves, rng: np.random.Generator | None, excluded: np.ndarray | None = None
 ) -> np.ndarray:
     """(B,) row in `banded` of a random observed band of each object, not row `excluded` if there is another."""
-    counts = _counts(banded, n_bands)
+    counts = _counts(banded)
     if rng is None:
-        return np.arange(len(counts)) * n_bands + counts.argmax(axis=1)
-    priority = rng.random((len(banded) // n_bands, n_bands)) + (counts > 0) * 2.0
+        return np.arange(len(counts)) * N_BANDS + counts.argmax(axis=1)
+    priority = rng.random((len(banded) // N_BANDS, N_BANDS)) + (counts > 0) * 2.0
     if excluded is not None:
         priority.reshape(-1)[excluded] -= 1.0
-    return np.arange(len(priority)) * n_bands + priority.argmax(axis=1)
+    return np.arange(len(priority)) * N_BANDS + priority.argmax(axis=1)
 
 
 def _join(

@@ -75,10 +75,6 @@ class PlasticcBert(nn.Module):
         states = self.encoder(self.dropout(self.norm(x)), batch["mask"])
         return states, states[:, 0]
 
-    def tokens(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """States (B, L, d) of all tokens."""
-        return self.encode(batch)[0]
-
     def embed(self, batch: Mapping[str, Tensor]) -> Tensor:
         """One vector (B, d) for each object."""
         return self.encode(batch)[1]

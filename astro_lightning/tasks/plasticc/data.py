@@ -30,8 +30,6 @@ from astro_lightning.tasks.plasticc.tokenizer_continuous import (
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ("mjd", "band", "flux", "flux_err", "detected")
-
 
 class CurveBatches:
     """Batches of tokenised light curves; `pretrain` in the tokeniser's settings adds masks and views.
@@ -73,7 +71,7 @@ class CurveBatches:
     def __getitem__(self, key: Key) -> Batch:
         rows, seed = key
         rng = np.random.default_rng(seed)
-        curves = self.curves(rows)
+        curves = LightCurves.of(self.records, rows)
         metadata = {name: values[rows] for name, values in self.metadata.items()}
         if self.augment is not None:
             curves, metadata = self.augment(curves, metadata, rng)
@@ -81,11 +79,6 @@ class CurveBatches:
         batch["row"] = torch.from_numpy(np.asarray(rows))
         batch["target"] = torch.from_numpy(self.targets[rows])
         return batch
-
-    def curves(self, rows: np.ndarray) -> LightCurves:
-        """Light curves of these rows."""
-        taken = [self.records.ragged[name].take(rows) for name in COLUMNS]
-        return LightCurves(*(values for values, _ in taken), taken[0][1])
 
     def _tokens(self, curves: LightCurves, metadata: Mapping[str, np.ndarray], rng: np.random.Generator) -> Batch:
         if self.settings["kind"] == "continuous":

@@ -11,6 +11,7 @@ from astro_lightning.core.checkpoint import restore
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.data.records import Records
+from astro_lightning.data.tables import write_parquet
 from astro_lightning.report.mistakes import mistaken_objects
 
 N_EXAMPLES, N_CANDIDATES = 9, 2000
@@ -40,7 +41,7 @@ def reconstruct_examples(checkpoint: Path, datamodule: RecordsData, run_folder: 
     for name, values in (("reconstruction", np.where(masked, flux, np.nan)), ("masked", masked)):
         column = pa.ListArray.from_arrays(table["mjd"].chunk(0).offsets, pa.array(values))
         table = table.append_column(name, column)
-    _write(table, run_folder / "examples" / "light_curves.parquet")
+    write_parquet([table], run_folder / "examples" / "light_curves.parquet")
 
 
 def predict_examples(checkpoint: Path, datamodule: RecordsData, run_folder: Path, device: torch.device) -> None:
@@ -65,7 +66,7 @@ def predict_examples(checkpoint: Path, datamodule: RecordsData, run_folder: Path
         names = [restored.info["classes"][i] for i in decided]
         predicted = dict(zip(records.ids[rows].tolist(), names, strict=True))
     column = pa.array([predicted.get(name) for name in table["id"].to_pylist()], pa.string())
-    _write(table.set_column(table.column_names.index("predicted"), "predicted", column), path)
+    write_parquet([table.set_column(table.column_names.index("predicted"), "predicted", column)], path)
 
 
 def keep_mistakes(records: Records, rows: np.ndarray, run_folder: Path) -> None:
@@ -84,7 +85,7 @@ def keep_mistakes(records: Records, rows: np.ndarray, run_folder: Path) -> None:
     if len(wrong):
         table = _light_curves(records, wrong["row"].to_numpy())
         table = table.set_column(table.column_names.index("predicted"), "predicted", wrong["predicted"])
-        _write(table, run_folder / "examples" / "mistakes.parquet")
+        write_parquet([table], run_folder / "examples" / "mistakes.parquet")
 
 
 def choose(records: Records, rows: np.ndarray, n: int = N_EXAMPLES) -> np.ndarray:
@@ -114,21 +115,11 @@ def _batch(datamodule: RecordsData, rows: np.ndarray, device: torch.device) -> B
     return {name: value.to(device) for name, value in batch.items() if isinstance(value, torch.Tensor)}
 
 
-def _names(records: Records, rows: np.ndarray) -> pa.Table:
-    ids = records.flat["id"].take(pa.array(rows)).combine_chunks()
-    return pa.table({"id": ids, "label": pa.array(records.labels[rows], pa.string())})
-
-
 def _light_curves(records: Records, rows: np.ndarray) -> pa.Table:
-    table = _names(records, rows).append_column("predicted", pa.nulls(len(rows), pa.string()))
+    ids = records.flat["id"].take(pa.array(rows)).combine_chunks()
+    names = {"label": pa.array(records.labels[rows], pa.string()), "predicted": pa.nulls(len(rows), pa.string())}
+    table = pa.table({"id": ids, **names})
     for name in _SHOWN:
         values, offsets = records.ragged[name].take(rows)
         table = table.append_column(name, pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values)))
     return table
-
-
-def _write(table: pa.Table, path: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
-    part = path.with_suffix(".part")
-    pq.write_table(table, part)
-    part.replace(path)

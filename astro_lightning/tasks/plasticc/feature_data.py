@@ -21,11 +21,10 @@ from astro_lightning.tasks.plasticc.data import bands_of
 from astro_lightning.tasks.plasticc.features import Table, light_curve_features
 from astro_lightning.tasks.plasticc.light_curves import LightCurves
 from astro_lightning.tasks.plasticc.redshift_shift import draw_redshift, shift_redshift
+from astro_lightning.tasks.plasticc.tokenizer_continuous import METADATA
 
 # Objects whose features are made together: memory stays bounded, and the records of a whole survey can be scored.
 CHUNK = 500
-COLUMNS = ("mjd", "band", "flux", "flux_err", "detected")
-METADATA = ("photoz", "photoz_err", "mwebv", "ddf")
 # A copy that a survey would not have found is no training object.
 DETECTIONS, MIN_DETECTIONS = "curve_n_above_5", 2
 # Raised whenever a feature changes its meaning, so that no cache outlives it.
@@ -123,8 +122,7 @@ class FeatureData(RecordsData):
         cls, records: Records, rows: np.ndarray, info: Mapping[str, Any], rng: np.random.Generator | None = None
     ) -> Table:
         """Features of some objects, name -> (n,); with `rng` those of augmented copies."""
-        taken = [records.ragged[name].take(rows) for name in COLUMNS]
-        curves = LightCurves(*(values for values, _ in taken), taken[0][1])
+        curves = LightCurves.of(records, rows)
         metadata = {name: records.column(name, np.nan).astype(np.float64)[rows] for name in METADATA}
         wavelength_nm = wavelengths_nm(info["bands"])
         if rng is not None and info["redshift_shift"]:
@@ -201,12 +199,10 @@ class FeatureData(RecordsData):
         held = {"calibration": fold, "test": outside} if len(outside) else {"calibration": outside, "test": fold}
         return parts | held
 
-    def loader(self, part: str) -> EpochLoader:
+    def loader(self, part: str, train: bool = False) -> EpochLoader:
         """Batches of any part; the training part with its moved copies."""
-        return self._loader(part, train=part == "train")
-
-    def _loader(self, part: str, train: bool = False) -> EpochLoader:
-        loader = super()._loader(part, train)
+        train = part == "train"
+        loader = super().loader(part, train)
         if train and self.settings["copies"] and self._datasets[True].copied is None:
             self._datasets[True].copied = self._copies()
         return loader

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from astro_lightning.data.records import Records
+
 
 @dataclass(frozen=True, slots=True)
 class LightCurves:
@@ -27,6 +29,12 @@ class LightCurves:
     flux_err: np.ndarray
     detected: np.ndarray
     offsets: np.ndarray
+
+    @classmethod
+    def of(cls, records: Records, rows: np.ndarray) -> LightCurves:
+        """Light curves of these rows."""
+        taken = [records.ragged[name].take(rows) for name in ("mjd", "band", "flux", "flux_err", "detected")]
+        return cls(*(values for values, _ in taken), taken[0][1])
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

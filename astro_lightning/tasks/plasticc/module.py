@@ -12,7 +12,7 @@ from torchmetrics import MetricCollection
 
 from astro_lightning.core.build import build
 from astro_lightning.core.calibration import EMBEDDING, LOGITS
-from astro_lightning.core.checkpoint import read_checkpoint
+from astro_lightning.core.checkpoint import read_weights
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.core.task import TaskModule
@@ -23,8 +23,6 @@ from astro_lightning.tasks.plasticc.masking import IGNORED
 from astro_lightning.tasks.plasticc.metric import contest_metrics
 from astro_lightning.tasks.plasticc.network import Classifier, Pretrainer
 from astro_lightning.tasks.plasticc.objectives import ClassificationLoss, hidden_nll
-
-BACKBONE = "network.backbone."
 
 
 class PretrainModule(TaskModule):
@@ -223,10 +221,8 @@ def load_backbone(backbone: nn.Module, path: Path) -> None:
     Raises:
         BadInput: No such checkpoint, or it holds another network.
     """
-    state = read_checkpoint(path)["state_dict"]
-    weights = {name.removeprefix(BACKBONE): value for name, value in state.items() if name.startswith(BACKBONE)}
     try:
-        backbone.load_state_dict(weights)
+        backbone.load_state_dict(read_weights(path, "network.backbone."))
     except RuntimeError as error:
         raise BadInput(
             f"backbone {path} is another network than model=...: {str(error).splitlines()[-1].strip()}"

@@ -13,6 +13,8 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.tasks.plasticc.encoder import init_weights
 from astro_lightning.tasks.plasticc.masking import IGNORED
 
+DEGREES_OF_FREEDOM = 4.0  # of Student's t
+
 
 def masked_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy over the masked positions; zero if there are none.
@@ -25,17 +27,13 @@ def masked_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return total / (labels != IGNORED).sum().clamp(min=1)
 
 
-def flux_nll(
-    prediction: Tensor, features: Tensor, masked: Tensor, distribution: str = "student", degrees_of_freedom: float = 4.0
-) -> Tensor:
+def flux_nll(prediction: Tensor, features: Tensor, masked: Tensor, distribution: str = "student") -> Tensor:
     """Mean negative log-likelihood of the masked fluxes in asinh(f / s), see `flux_nll_each`; zero if there are none."""
-    each = flux_nll_each(prediction[masked], features[masked], distribution, degrees_of_freedom)
+    each = flux_nll_each(prediction[masked], features[masked], distribution)
     return each.mean() if len(each) else prediction.sum() * 0.0
 
 
-def flux_nll_each(
-    prediction: Tensor, features: Tensor, distribution: str = "student", degrees_of_freedom: float = 4.0
-) -> Tensor:
+def flux_nll_each(prediction: Tensor, features: Tensor, distribution: str) -> Tensor:
     """Negative log-likelihood (...) of each flux in asinh(f / s).
 
     The flux error, carried over to asinh(f / s), adds to the predicted scale in quadrature: a noisy point pulls less.
@@ -44,7 +42,6 @@ def flux_nll_each(
         prediction: (..., 2) mean and log scale.
         features: (..., 4) of `ContinuousTokenizer`, before masking.
         distribution: `gaussian` or `student` (heavier tails).
-        degrees_of_freedom: of Student's t.
 
     Raises:
         BadInput: unknown distribution.
@@ -57,7 +54,7 @@ def flux_nll_each(
     chi2 = (target - mean).square() / variance
     if distribution == "gaussian":
         return 0.5 * (chi2 + variance.log() + math.log(2 * math.pi))
-    nu = degrees_of_freedom
+    nu = DEGREES_OF_FREEDOM
     constant = math.lgamma(nu / 2) - math.lgamma((nu + 1) / 2) + 0.5 * math.log(nu * math.pi)
     return constant + 0.5 * variance.log() + (nu + 1) / 2 * torch.log1p(chi2 / nu)
 
@@ -153,15 +150,14 @@ class ClassificationLoss(nn.Module):
     Args:
         class_counts: training objects of each class.
         balance: `none`; `balanced`, weights in proportion to 1 / count with mean 1 over the training objects;
-            `logit_adjusted`, which adds tau ln(prior) to the logits in the loss only, so that plain softmax is
+            `logit_adjusted`, which adds ln(prior) to the logits in the loss only, so that plain softmax is
             balanced (Menon 2021, arXiv:2007.07314).
-        tau: strength of the adjustment.
 
     Raises:
         BadInput: unknown balance, or a class without training objects.
     """
 
-    def __init__(self, class_counts: list[int], balance: str = "balanced", tau: float = 1.0) -> None:
+    def __init__(self, class_counts: list[int], balance: str = "balanced") -> None:
         super().__init__()
         if balance not in ("none", "balanced", "logit_adjusted"):
             raise BadInput(f"balance: {balance!r} is unknown; use none, balanced or logit_adjusted")
@@ -173,7 +169,7 @@ class ClassificationLoss(nn.Module):
         prior = counts / counts.sum()
         weight = 1 / (len(counts) * prior) if balance == "balanced" else torch.ones_like(prior)
         self.register_buffer("weight", weight, persistent=False)
-        self.register_buffer("shift", prior.log() * (tau * (balance == "logit_adjusted")), persistent=False)
+        self.register_buffer("shift", prior.log() * (balance == "logit_adjusted"), persistent=False)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Mean over the batch of logits (B, K) and target (B,) int64."""

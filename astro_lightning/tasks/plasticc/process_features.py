@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from astro_lightning.data.bands import BANDS
+from astro_lightning.data.light_curves import FLUX_ZERO_POINT
 from astro_lightning.tasks.plasticc.gaussian_process import FittedProcess, fit_processes
 from astro_lightning.tasks.plasticc.light_curves import LightCurves
 from astro_lightning.tasks.plasticc.redshift_shift import luminosity_distance
 
-FLUX_ZERO_POINT = 27.5
 TIME_SCALES_DAYS = (6.0, 12.0, 24.0, 48.0, 96.0, 192.0, 400.0)
 # Rest-frame days from the peak and rest-frame wavelengths at which flux and colour are read.
 PHASES = (-30.0, -20.0, -12.0, -6.0, 0.0, 6.0, 12.0, 20.0, 30.0, 45.0, 65.0, 90.0, 130.0, 200.0)
@@ -68,18 +68,18 @@ def _read(process: FittedProcess, redshift: np.ndarray, wavelength_nm: np.ndarra
     reference = np.clip(np.where(np.isnan(redshift), PEAK_NM_OBSERVED, PEAK_NM * stretch), low, high)
     peak = find_peak(process, torch.from_numpy(reference))
     size, size_err = (
-        _numpy(x)[:, 0] for x in process.mean_and_std(peak[:, None], torch.from_numpy(reference)[:, None])
+        x.numpy()[:, 0] for x in process.mean_and_std(peak[:, None], torch.from_numpy(reference)[:, None])
     )
-    likelihood = _numpy(process.log_likelihood)
+    likelihood = process.log_likelihood.numpy()
     best = likelihood.max(1)
     modulus = distance_modulus(redshift)
     table = {
-        "time_scale": np.log(_numpy(process.time_scale) / stretch),
+        "time_scale": np.log(process.time_scale.numpy() / stretch),
         "likelihood": np.log1p(np.maximum(best, 0)),
         "peak_absolute": asinh_magnitude(size, size_err) - modulus,
         "peak_snr": np.log(np.maximum(size / size_err, 0.1)),
-        "peak_day": _numpy(peak),
-        "peak_to_end": _numpy(process.time.amax(1) - peak),
+        "peak_day": peak.numpy(),
+        "peak_to_end": (process.time.amax(1) - peak).numpy(),
     }
     for k, scale in enumerate(TIME_SCALES_DAYS):
         table[f"likelihood_{scale:.0f}"] = np.log1p(best - likelihood[:, k])
@@ -119,7 +119,7 @@ def _bands(
     """Flux in each band over the peak's, and colours, at fixed phases; the temperature there."""
     phases = np.array(PHASES)
     mean, std = process.mean_and_std(*_grid(peak, stretch, phases, wavelength_nm[bands]))
-    flux, error = (_numpy(x).reshape(len(scale), len(phases), len(bands)) for x in (mean, std))
+    flux, error = (x.numpy().reshape(len(scale), len(phases), len(bands)) for x in (mean, std))
     known = error < 0.3 * scale[:, None, None]
     ratio = np.where(known, np.clip(flux / scale[:, None, None], -2, 5), np.nan)
     magnitude = np.where(known & (flux > 2 * error), asinh_magnitude(flux, error), np.nan)
@@ -156,7 +156,7 @@ def _rest_frame(
     wavelength = stretch[:, None] * rest
     covered = (wavelength > 0.93 * low) & (wavelength < 1.07 * high) & np.isfinite(redshift)[:, None]
     mean, std = process.mean_and_std(*_grid(peak, stretch, phases, wavelength))
-    flux, error = (_numpy(x).reshape(len(scale), len(phases), len(rest)) for x in (mean, std))
+    flux, error = (x.numpy().reshape(len(scale), len(phases), len(rest)) for x in (mean, std))
     known = covered[:, None] & (error < 0.3 * scale[:, None, None])
     ratio = np.where(known, np.clip(flux / scale[:, None, None], -2, 5), np.nan)
     magnitude = np.where(known & (flux > 2 * error), asinh_magnitude(flux, error), np.nan)
@@ -184,9 +184,9 @@ def _profile(
     """Times to rise to and fall from the peak, areas and further maxima, at the reference wavelength and in each band."""
     wavelength = np.column_stack([reference, np.broadcast_to(wavelength_nm[bands], (len(scale), len(bands)))])
     mean = process.mean(*_grid(peak, stretch, FINE_PHASES, wavelength))
-    flux = _numpy(mean).reshape(len(scale), len(FINE_PHASES), -1)
-    observed = _numpy(peak)[:, None] + np.outer(stretch, FINE_PHASES)
-    inside = (observed >= 0) & (observed <= _numpy(process.time.amax(1))[:, None])
+    flux = mean.numpy().reshape(len(scale), len(FINE_PHASES), -1)
+    observed = peak.numpy()[:, None] + np.outer(stretch, FINE_PHASES)
+    inside = (observed >= 0) & (observed <= process.time.amax(1).numpy()[:, None])
     table = {}
     main = np.where(inside, flux[:, :, 0] / scale[:, None], np.nan)
     for level in LEVELS:
@@ -250,7 +250,3 @@ def temperature(
 def _nanmin(values: np.ndarray) -> np.ndarray:
     lowest = np.where(np.isnan(values), np.inf, values).min(1)
     return np.where(np.isinf(lowest), np.nan, lowest)
-
-
-def _numpy(values: Tensor) -> np.ndarray:
-    return values.numpy()

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from astro_lightning.core.loader import Batch
 from astro_lightning.methods.density_forest import DensityForest
-from astro_lightning.tasks.plasticc.feature_data import METADATA
 from astro_lightning.tasks.plasticc.redshift_table import features_at
 from astro_lightning.tasks.plasticc.tabular import TabularModule
+from astro_lightning.tasks.plasticc.tokenizer_continuous import METADATA
 from astro_lightning.tasks.plasticc.trees import LabelShiftModule, TreesModule
 
 log = logging.getLogger(__name__)

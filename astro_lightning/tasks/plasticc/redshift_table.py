@@ -8,8 +8,9 @@ import torch
 
 from astro_lightning.core.loader import Batch, Key
 from astro_lightning.data.records import Records
-from astro_lightning.tasks.plasticc.feature_data import METADATA, FeatureBatches, Table
+from astro_lightning.tasks.plasticc.feature_data import FeatureBatches, Table
 from astro_lightning.tasks.plasticc.table_features import TableData, by_name, table_features
+from astro_lightning.tasks.plasticc.tokenizer_continuous import METADATA
 
 # How far the redshift that features were made for lies from the photometric one, in ln(1 + z).
 OFFSET = "redshift_offset"

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from astro_lightning.data.bands import BANDS, wavelengths_nm
+from astro_lightning.data.light_curves import FLUX_ZERO_POINT
 from astro_lightning.data.records import Records
 from astro_lightning.data.surveys.plasticc_features import STATISTICS
-from astro_lightning.tasks.plasticc.feature_data import METADATA, FeatureData, Table
-from astro_lightning.tasks.plasticc.process_features import FLUX_ZERO_POINT, distance_modulus
+from astro_lightning.tasks.plasticc.feature_data import FeatureData, Table
+from astro_lightning.tasks.plasticc.process_features import distance_modulus
+from astro_lightning.tasks.plasticc.tokenizer_continuous import METADATA
 
 REST_NM = (220.0, 280.0, 350.0, 430.0, 520.0, 620.0, 750.0)
 BRIGHTNESS = ("amplitude", "maximum", "std", "weighted_average")

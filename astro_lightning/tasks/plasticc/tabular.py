@@ -83,8 +83,7 @@ class TabularModule(LabelShiftModule):
 
     def make_network(self) -> nn.Module:
         """The network for the features and classes of the training data."""
-        chosen = {key: value for key, value in self.hparams["model"].items() if key != "_target_"}
-        return TabularNetwork(len(self.info["features"]), len(self.info["classes"]), **chosen)
+        return TabularNetwork(len(self.info["features"]), len(self.info["classes"]), **self.model_settings)
 
     def on_fit_start(self) -> None:
         """Quantiles of the training features."""

@@ -150,10 +150,6 @@ class PlasticcTransformer(nn.Module):
         pooled = self.merge(torch.cat((states[:, 0], self.pool(states, mask)), dim=-1))
         return states[:, n_extra:], pooled
 
-    def tokens(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """States (B, L, d) of the observations."""
-        return self.encode(batch)[0]
-
     def embed(self, batch: Mapping[str, Tensor]) -> Tensor:
         """One vector (B, d) for each object."""
         return self.encode(batch)[1]

@@ -117,5 +117,5 @@ def _write(ids: np.ndarray, soft: np.ndarray, weight: float, path: Path, members
             "members": pa.array(np.full(n, members)),
         }
     )
-    write_parquet(lambda: iter([table]), path)
+    write_parquet([table], path)
     return path

@@ -9,7 +9,7 @@ import pyarrow as pa
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.methods.labelling.question import Card, Question, ask, png
-from astro_lightning.tasks.rb_c1000.data import pixels
+from astro_lightning.tasks.rb_c1000.batches import pixels
 from astro_lightning.tasks.rb_c1000.preprocess import preprocess
 
 QUESTION = Question("Real or bogus?", {"real": "r", "bogus": "b", "unsure": "u"})

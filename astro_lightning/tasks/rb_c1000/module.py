@@ -135,7 +135,7 @@ class LoopModule(TaskModule):
         out = best.parent
         module = restored.module.to(self.device)
         scores = dict(self.info["earlier"])
-        is_real, p_real = _truth_and_probability(module, datamodule, "test")
+        is_real, p_real = _truth_and_probability(module, datamodule)
         counts = {"n_train": float(sum(self.info["counts"])), "n_labels": float(datamodule.n_labels())}
         scores[out.name] = real_bogus_scores(is_real, p_real) | counts
         write_json(out / "scores.json", scores)
@@ -176,12 +176,12 @@ class LoopTrees(LoopModule, BoostedTreesModule):
 
 
 @torch.inference_mode()
-def _truth_and_probability(module: TaskModule, datamodule: Any, part: str) -> tuple[np.ndarray, np.ndarray]:
+def _truth_and_probability(module: TaskModule, datamodule: Any) -> tuple[np.ndarray, np.ndarray]:
     found = [
         (
             batch["target"].numpy() == 1,
             module({k: v.to(module.device) for k, v in batch.items()}).softmax(-1)[:, 1].cpu().numpy(),
         )
-        for batch in datamodule.loader(part)
+        for batch in datamodule.loader("test")
     ]
     return np.concatenate([t for t, _ in found]), np.concatenate([p for _, p in found])

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from astro_lightning.data.records import Records
 from astro_lightning.report.mistakes import mistaken_objects
-from astro_lightning.report.style import ACCENT, BAD, GOOD, MUTED, canvas, save_png, styled
-from astro_lightning.tasks.rb_c1000.data import pixels
+from astro_lightning.report.style import ACCENT, BAD, GOOD, MUTED, canvas, save_picture, styled
+from astro_lightning.tasks.rb_c1000.batches import pixels
 from astro_lightning.tasks.rb_c1000.preprocess import preprocess
 
 MOST_CUTOUTS = 15
@@ -26,7 +26,7 @@ KINDS = (
 def write_label_efficiency(folder: Path, scores: Mapping[str, Mapping[str, float]]) -> None:
     """Draw `plots/label_efficiency.png` of stage -> test scores, `n_labels` among them."""
     caption = "Sum of the six test metrics against the labels that an expert gave, validation included; dashed: all labels of the "
-    _write(folder, "label_efficiency", label_efficiency(scores), caption + "pool.")
+    save_picture(folder, "label_efficiency", label_efficiency(scores), caption + "pool.")
 
 
 def write_mistakes(folder: Path, records: Records, rows: np.ndarray) -> None:
@@ -45,7 +45,7 @@ def write_mistakes(folder: Path, records: Records, rows: np.ndarray) -> None:
     caption = "The wrongly classified test objects that the model was most sure of: science, reference and difference, each on its "
     is_real = np.array(worst["label"].to_pylist()) == "real"
     figure = cutouts(stamps(records, worst["row"].to_numpy()), is_real, worst["prob_real"].to_numpy())
-    _write(folder, "mistaken_cutouts", figure, caption + "own scale.")
+    save_picture(folder, "mistaken_cutouts", figure, caption + "own scale.")
 
 
 def write_asked(folder: Path, records: Records, rows: np.ndarray, is_real: np.ndarray, p_real: np.ndarray) -> None:
@@ -63,7 +63,7 @@ def write_asked(folder: Path, records: Records, rows: np.ndarray, is_real: np.nd
     first = slice(0, MOST_CUTOUTS)
     caption = "The hardest pool objects: those the expert was asked about first, with the answer and what the model had thought."
     figure = cutouts(stamps(records, rows[first]), is_real[first], p_real[first])
-    _write(folder, "hardest_cutouts", figure, caption)
+    save_picture(folder, "hardest_cutouts", figure, caption)
 
 
 def stamps(records: Records, rows: np.ndarray) -> np.ndarray:
@@ -108,10 +108,3 @@ def label_efficiency(scores: Mapping[str, Mapping[str, float]]) -> Figure:
     axes.set(xlabel="labels given", ylabel="Sum (at most 600)", xlim=(min(given) - margin, max(given) + margin))
     figure.legend(loc="outside lower center", ncols=2)
     return figure
-
-
-def _write(folder: Path, name: str, figure: Figure, caption: str) -> None:
-    plots = folder / "plots"
-    plots.mkdir(parents=True, exist_ok=True)
-    save_png(figure, plots / f"{name}.png")
-    (plots / f"{name}.txt").write_text(caption)

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import BatchSampler, make_loader
 from astro_lightning.data.records import Records
-from astro_lightning.report.style import ACCENT, BAD, FAINT, MUTED, save_png, styled
+from astro_lightning.report.style import ACCENT, BAD, FAINT, MUTED, save_picture, styled
 from astro_lightning.tasks.rb_vae_rnn.frames import take_frames
 from astro_lightning.tasks.rb_vae_rnn.sequences import frame_inputs
 
@@ -124,12 +124,8 @@ def draw_deciding_frames(module: Any, datamodule: Any, folder: Path) -> None:
     """Write `plots/deciding_frames.png` into the run folder; nothing where the survey's frames are not in the cache."""
     kept = RecordsData.records_folder(datamodule)
     found = decisions(module, datamodule, Records.open(kept)) if kept.exists() else []
-    if not found:
-        return
-    plots = folder / "plots"
-    plots.mkdir(exist_ok=True)
-    save_png(_figure(found), plots / "deciding_frames.png")
-    (plots / "deciding_frames.txt").write_text(CAPTION)
+    if found:
+        save_picture(folder, "deciding_frames", _figure(found), CAPTION)
 
 
 @styled

@@ -43,4 +43,4 @@ def embed_survey(run: Path, path: Path, out: Path, memory_gib: float) -> int:
             sampler = BatchSampler(np.arange(len(records)), OBJECTS_AT_A_TIME)
             yield from embedded(module, make_loader(data, sampler), records)
 
-    return write_parquet(tables, out)
+    return write_parquet(tables(), out)

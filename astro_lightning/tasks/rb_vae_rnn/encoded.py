@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from astro_lightning.core.checkpoint import read_checkpoint, restore
+from astro_lightning.core.checkpoint import read_weights, restore
 from astro_lightning.core.loader import Batch
 from astro_lightning.tasks.rb_vae_rnn.deciding import draw_deciding_frames
 from astro_lightning.tasks.rb_vae_rnn.module import SequenceModule
@@ -38,9 +38,7 @@ class EncodedModule(SequenceModule):
             return
         self.configure_model()
         assert isinstance(self.network, nn.ModuleDict)
-        state = read_checkpoint(Path(self.hparams["encoder"]))["state_dict"]
-        weights = {name.removeprefix("network."): value for name, value in state.items() if name.startswith("network.")}
-        self.network["vae"].load_state_dict(weights)
+        self.network["vae"].load_state_dict(read_weights(Path(self.hparams["encoder"])))
 
     def on_train_epoch_start(self) -> None:
         """A frozen encoder keeps its running statistics too."""

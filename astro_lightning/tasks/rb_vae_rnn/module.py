@@ -172,8 +172,7 @@ class KernelModule(GradientFreeModule, ArtefactScores):
 
     def make_network(self) -> nn.Module:
         """Without support yet."""
-        chosen = {key: value for key, value in self.hparams["model"].items() if key != "_target_"}
-        return KernelRidge(self.info["feature_blocks"], **chosen)
+        return KernelRidge(self.info["feature_blocks"], **self.model_settings)
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (batch, 2)."""

@@ -46,7 +46,7 @@ class VaeModule(TaskModule):
 
     def make_network(self) -> nn.Module:
         """The autoencoder."""
-        return Vae(**{key: value for key, value in self.hparams["model"].items() if key != "_target_"})
+        return Vae(**self.model_settings)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Both terms."""
@@ -92,7 +92,7 @@ class VaeModule(TaskModule):
         records = datamodule.records
         data = datamodule.dataset(records, self.info)
         loader = make_loader(data, BatchSampler(np.arange(len(records)), OBJECTS_AT_A_TIME))
-        write_parquet(lambda: embedded(module, loader, records), path)
+        write_parquet(embedded(module, loader, records), path)
         return {"embeddings": path}
 
     @classmethod

@@ -29,11 +29,6 @@ class BoostingModule(GradientFreeModule):
         raise NotImplementedError
 
     @property
-    def parameters_of_trees(self) -> dict[str, Any]:
-        """XGBoost's parameters."""
-        return {k: v for k, v in self.hparams["model"].items() if k != "_target_"}
-
-    @property
     def bins(self) -> int:
         """Histogram bins; matrices and boosters must agree on them."""
         return int(self.hparams["model"].get("max_bin", 256))

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import itertools
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from rich.progress import track
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.data.survey import Survey
+from astro_lightning.data.tables import write_parquet
 from astro_lightning.methods.periodograms.candidates import CANDIDATES
 from astro_lightning.methods.periodograms.descriptors import DESCRIPTORS
 from astro_lightning.methods.periodograms.light_curves import LightCurves
 from astro_lightning.methods.periodograms.peaks import agreement
 from astro_lightning.tasks.scope.dmdt import SIZE
 from astro_lightning.tasks.scope.feature_cache import chunks, measure_chunk
-from astro_lightning.tasks.scope.features import FEATURES, PERIODIC, periodic
+from astro_lightning.tasks.scope.features import FEATURES, periodic
 from astro_lightning.tasks.scope.fourier import FOURIER, fourier_features
 from astro_lightning.tasks.scope.measure import MIN_POINTS, magnitudes
 from astro_lightning.tasks.scope.statistics import STATISTICS
@@ -38,7 +37,6 @@ def write_features(
     out: Path,
     cache: Path,
     settings: Mapping[str, Any] = {},
-    every_feature: bool = False,
 ) -> int:
     """Measure every object of a catalogue into a Parquet table, in the input's order; a killed call goes on where it was.
 
@@ -51,7 +49,6 @@ def write_features(
             `periods_agree`, whether both periods do within 5%, or within 5% of a half, double, third or triple.
         cache: Folder that keeps measured chunks.
         settings: Those of `measure.measure` that are not the usual ones.
-        every_feature: Also the features beyond the published ones.
 
     Returns:
         Number of objects.
@@ -59,27 +56,14 @@ def write_features(
     if out.suffix != ".parquet":
         raise BadInput(f"{out} must end in .parquet")
     settings = SETTINGS | dict(settings)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
-    count = 0
-    try:
-        parts = _parts(survey, path, cache, settings, every_feature)
-        first = next(parts, None)
-        if first is None:
-            raise BadInput(f"{path} holds no object: nothing to measure")
-        with pq.ParquetWriter(temporary, first.schema) as writer:
-            for part in itertools.chain([first], parts):
-                writer.write_table(part)
-                count += part.num_rows
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return count
+    parts = _parts(survey, path, cache, settings)
+    first = next(parts, None)
+    if first is None:
+        raise BadInput(f"{path} holds no object: nothing to measure")
+    return write_parquet(itertools.chain([first], parts), out)
 
 
-def _parts(
-    survey: Survey, path: Path, cache: Path, settings: Mapping[str, Any], every_feature: bool
-) -> Iterator[pa.Table]:
+def _parts(survey: Survey, path: Path, cache: Path, settings: Mapping[str, Any]) -> Iterator[pa.Table]:
     for table in survey.read(path):
         records = Records.from_table(table)
         for rows in track(chunks(len(records)), "features"):
@@ -87,11 +71,11 @@ def _parts(
             columns = {"id": table["id"].slice(rows[0], len(rows)).combine_chunks()}
             if "label" in table.column_names:
                 columns["label"] = table["label"].slice(rows[0], len(rows)).combine_chunks()
-            yield pa.table(columns | _columns(records, rows, found, settings["min_gap_d"], every_feature))
+            yield pa.table(columns | _columns(records, rows, found, settings["min_gap_d"]))
 
 
 def _columns(
-    records: Records, rows: np.ndarray, found: Mapping[str, np.ndarray], min_gap_d: float, every_feature: bool
+    records: Records, rows: np.ndarray, found: Mapping[str, np.ndarray], min_gap_d: float
 ) -> dict[str, pa.Array]:
     curves = LightCurves.from_ragged(*magnitudes(records, rows, min_gap_d))
     tensors = {name: torch.from_numpy(np.asarray(values)) for name, values in found.items()}
@@ -109,8 +93,6 @@ def _columns(
         series[np.isnan(nested_d)] = np.nan
         columns |= _at_period(NESTED, nested_d, certainty, series)
         columns["periods_agree"] = pa.array(agreement(nested_d, period_d))
-    if every_feature:
-        columns |= {name: pa.array(named[name]) for name in PERIODIC if name not in FOURIER}
     flat = pa.array(np.ascontiguousarray(found["dmdt"], dtype=np.float32).reshape(-1))
     return columns | {"dmdt": pa.FixedSizeListArray.from_arrays(flat, SIZE * SIZE)}
 

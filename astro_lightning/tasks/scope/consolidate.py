@@ -7,26 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from astro_lightning.data.errors import BadInput
-
 RULES = {"mean": np.mean, "median": np.median, "max": np.max}
 
 
-def consolidate(scores: pa.Table, by: str, rule: str = "mean") -> pa.Table:
+def consolidate(scores: pa.Table, rule: str) -> pa.Table:
     """One row per source out of one row per light curve.
 
     Args:
-        scores: Columns `prob_*` and `by`.
-        by: Column that names the source.
+        scores: Columns `prob_*` and `source`.
         rule: `mean`, `median` or `max` of the probabilities; words are taken from the first curve.
     """
-    if rule not in RULES:
-        raise BadInput(f"rule={rule} is unknown; choose {', '.join(RULES)}")
     frame = scores.to_pandas()
-    if by not in frame.columns:
-        raise BadInput(f"column {by!r} is missing; these are there: {', '.join(frame.columns)}")
-    kinds = {name: rule if name.startswith("prob_") else "first" for name in frame.columns if name != by}
-    return pa.Table.from_pandas(frame.groupby(by, sort=False).agg(kinds).reset_index(), preserve_index=False)
+    kinds = {name: rule if name.startswith("prob_") else "first" for name in frame.columns if name != "source"}
+    return pa.Table.from_pandas(frame.groupby("source", sort=False).agg(kinds).reset_index(), preserve_index=False)
 
 
 def labels_above(scores: pa.Table, tags: Sequence[str], threshold: float = 0.5) -> list[list[str]]:

@@ -14,7 +14,7 @@ import torch
 from rich.progress import track
 
 from astro_lightning.core.datamodule import RecordsData
-from astro_lightning.core.loader import Batch, Key
+from astro_lightning.core.loader import Batch, EpochLoader, Key
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.fingerprint import object_hashes
 from astro_lightning.data.records import Records
@@ -62,8 +62,7 @@ class ScopeBatches:
         classes = {name: i for i, name in enumerate(info["classes"])}
         self.target = np.array([classes.get(label, -1) for label in records.labels], dtype=np.int64)
         taxonomy = Taxonomy.from_config(info["taxonomy"])
-        known = [label if label in taxonomy.types else None for label in records.labels]
-        self.tags = taxonomy.targets(known, info["tags"])
+        self.tags = taxonomy.targets(records.labels, info["tags"])
         period_d = records.column("period", np.nan).astype(np.float64)
         self.period_d = np.where(period_d > 0, period_d, np.nan)  # 0 and -99 stand for none
 
@@ -157,14 +156,15 @@ class ScopeData(RecordsData):
         """Batches of any light curves."""
         return ScopeBatches(records, info)
 
-    def _loader(self, part: str, train: bool = False) -> Any:
+    def loader(self, part: str, train: bool = False) -> EpochLoader:
+        """As for any data, with the features at the periods that an earlier stage chose."""
         if self.score is not None and not self._datasets:
             self.setup()
             assert self.records is not None
             features = periodic_features(self.records, Path(self.score), self.features)
             chosen = ScopeBatches(self.records, self.info(), features)
             self._datasets = {False: chosen, True: chosen}
-        return super()._loader(part, train)
+        return super().loader(part, train)
 
     def train_hashes(self) -> np.ndarray:
         """Hashes of the curves alone: a file to score has no feature columns."""
@@ -174,14 +174,9 @@ class ScopeData(RecordsData):
 
     def records_folder(self) -> Path:
         """The cached records' name also says how the features were measured."""
-        settings = {key: value for key, value in self.features.items() if key != "processes"}
-        return (
-            super()
-            .records_folder()
-            .with_name(
-                f"{super().records_folder().name}-scope1-" + "-".join(f"{value:g}" for value in settings.values())
-            )
-        )
+        settings = [f"{value:g}" for key, value in self.features.items() if key != "processes"]
+        folder = super().records_folder()
+        return folder.with_name(f"{folder.name}-scope1-{'-'.join(settings)}")
 
     def _tables(self) -> Iterator[pa.Table]:
         for table in super()._tables():

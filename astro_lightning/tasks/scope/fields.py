@@ -69,12 +69,12 @@ def write_fields(
         made = repr((scorers, rule, correct, threshold, state.st_size, state.st_mtime_ns)).encode()
         if not path.exists() or (pq.read_schema(path).metadata or {}).get(MADE) != made:
             found = _scored(reader.read(file), score, info, rule, correct, threshold)
-            write_parquet(lambda: (table.replace_schema_metadata({MADE: made}) for table in found), path)  # noqa: B023
+            write_parquet((table.replace_schema_metadata({MADE: made}) for table in found), path)
         rows += pq.read_metadata(path).num_rows
     every = pa.concat_tables([pq.read_table(out / file.name) for file in files], promote_options="default")
     if "source" in every.column_names:
         kept = [n for n in every.column_names if n.startswith(("prob_", "source", "period"))]
-        write_parquet(lambda: iter([consolidate(every.select(kept), "source", rule)]), out / "sources.parquet")
+        write_parquet([consolidate(every.select(kept), rule)], out / "sources.parquet")
     return len(files), rows
 
 

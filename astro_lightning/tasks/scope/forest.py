@@ -38,7 +38,7 @@ class ScopeForestModule(GradientFreeModule, ScopeModule):
 
     def make_classifier(self) -> nn.Module:
         """The forest without trees."""
-        return ExtraTrees(self.n_types, **{k: v for k, v in self.hparams["model"].items() if k != "_target_"})
+        return ExtraTrees(self.n_types, **self.model_settings)
 
     def classify(self, features: Tensor, batch: Batch) -> Tensor:
         """Logarithms of the types' shares, and log odds of the tags."""

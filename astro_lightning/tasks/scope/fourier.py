@@ -15,14 +15,12 @@ FOURIER = (
 )  # fmt: skip
 
 
-def fourier_features(curves: LightCurves, period_d: Tensor, raw: bool = False) -> Tensor:
+def fourier_features(curves: LightCurves, period_d: Tensor) -> Tensor:
     """Fourier series of 0 to 5 harmonics plus a line in time; the one of least BIC is described.
 
     Args:
         curves: The light curves.
         period_d: Period of each, shape (curves,).
-        raw: Give cosine and sine coefficients (in the places of amp, phi0 and relamp_k, relphi_k) as an older release
-            did, instead of amplitudes and phases relative to the first harmonic.
 
     Returns:
         Columns as named in FOURIER, float64, shape (curves, 14). f1_a is the value at the first observation and f1_b
@@ -41,14 +39,10 @@ def fourier_features(curves: LightCurves, period_d: Tensor, raw: bool = False) -
     slope = coefficient[:, 1] / curves.baseline_d.clamp_min(1e-9)
     cos, sin = coefficient[:, 2::2], coefficient[:, 3::2]
     used = order[1:] <= terms[:, None]
-    if raw:
-        first, others = (cos[:, :1], sin[:, :1]), (cos[:, 1:], sin[:, 1:])
-    else:
-        amp, phase = torch.hypot(cos, sin), torch.atan2(cos, sin)
-        relative = amp[:, 1:] / amp[:, :1].clamp_min(1e-300)
-        # Between two harmonics' maxima, in turns of the higher one.
-        turn = 2 * torch.pi / order[2:]
-        shift = torch.remainder((phase[:, 1:] / order[2:] - phase[:, :1]) / turn, 1.0)
-        first, others = (amp[:, :1], phase[:, :1]), (relative * used[:, 1:], shift * used[:, 1:])
+    amp, phase = torch.hypot(cos, sin), torch.atan2(cos, sin)
+    relative = amp[:, 1:] / amp[:, :1].clamp_min(1e-300)
+    # Between two harmonics' maxima, in turns of the higher one.
+    turn = 2 * torch.pi / order[2:]
+    shift = torch.remainder((phase[:, 1:] / order[2:] - phase[:, :1]) / turn, 1.0)
     head = torch.stack([power, least, mean + coefficient[:, 0], slope], 1)
-    return torch.cat([head, *first, *others], 1)
+    return torch.cat([head, amp[:, :1], phase[:, :1], relative * used[:, 1:], shift * used[:, 1:]], 1)

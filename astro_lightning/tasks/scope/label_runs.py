@@ -62,7 +62,7 @@ def run_labels(folder: str, words: Sequence[str], jobs: int = 2, labels: Sequenc
     if any(failed):
         raise BadInput(next(filter(None, failed)))
     table = joined([out / label for label in chosen])
-    write_parquet(lambda: iter([table]), out / "predictions.parquet")
+    write_parquet([table], out / "predictions.parquet")
     write_label_table(table, out / "labels.csv")
     mean = sum(float(row["f1"]) for row in label_scores(table)) / len(chosen)
     return f"{len(chosen)} labels, mean F1 {mean:.4f} on {table.num_rows} test objects: {out / 'labels.csv'}"

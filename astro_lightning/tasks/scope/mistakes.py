@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 
 from astro_lightning.data.records import Records
 from astro_lightning.report.mistakes import mistaken_objects
-from astro_lightning.report.style import short
+from astro_lightning.report.style import save_picture, short
 from astro_lightning.tasks.scope.measure import magnitudes
-from astro_lightning.tasks.scope.pictures import PANELS, Folded, folded_curves, write_picture
+from astro_lightning.tasks.scope.pictures import PANELS, Folded, folded_curves
 
 
 def draw_mistakes(records: Records, rows: np.ndarray, folder: Path) -> None:
@@ -49,4 +49,4 @@ def draw_mistakes(records: Records, rows: np.ndarray, folder: Path) -> None:
             "Test stars of each type that were taken for another with the most confidence (in brackets), folded at the "
         )
         caption += "period found."
-        write_picture(folder, "mistaken_curves", folded_curves(curves), caption)
+        save_picture(folder, "mistaken_curves", folded_curves(curves), caption)

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 from torchmetrics.functional.classification import binary_f1_score, multiclass_accuracy
 
-from astro_lightning.core.checkpoint import read_checkpoint
+from astro_lightning.core.checkpoint import read_checkpoint, read_weights
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
-from astro_lightning.core.metrics import classification_metrics
+from astro_lightning.core.metrics import classification_metrics, probabilities
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.records import Records
 from astro_lightning.methods.periodograms.light_curves import LightCurves
+from astro_lightning.report.style import save_picture
 from astro_lightning.tasks.scope import pictures
 from astro_lightning.tasks.scope.chooser import Chooser
 from astro_lightning.tasks.scope.data import PERIOD_TOLERANCE
@@ -88,10 +89,7 @@ class ScopeModule(TaskModule):
         """Take over the chooser; weigh the tags."""
         path = self.hparams["chooser"]
         if path is not None:
-            state = read_checkpoint(Path(path))["state_dict"]
-            self.network["chooser"].load_state_dict(
-                {k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")}
-            )
+            self.network["chooser"].load_state_dict(read_weights(Path(path)))
         if self.hparams["weight_per_class"]:
             batches = self.trainer.datamodule.loader("train")  # type: ignore[attr-defined]
             tags = torch.cat([batch["tags"] for batch in batches])
@@ -201,13 +199,9 @@ class ScopeModule(TaskModule):
         reference = np.concatenate([batch["period_d"].numpy() for batch in batches])
         if np.isfinite(reference).any():
             figure = pictures.periods(np.concatenate(period), reference)
-            pictures.write_picture(
-                folder, "periods", figure, "Periods of the validation objects. Grey: half and double."
-            )
+            save_picture(folder, "periods", figure, "Periods of the validation objects. Grey: half and double.")
         figure = pictures.folded(batches[0], period[0], self.info["classes"])
-        pictures.write_picture(
-            folder, "folded", figure, "A validation object of each type, folded at the period found."
-        )
+        save_picture(folder, "folded", figure, "A validation object of each type, folded at the period found.")
         return {}
 
     @classmethod
@@ -220,8 +214,7 @@ class ScopeModule(TaskModule):
     def finish(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:
         """Add `type`, the most probable one; drop `period_reference` where no object has one."""
         if types := types_scored(predictions, info):
-            probability = np.column_stack([predictions[f"prob_{name}"].to_numpy() for name in types])
-            found = pa.array([types[i] for i in probability.argmax(1)], pa.string())
+            found = pa.array([types[i] for i in probabilities(predictions, types).argmax(1)], pa.string())
             predictions = predictions.append_column("type", found)
         if "period_reference" not in predictions.column_names:
             return predictions
@@ -289,7 +282,7 @@ def tags_of_labels(labels: Sequence[str | None], info: Mapping[str, Any]) -> np.
     """
     if info["classes"]:
         taxonomy = Taxonomy.from_config(info["taxonomy"])
-        return taxonomy.targets([label if label in taxonomy.types else None for label in labels], info["tags"])
+        return taxonomy.targets(labels, info["tags"])
     words = [(label or "").split() for label in labels]
     return np.array([[np.nan if f"?{tag}" in held else tag in held for tag in info["tags"]] for held in words], float)
 
@@ -297,8 +290,8 @@ def tags_of_labels(labels: Sequence[str | None], info: Mapping[str, Any]) -> np.
 def tags_of_types(info: Mapping[str, Any]) -> np.ndarray:
     """1 where a tag holds for a type, shape (types, tags); a type that the taxonomy does not know has none."""
     taxonomy = Taxonomy.from_config(info["taxonomy"])
-    known = [name if name in taxonomy.types else None for name in info["classes"]]
-    return np.nan_to_num(taxonomy.targets(known, info["tags"])).reshape(len(known), len(info["tags"]))
+    held = taxonomy.targets(info["classes"], info["tags"])
+    return np.nan_to_num(held).reshape(len(info["classes"]), len(info["tags"]))
 
 
 def expected_f1_threshold(probability: Tensor) -> Tensor:

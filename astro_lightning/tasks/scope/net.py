@@ -52,8 +52,9 @@ class ScopeNetModule(ScopeModule):
         inputs, tags = len(self.columns_used), len(self.info["tags"])
         preparation = Preparation(inputs, self.hparams["scaling"], self.hparams["imputation"])
         outputs = self.n_types + tags
-        model = {k: v for k, v in self.hparams["model"].items() if k != "_target_"}
-        return nn.ModuleDict({"preparation": preparation, "network": ScopeNetwork(inputs, outputs, **model)})
+        return nn.ModuleDict(
+            {"preparation": preparation, "network": ScopeNetwork(inputs, outputs, **self.model_settings)}
+        )
 
     def classify(self, features: Tensor, batch: Batch) -> Tensor:
         """Logits of types, where they are learned, and tags."""

@@ -33,7 +33,7 @@ class PeriodModule(BoostingModule):
 
     def make_network(self) -> nn.Module:
         """The chooser without trees."""
-        return Chooser(self.hparams["folds"], self.parameters_of_trees)
+        return Chooser(self.hparams["folds"], self.model_settings)
 
     def boosters(self) -> list[BoostedTrees]:
         """One for each fold."""

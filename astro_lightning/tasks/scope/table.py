@@ -74,14 +74,14 @@ class TableData(RecordsData):
     ) -> None:  # fmt: skip
         super().__init__(**arguments)
         self.features = {name: entry for name, entry in features.items() if entry["include"]}
-        self.taxonomy, self.tags, self.algorithm = taxonomy, tags, algorithm
+        self.inputs = {name: f"{name}_{algorithm}" if e["periodic"] else name for name, e in self.features.items()}
+        self.taxonomy, self.tags = taxonomy, tags
         self.threshold, self.balance = threshold, balance
 
     def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
         """Columns, their types and fillings, and the tags; no class but tags."""
-        names = [f"{name}_{self.algorithm}" if e["periodic"] else name for name, e in self.features.items()]
         return {
-            "classes": [], "counts": [], "columns": list(self.features), "inputs": names,
+            "classes": [], "counts": [], "columns": list(self.features), "inputs": list(self.inputs.values()),
             "dtypes": [entry["dtype"] for entry in self.features.values()],
             "imputation": [imputation(entry["impute"]) for entry in self.features.values()],
             "taxonomy": self.taxonomy, "tags": self._chosen(records), "threshold": self.threshold,
@@ -104,14 +104,10 @@ class TableData(RecordsData):
     def rows(self, records: Records) -> dict[str, np.ndarray]:
         """The split by source; training rows without a value that must be there are left out, the commoner side thinned."""
         found = super().rows(records)
-        needed = [
-            f"{name}_{self.algorithm}" if entry["periodic"] else name
-            for name, entry in self.features.items()
-            if entry["impute"] == "none"
-        ]
         whole = np.ones(len(records), bool)
-        for name in needed:
-            whole &= np.isfinite(records.column(name))
+        for name, entry in self.features.items():
+            if entry["impute"] == "none":
+                whole &= np.isfinite(records.column(self.inputs[name]))
         if not whole[found["train"]].all():
             log.warning(
                 "%d of %d training rows lack a value: not learned from",

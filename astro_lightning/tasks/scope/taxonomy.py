@@ -13,6 +13,8 @@ import yaml
 from astro_lightning.core.conf import configs
 from astro_lightning.data.errors import BadInput
 
+MARGIN = 0.1  # tolerated excess of a child
+
 
 @dataclass(frozen=True)
 class Conflict:
@@ -102,37 +104,25 @@ class Taxonomy:
         return found
 
     def targets(self, types: Sequence[str | None], tags: Sequence[str]) -> np.ndarray:
-        """1 where a tag holds for an object's type, NaN where the type is unknown; shape (objects, tags), float32.
-
-        Raises:
-            BadInput: A type that the taxonomy does not map.
-        """
-        unknown = sorted({name for name in types if name is not None} - set(self.types))
-        if unknown:
-            raise BadInput(
-                f"type {unknown[0]!r} has no tags: add it to taxonomy.types (now {', '.join(self.types) or 'empty'})"
-            )
+        """1 where a tag holds for an object's type, NaN where the taxonomy does not map it; shape (objects, tags), float32."""
         rows = {
             name: [float(any(t == tag or tag in self.ancestors(t) for t in held)) for tag in tags]
             for name, held in self.types.items()
         }
         nothing = [np.nan] * len(tags)
-        return np.array([nothing if name is None else rows[name] for name in types], dtype=np.float32)
+        return np.array([rows.get(name, nothing) for name in types], dtype=np.float32)
 
-    def conflicts(
-        self, probability: Mapping[str, np.ndarray], margin: float = 0.1, threshold: float = 0.5
-    ) -> list[Conflict]:
-        """Objects with a child more probable than its parent by `margin`, or two exclusive tags above `threshold`.
+    def conflicts(self, probability: Mapping[str, np.ndarray], threshold: float = 0.5) -> list[Conflict]:
+        """Objects with a child more probable than its parent by MARGIN, or two exclusive tags above `threshold`.
 
         Args:
             probability: Tag -> probabilities, each of shape (objects,); tags that are absent are not checked.
-            margin: Tolerated excess of a child.
             threshold: Above it a tag counts as on.
         """
         found = []
         for tag, parent in self.parents.items():
             if parent in probability and tag in probability:
-                rows = np.flatnonzero(probability[tag] > probability[parent] + margin)
+                rows = np.flatnonzero(probability[tag] > probability[parent] + MARGIN)
                 found.append(Conflict("child above parent", (tag, parent), rows))
         for group in self.exclusive:
             present = [tag for tag in group if tag in probability]

@@ -15,6 +15,7 @@ from astro_lightning.core.loader import Batch
 from astro_lightning.core.task import class_weights
 from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.boosted_trees import BoostedTrees
+from astro_lightning.report.style import save_picture
 from astro_lightning.tasks.scope import pictures
 from astro_lightning.tasks.scope.boosting import BoostingModule
 from astro_lightning.tasks.scope.features import FEATURES
@@ -39,7 +40,7 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
     def make_classifier(self) -> nn.Module:
         """Boosters without trees: the types' first, then one for each tag."""
         sizes = [self.n_types] * bool(self.n_types) + [2] * len(self.info["tags"])
-        return nn.ModuleList(BoostedTrees(n, self.parameters_of_trees) for n in sizes)
+        return nn.ModuleList(BoostedTrees(n, self.model_settings) for n in sizes)
 
     def boosters(self) -> list[BoostedTrees]:
         """Of the types, then of the tags."""
@@ -87,9 +88,7 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
             label: {names[i]: value for i, value in trees.gain().items()}
             for label, trees in zip(labels, self.boosters())
         }
-        pictures.write_picture(
-            folder, "importances", pictures.importances(gain), "What the trees split by: all labels and each."
-        )
+        save_picture(folder, "importances", pictures.importances(gain), "What the trees split by: all labels and each.")
         (folder / "importances.csv").write_text(pictures.importance_table(gain))
         path = folder / "feature_ranking.csv"
         path.write_text(pictures.ranking(gain))

@@ -66,7 +66,7 @@ def write_sample(
     if not sample.num_rows:
         raise BadInput(f"{scores}: every object has a label already")
     out.mkdir(parents=True, exist_ok=True)
-    write_parquet(lambda: iter([sample]), out / "sample.parquet")
+    write_parquet([sample], out / "sample.parquet")
     csv.write_csv(sample, out / "sample.csv")
     counted = pc.value_counts(sample["tag"].combine_chunks())
     counts = {entry["values"].as_py(): entry["counts"].as_py() for entry in counted}
@@ -111,5 +111,5 @@ def write_votes(folders: Sequence[Path], out: Path) -> tuple[int, int]:
     if not ids:
         raise BadInput("nobody has voted yet: astro-lightning label FOLDER/TAG")
     merged = merge_votes(pa.table({"id": ids, "tag": tags, "vote": votes}))
-    write_parquet(lambda: iter([merged]), out)
+    write_parquet([merged], out)
     return merged.num_rows, len(set(ids))

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from astro_lightning.data.surveys.spectra_grid import N_PIXELS, START_A, STEP_A
+from astro_lightning.data.surveys.spectra_grid import N_PIXELS, START_A, STEP_A, WAVELENGTH_A
 from astro_lightning.tasks.spectra.library import Floats
 from astro_lightning.tasks.spectra.observe import cover, miscalibrate, noise_shape, smooth_rows
 
-GRID_A = (START_A + STEP_A * np.arange(N_PIXELS)).astype(np.float32)
+GRID_A = WAVELENGTH_A.astype(np.float32)
 MIN_Z = 0.004
 
 

@@ -37,7 +37,7 @@ class Blackbody:
         return np.nan_to_num(np.stack(columns, 1), posinf=0, neginf=0).astype(np.float32)
 
 
-def fit_wien(flux: Floats, mask: NDArray[np.bool_], wavelength_nm: NDArray[np.float64] = WAVELENGTH_NM) -> Blackbody:
+def fit_wien(flux: Floats, mask: NDArray[np.bool_]) -> Blackbody:
     """Fit ln(F lambda^5) = a - b / lambda over F > 0 with three rounds of 3-sigma clipping; T = 1.4388e7 nm K / b.
 
     Exact on Wien curves. On Planck curves it is biased low, because Wien's law lacks their Rayleigh-Jeans bend: over
@@ -46,21 +46,20 @@ def fit_wien(flux: Floats, mask: NDArray[np.bool_], wavelength_nm: NDArray[np.fl
     Args:
         flux: (n, L) per unit wavelength, any scale.
         mask: (n, L), True where usable.
-        wavelength_nm: (L,).
     """
-    parts = [_wien(flux[i : i + CHUNK], mask[i : i + CHUNK], wavelength_nm) for i in range(0, len(flux), CHUNK)]
+    parts = [_wien(flux[i : i + CHUNK], mask[i : i + CHUNK]) for i in range(0, len(flux), CHUNK)]
     return Blackbody(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _wien(flux: Floats, mask: NDArray[np.bool_], wavelength_nm: NDArray[np.float64]) -> tuple[Floats, ...]:
-    inverse = 1 / wavelength_nm
+def _wien(flux: Floats, mask: NDArray[np.bool_]) -> tuple[Floats, ...]:
+    inverse = 1 / WAVELENGTH_NM
     centre, span = inverse.mean(), inverse.std()
     x = ((inverse - centre) / span).astype(np.float32)
     design = np.stack([np.ones_like(x), x, x * x], 1)
     use = mask & (flux > 0)
     positive = np.where(use, flux, 1).astype(np.float32)
     scale = np.maximum(np.where(use, positive, 0).max(1, keepdims=True, initial=0), 1e-30)
-    y = np.log(np.where(use, positive / scale, 1)) + (5 * np.log(wavelength_nm / wavelength_nm.mean())).astype(
+    y = np.log(np.where(use, positive / scale, 1)) + (5 * np.log(WAVELENGTH_NM / WAVELENGTH_NM.mean())).astype(
         np.float32
     )
     weight = use.astype(np.float32)
@@ -84,24 +83,24 @@ def _wien(flux: Floats, mask: NDArray[np.bool_], wavelength_nm: NDArray[np.float
     with np.errstate(divide="ignore", invalid="ignore"):
         temperature = np.where((b > 0) & np.isfinite(safe), HC_OVER_K_NM / b, np.nan)
         r2 = np.where(total > 0, 1 - sigma2 / total, 0)
-    a = level - slope * centre / span + np.log(scale[:, 0]) + 5 * np.log(wavelength_nm.mean())
+    a = level - slope * centre / span + np.log(scale[:, 0]) + 5 * np.log(WAVELENGTH_NM.mean())
     return tuple(v.astype(np.float32) for v in (temperature, a, r2, np.sqrt(sigma2)))
 
 
-def wien_curve(fit: Blackbody, wavelength_nm: NDArray[np.float64] = WAVELENGTH_NM) -> Floats:
+def wien_curve(fit: Blackbody) -> Floats:
     """Fitted curves (n, L); 0 where there is no blackbody."""
-    exponent = fit.amplitude[:, None] - HC_OVER_K_NM / (wavelength_nm[None] * fit.temperature_k[:, None])
-    return np.nan_to_num(np.exp(np.clip(exponent - 5 * np.log(wavelength_nm)[None], -80, 80))).astype(np.float32)
+    exponent = fit.amplitude[:, None] - HC_OVER_K_NM / (WAVELENGTH_NM[None] * fit.temperature_k[:, None])
+    return np.nan_to_num(np.exp(np.clip(exponent - 5 * np.log(WAVELENGTH_NM)[None], -80, 80))).astype(np.float32)
 
 
-def fit_planck(flux: Floats, mask: NDArray[np.bool_], wavelength_nm: NDArray[np.float64] = WAVELENGTH_NM) -> Blackbody:
+def fit_planck(flux: Floats, mask: NDArray[np.bool_]) -> Blackbody:
     """Least-squares Planck curve: a search over 120 temperatures from 2,000 to 60,000 K, refined by a parabola.
 
     Unbiased where Wien's law is not; within 5% from 4,000 to 15,000 K at a signal-to-noise ratio of 20.
     """
     grid = np.geomspace(2000, 60000, 120)
-    x = HC_OVER_K_NM / (wavelength_nm[None] * grid[:, None])
-    curves = (wavelength_nm[None] / 600) ** -5 / np.expm1(x)
+    x = HC_OVER_K_NM / (WAVELENGTH_NM[None] * grid[:, None])
+    curves = (WAVELENGTH_NM[None] / 600) ** -5 / np.expm1(x)
     curves = (curves / np.sqrt((curves**2).mean(1, keepdims=True))).astype(np.float32)
     used = np.where(mask, flux, 0).astype(np.float32)
     weight = mask.astype(np.float32)

@@ -6,7 +6,6 @@ from torch import Tensor
 
 from astro_lightning.data.surveys.spectra_grid import N_PIXELS, START_A, STEP_A
 
-CHANNELS = ("level", "lines", "mask", "position")
 CONTINUUM_HALF_WIDTH = 60  # bins: about 10% in wavelength, wider than the core of a broad line
 # Some pipelines give single pixels absurd weights.
 LARGEST_WEIGHT = 3.0
@@ -64,11 +63,11 @@ class Rebin:
         return torch.where(usable, mean, 0.0), torch.where(usable, covered, 0.0)
 
 
-def _running_mean(values: Tensor, weight: Tensor, half_width: int) -> Tensor:
+def _running_mean(values: Tensor, weight: Tensor) -> Tensor:
     """Weighted mean in a window that narrows at the ends: (B, N) -> (B, N)."""
     n = values.shape[1]
     index = torch.arange(n, device=values.device)
-    low, high = (index - half_width).clamp_min(0), (index + half_width + 1).clamp_max(n)
+    low, high = (index - CONTINUUM_HALF_WIDTH).clamp_min(0), (index + CONTINUUM_HALF_WIDTH + 1).clamp_max(n)
     total = [torch.nn.functional.pad(x.cumsum(1), (1, 0)) for x in (values * weight, weight)]
     signal, norm = (t[:, high] - t[:, low] for t in total)
     return signal / norm.clamp_min(0.5)
@@ -95,7 +94,7 @@ def network_input(flux: Tensor, ivar: Tensor, rebin: Rebin) -> Tensor:
     clipped = torch.minimum(torch.maximum(binned, -8 * level), 8 * level)
     rms = ((clipped**2).sum(1, keepdim=True) / count).sqrt().clamp_min(1e-20)
     x = binned / rms
-    continuum = _running_mean(_running_mean(x.clamp(-5, 5), mask, CONTINUUM_HALF_WIDTH), mask, CONTINUUM_HALF_WIDTH)
+    continuum = _running_mean(_running_mean(x.clamp(-5, 5), mask), mask)
     contrast = (x - continuum) / continuum.abs().clamp_min(0.15)
     position = torch.linspace(-1, 1, x.shape[1], device=x.device).expand_as(x)
     return torch.stack([torch.asinh(x) * mask, torch.asinh(2 * contrast) * mask, covered, position], 1)

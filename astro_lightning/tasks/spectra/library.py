@@ -19,7 +19,7 @@ class Library:
     Attributes:
         flux: (R, 10600) on ``WAVELENGTH_A``.
         temperature: (R,) effective temperature in K.
-        kind: (R,) one of ``main``, ``white_dwarf``, ``carbon``, ``emission``, ``galaxy``.
+        kind: (R,) one of ``main``, ``white_dwarf``, ``carbon``, ``galaxy``, ``template``.
     """
 
     flux: Floats

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from astro_lightning.core import calibration
 from astro_lightning.core.build import build
-from astro_lightning.core.checkpoint import read_checkpoint
+from astro_lightning.core.checkpoint import read_weights
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.core.task import TaskModule
@@ -83,8 +83,7 @@ class SpectraModule(TaskModule):
         self.configure_model()
         assert self.network is not None
         if self.hparams["backbone"]:
-            state = read_checkpoint(Path(self.hparams["backbone"]))["state_dict"]
-            weights = {k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")}
+            weights = read_weights(Path(self.hparams["backbone"]))
             try:
                 self.network.load_state_dict(weights)
             except RuntimeError as error:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from astro_lightning.core.metrics import probabilities
-from astro_lightning.report.style import ACCENT, BAD, GOOD, INK, MUTED, SERIES, canvas, save_png, styled
+from astro_lightning.report.style import ACCENT, BAD, GOOD, INK, MUTED, SERIES, canvas, save_picture, styled
 from astro_lightning.tasks.spectra import lines
 from astro_lightning.tasks.spectra.augment import GRID_A
 from astro_lightning.tasks.spectra.inputs import Rebin
@@ -71,8 +71,6 @@ def write_pictures(tested: pa.Table, mistakes: list[Example], classes: list[str]
         classes: Known classes.
         folder: Run folder.
     """
-    plots = folder / "plots"
-    plots.mkdir(exist_ok=True)
     rejects = "ood_score" in tested.column_names
     or_furthest = ", or the furthest from known spectra," if rejects else ""
     pictures = {
@@ -103,8 +101,7 @@ def write_pictures(tested: pa.Table, mistakes: list[Example], classes: list[str]
             f"{caption}.",
         )
     for name, (figure, caption) in pictures.items():
-        save_png(figure, plots / f"{name}.png")
-        (plots / f"{name}.txt").write_text(caption)
+        save_picture(folder, name, figure, caption)
 
 
 def _decided(tested: pa.Table, classes: list[str]) -> np.ndarray:

@@ -179,7 +179,7 @@ def test_published_sizes_can_be_built(layers, heads, width):
 
 def test_decoder_is_tied_and_predicts_neither_mask_nor_padding_for_mask(make_curves):
     network = build("bert").eval()
-    states = network.tokens(tokenise("bert", make_curves(LENGTHS)))
+    states, _ = network.encode(tokenise("bert", make_curves(LENGTHS)))
     before = network.reconstruct(states)
     assert before.shape == (*states.shape[:2], N_OUTPUT_TOKENS)
     with torch.no_grad():

@@ -11,7 +11,8 @@ from sklearn.metrics import average_precision_score
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.methods.labelling.question import LabelsWanted
-from astro_lightning.tasks.rb_c1000.data import FoldData, LoopData, RealBogusBatches, quantile_scale
+from astro_lightning.tasks.rb_c1000.batches import RealBogusBatches, quantile_scale
+from astro_lightning.tasks.rb_c1000.data import FoldData, LoopData
 from astro_lightning.tasks.rb_c1000.handover import pool_draws, write_pseudo
 from astro_lightning.tasks.rb_c1000.labelling import ask_expert
 from astro_lightning.tasks.rb_c1000.module import LoopModule

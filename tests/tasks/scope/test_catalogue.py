@@ -65,12 +65,10 @@ def scores():
 
 
 def test_curves_of_one_source_become_one_row():
-    found = consolidate(scores(), by="source", rule="max")
+    found = consolidate(scores(), "max")
     assert found["source"].to_pylist() == ["a", "b"]
     assert found["prob_e"].to_pylist() == [0.8, 0.97]
     assert found["id"].to_pylist() == [1, 3]  # what is no probability is that of the first curve
-    with pytest.raises(BadInput, match="sum"):
-        consolidate(scores(), by="source", rule="sum")
 
 
 def test_tags_above_a_threshold_are_named():

@@ -69,12 +69,6 @@ def test_fourier_features_equal_separate_fits(curves, separate, ragged):
             assert abs(distance) < 1e-4 * max(1, abs(want[name])), (row, name)
 
 
-def test_raw_coefficients_rebuild_the_amplitude(curves, ragged):
-    period = torch.from_numpy(ragged[4])
-    raw, converted = fourier_features(curves, period, raw=True), fourier_features(curves, period)
-    torch.testing.assert_close(torch.hypot(raw[:, 4], raw[:, 5]), converted[:, 4])
-
-
 def test_periodic_features_follow_the_highest_score(curves, ragged):
     found = aperiodic(curves, max_per_day=8)
     assert {name: values.shape[1] for name, values in found.items()} == WIDTHS
