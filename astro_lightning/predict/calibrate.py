@@ -62,12 +62,21 @@ def calibrate(cfg: dict[str, Any], run_folder: Path, device: str) -> None:
             "no objects to calibrate with (the split has no calibration part): no p-values, prediction sets and flags"
         )
         return
-    folds = []
-    for f, module in enumerate(datamodules):
-        assert module.records is not None
-        known = np.isin(module.records.labels.astype(str), module.info()["classes"])
-        rows = [module.splits[name][known[module.splits[name]]] for name in ("train", "val", part)]
-        folds.append(Fold(*(scorer.evidence(module.records, chosen, f) for chosen in rows)))
+    rows = [
+        [module.splits[name][_known(module)[module.splits[name]]] for name in ("train", "val", part)]
+        for module in datamodules
+    ]
+    held = np.concatenate([chosen[-1] for chosen in rows])
+    if part == "test" and len(np.unique(held)) < len(held):
+        log.warning(
+            "not calibrated: several networks held out the same objects, which would calibrate themselves: give "
+            "data.split.calibration, or one network for each fold"
+        )
+        return
+    folds = [
+        Fold(*(scorer.evidence(module.records, chosen, f) for chosen in rows[f]))
+        for f, module in enumerate(datamodules)
+    ]
     info = scorer.info
     calibrator: Calibration = build(block, classes=info["classes"])
     survey = None
@@ -76,6 +85,12 @@ def calibrate(cfg: dict[str, Any], run_folder: Path, device: str) -> None:
         survey = scorer.evidence(datamodules[0].records, parts[0]["test"], 0)
     calibrator.fit(folds, info.get("features", []), survey)
     write_calibration(calibrator, run_folder)
+
+
+def _known(module: RecordsData) -> np.ndarray:
+    """(objects,) whether an object is of a class that the module knows."""
+    assert module.records is not None
+    return np.isin(module.records.labels.astype(str), module.info()["classes"])
 
 
 def fold_datamodules(cfg: Mapping[str, Any], scorer: Scorer) -> list[RecordsData]:

@@ -54,3 +54,9 @@ def test_networks_of_one_split_are_calibrated_by_the_mean_of_their_probabilities
     said = np.array([[table[f"prob_{name}"].to_numpy() for name in scorer.info["classes"]] for table in own])
     assert np.abs(said[0] - said[1]).max() > 0.05  # the mean of logits is another
     np.testing.assert_allclose(scorer.evidence(data.records, rows, 0).probability, said.mean(0).T, atol=1e-6)
+
+
+def test_objects_that_several_networks_held_out_do_not_calibrate_themselves(tmp_path, caplog):
+    run = untrained(tmp_path, *TASKS["spectra"], CALIBRATOR, "task.stages.members=2", "task.stages.folds=2")
+    assert Scorer(run).calibration is None
+    assert "not calibrated: several networks held out the same objects" in caplog.text
