@@ -45,12 +45,17 @@ def processes_wanted(trainer: dict[str, Any]) -> int:
     Several devices without a strategy get one here: the Trainer's own choice would start the ranks behind our back.
 
     Raises:
-        BadInput: srun started another number of tasks than the configuration has nodes times devices.
+        BadInput: srun started another number of tasks than the configuration has nodes times devices, or nobody started any on
+            other nodes.
     """
     n = devices_wanted(trainer)
     if n > 1 and trainer["strategy"] == "auto":
         trainer["strategy"] = "ddp_find_unused_parameters_true"
     nodes = int(trainer.get("num_nodes", 1))
+    if nodes > 1 and not {"LOCAL_RANK", "SLURM_PROCID"} & os.environ.keys():
+        raise BadInput(f"trainer.num_nodes={nodes}: only srun and torchrun start ranks on several machines; use one")
+    if "SLURM_PROCID" not in os.environ:  # in an allocation, but not by srun: the Trainer would take it for srun's
+        os.environ.pop("SLURM_NTASKS", None)
     tasks = int(os.environ.get("SLURM_NTASKS", n * nodes))
     if "SLURM_PROCID" in os.environ and tasks != n * nodes:
         raise BadInput(
@@ -74,6 +79,10 @@ def start_ranks(folder: Path, n: int) -> None:
         "NODE_RANK": "0",
     }
     command = [sys.executable, "-m", "astro_lightning", f"resume={folder}"]
+    if (
+        signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    ):  # it would end this process alone, and leave the ranks at work
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     ranks = [subprocess.Popen(command, env=base | {"LOCAL_RANK": str(rank), "RANK": str(rank)}) for rank in range(n)]
     try:
         while any(rank.poll() is None for rank in ranks):

@@ -2,6 +2,7 @@
 
 import io
 import re
+import uuid
 from pathlib import Path
 
 import matplotlib as mpl
@@ -88,7 +89,7 @@ def short(name: object, length: int = 18) -> str:
 @styled
 def save_png(figure: Figure, path: Path) -> None:
     """Write on white, for slides and dashboards."""
-    part = path.with_suffix(".part")
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")  # ranks may draw the same at once
     figure.savefig(part, format="png", dpi=130, facecolor="white")
     part.replace(path)
     figure.set_layout_engine("none")  # laid out once; the second form need not do it again
