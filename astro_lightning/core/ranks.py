@@ -10,11 +10,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from lightning_fabric.plugins.environments.lightning import find_free_network_port
 
 from astro_lightning.data.errors import BadInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RANK_VARIABLES = ("LOCAL_RANK", "NODE_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "GROUP_RANK")
 
@@ -63,6 +67,23 @@ def processes_wanted(trainer: dict[str, Any]) -> int:
             "give sbatch --nodes and --ntasks-per-node the same numbers"
         )
     return 1 if "LOCAL_RANK" in os.environ or "SLURM_PROCID" in os.environ else n
+
+
+def of_all_ranks(row: "Tensor", *values: "Tensor") -> tuple["Tensor", ...]:
+    """What each rank has of its objects, of all of them: once each, though ranks repeat some to step equally often.
+
+    Args:
+        row: Row numbers of the objects, (n,).
+        values: Any number of (n, ...).
+    """
+    import torch
+    from torchmetrics.utilities.distributed import gather_all_tensors
+
+    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return values
+    row, *gathered = (torch.cat(gather_all_tensors(part)) for part in (row, *values))
+    first = torch.from_numpy(np.unique(row.cpu().numpy(), return_index=True)[1]).to(row.device)
+    return tuple(part[first] for part in gathered)
 
 
 def start_ranks(folder: Path, n: int) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pytest
+import torch
+import torchmetrics
 from command import TINY, astro_lightning, run_folder
 
 from astro_lightning.core import ranks
@@ -115,6 +117,15 @@ class Numbers(RecordsData):
                 return {"row": key[0]}
 
         return Rows()
+
+
+def test_a_value_of_all_ranks_holds_each_object_once(monkeypatch):
+    row, value = torch.tensor([2, 0]), torch.tensor([[2.0], [0.0]])
+    assert ranks.of_all_ranks(row, value) == (value,)
+    other = {id(row): torch.tensor([1, 2]), id(value): torch.tensor([[1.0], [2.0]])}
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torchmetrics.utilities.distributed, "gather_all_tensors", lambda part: [part, other[id(part)]])
+    assert ranks.of_all_ranks(row, value)[0].tolist() == [[0.0], [1.0], [2.0]]
 
 
 def test_ranks_share_steps_but_each_gathers_all_objects(tmp_path):
