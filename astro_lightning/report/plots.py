@@ -58,7 +58,7 @@ def write_plots(run: RunFolder) -> list[Picture]:
     for path in sorted(folder.glob("*.png")):
         if path.stem not in known:
             text = path.with_suffix(".txt")
-            caption = text.read_text().strip() if text.exists() else ""
+            caption = text.read_text(encoding="utf-8").strip() if text.exists() else ""
             pictures.append(Picture(path.stem, path.stem.replace("_", " ").capitalize(), caption, path, wide=True))
     return pictures
 
@@ -227,7 +227,7 @@ def _picture(folder: Path, name: str, title: str, figure: Figure, caption: str, 
 
 def _write_caption(png: Path, caption: str) -> None:
     part = png.with_suffix(".txt.part")
-    part.write_text(caption)
+    part.write_text(caption, encoding="utf-8")
     part.replace(png.with_suffix(".txt"))
 
 

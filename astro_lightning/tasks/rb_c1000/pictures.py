@@ -114,4 +114,4 @@ def _write(folder: Path, name: str, figure: Figure, caption: str) -> None:
     plots = folder / "plots"
     plots.mkdir(parents=True, exist_ok=True)
     save_png(figure, plots / f"{name}.png")
-    (plots / f"{name}.txt").write_text(caption)
+    (plots / f"{name}.txt").write_text(caption, encoding="utf-8")

@@ -129,7 +129,7 @@ def draw_deciding_frames(module: Any, datamodule: Any, folder: Path) -> None:
     plots = folder / "plots"
     plots.mkdir(exist_ok=True)
     save_png(_figure(found), plots / "deciding_frames.png")
-    (plots / "deciding_frames.txt").write_text(CAPTION)
+    (plots / "deciding_frames.txt").write_text(CAPTION, encoding="utf-8")
 
 
 @styled

@@ -21,7 +21,7 @@ def write_picture(folder: Path, name: str, figure: Figure, caption: str) -> None
     plots = folder / "plots"
     plots.mkdir(parents=True, exist_ok=True)
     figure.savefig(plots / f"{name}.png", dpi=150)
-    (plots / f"{name}.txt").write_text(caption)
+    (plots / f"{name}.txt").write_text(caption, encoding="utf-8")
 
 
 def periods(found_d: np.ndarray, catalogue_d: np.ndarray) -> Figure:

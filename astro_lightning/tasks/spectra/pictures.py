@@ -104,7 +104,7 @@ def write_pictures(tested: pa.Table, mistakes: list[Example], classes: list[str]
         )
     for name, (figure, caption) in pictures.items():
         save_png(figure, plots / f"{name}.png")
-        (plots / f"{name}.txt").write_text(caption)
+        (plots / f"{name}.txt").write_text(caption, encoding="utf-8")
 
 
 def _decided(tested: pa.Table, classes: list[str]) -> np.ndarray:
