@@ -1,5 +1,6 @@
 """The command line: `python -m astro_lightning task=... data=... trainer=...`, or one of the verbs. Heavy imports come late."""
 
+import io
 import os
 import re
 import sys
@@ -28,6 +29,9 @@ def quoted(word: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a task, resume a run, or call a verb; errors of the user are one line and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal that knows no bullet or ellipsis ends no run
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or not words[0].isidentifier():
         # Hydra's parser wants all settings in one piece; people write -m and --cfg anywhere between them.

@@ -108,14 +108,19 @@ def meant(message: str) -> str:
 
 def job(cfg: DictConfig) -> dict[str, float]:
     """One job: what Hydra calls, here or in a launcher's worker. A sweep goes on after a job that cannot run."""
+    from astro_lightning.core.provenance import read_kept
     from astro_lightning.report.sweep import failures
-    from astro_lightning.run import run
+    from astro_lightning.run import asked, run
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         (folder / "error.txt").unlink(missing_ok=True)  # of an earlier attempt in this folder
         settings = plain(cfg)
         check_overrides(settings)
+        if HydraConfig.get().mode == RunMode.MULTIRUN and (folder / "job.json").is_file():
+            begun = read_kept(folder / "job.json")
+            if begun["overrides"] == asked()["overrides"]:  # a sweep that was stopped, given again
+                return begun if begun.get("finished") else run(read_kept(folder / "config.yaml"), folder, resuming=True)
         return run(settings, folder)
     except BrokenPipeError:
         raise

@@ -1,3 +1,4 @@
+import io
 import subprocess
 import sys
 
@@ -5,7 +6,7 @@ import pytest
 from command import astro_lightning
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from astro_lightning.__main__ import quoted
+from astro_lightning.__main__ import main, quoted
 
 
 def test_help_is_for_people_and_names_every_task(tmp_path):
@@ -19,6 +20,15 @@ def test_help_is_for_people_and_names_every_task(tmp_path):
         "fetch",
     ):
         assert word in text
+
+
+def test_a_terminal_without_bullets_ends_no_command(monkeypatch):
+    terminal = io.BytesIO()
+    monkeypatch.setattr(sys, "argv", ["astro_lightning"])
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(terminal, encoding="ascii"))
+    main(["--help"])
+    print("\u2022 epoch 1", flush=True)
+    assert terminal.getvalue().endswith(b"? epoch 1\n")
 
 
 def test_help_and_cfg_import_nothing_heavy():

@@ -12,6 +12,7 @@ import pyarrow as pa
 import torch
 
 from astro_lightning.core.build import class_of
+from astro_lightning.core.whole import save_whole
 from astro_lightning.data.errors import BadInput
 
 FILE = "calibration.pt"  # beside the checkpoints of a run
@@ -100,10 +101,7 @@ def write_calibration(calibration: Calibration, run_folder: Path) -> None:
     """Keep it beside the checkpoints of a run."""
     kind = type(calibration)
     content = {"target": f"{kind.__module__}.{kind.__qualname__}", "state": _plain(calibration.state())}
-    file = run_folder / "checkpoints" / FILE
-    temporary = file.with_name(f".{FILE}")
-    torch.save(content, temporary)
-    temporary.replace(file)
+    save_whole(content, run_folder / "checkpoints" / FILE)
 
 
 def read_calibration(path: Path) -> Calibration | None:

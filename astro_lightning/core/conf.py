@@ -70,4 +70,16 @@ def data_block(name: str) -> dict[str, Any]:
 
 def cache_folder() -> Path:
     """Where verbs keep what they made or fetched."""
-    return Path(os.environ.get("ASTRO_LIGHTNING_CACHE", "~/.cache/astro_lightning")).expanduser()
+    return expanded(os.environ.get("ASTRO_LIGHTNING_CACHE", "~/.cache/astro_lightning"))
+
+
+def expanded(cache: str) -> Path:
+    """The cache's folder, which is below the home folder if nobody chose another.
+
+    Raises:
+        BadInput: The user has no home folder, as in some containers.
+    """
+    try:
+        return Path(cache).expanduser()
+    except RuntimeError as error:
+        raise BadInput(f"{cache}: this user has no home folder; set ASTRO_LIGHTNING_CACHE=FOLDER") from error

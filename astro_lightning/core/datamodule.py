@@ -16,7 +16,8 @@ from filelock import FileLock
 from torch.utils.data import DataLoader
 
 from astro_lightning.core.build import build
-from astro_lightning.core.loader import Batch, BatchDataset, BatchSampler, EpochLoader, make_loader
+from astro_lightning.core.conf import expanded
+from astro_lightning.core.loader import Batch, BatchDataset, BatchSampler, EpochLoader, make_loader, whole
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.fingerprint import fingerprint, object_hashes
 from astro_lightning.data.locate import locate
@@ -55,7 +56,7 @@ class RecordsData(pl.LightningDataModule):
         balanced: bool = False,
     ) -> None:
         super().__init__()
-        self.data, self.cache, self.seed = data, Path(cache).expanduser(), seed
+        self.data, self.cache, self.seed = data, expanded(cache), seed
         self.batch_size, self.workers, self.simulate, self.balanced = batch_size, workers, simulate, balanced
         self.records: Records | None = None
         self.splits: dict[str, np.ndarray] = {}
@@ -202,14 +203,17 @@ class RecordsData(pl.LightningDataModule):
         """Shuffled batches of the training rows."""
         if self._repeated:
             return DataLoader(self._repeated, batch_size=None)  # type: ignore[arg-type]
-        return self.loader("train", train=True)
+        return self._loader("train", train=True)
 
     def val_dataloader(self) -> EpochLoader:
         """Batches of the validation rows, in order."""
-        return self.loader("val")
+        return self._loader("val")
 
-    def loader(self, part: str, train: bool = False) -> EpochLoader:
-        """Batches of any part of the split, in order and without augmentation, or as the training wants them."""
+    def loader(self, part: str) -> DataLoader:
+        """Batches of any part of the split, in order, without augmentation; all of them on every rank."""
+        return whole(self._loader(part))
+
+    def _loader(self, part: str, train: bool = False) -> EpochLoader:
         self.setup()
         assert self.records is not None
         rows = self.splits[part]

@@ -135,6 +135,13 @@ def ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
             yield batch
 
 
+def whole(loader: DataLoader) -> DataLoader:
+    """The same loader with the batches of all ranks: what is not a step of the Trainer needs every object, on every rank."""
+    if isinstance(loader.sampler, BatchSampler):
+        loader.sampler.rank, loader.sampler.world_size = 0, 1
+    return loader
+
+
 def make_loader(
     dataset: BatchDataset, sampler: BatchSampler, workers: int = 0, trainer: object | None = None
 ) -> EpochLoader:

@@ -10,11 +10,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from lightning_fabric.plugins.environments.lightning import find_free_network_port
 
 from astro_lightning.data.errors import BadInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RANK_VARIABLES = ("LOCAL_RANK", "NODE_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "GROUP_RANK")
 
@@ -45,12 +49,17 @@ def processes_wanted(trainer: dict[str, Any]) -> int:
     Several devices without a strategy get one here: the Trainer's own choice would start the ranks behind our back.
 
     Raises:
-        BadInput: srun started another number of tasks than the configuration has nodes times devices.
+        BadInput: srun started another number of tasks than the configuration has nodes times devices, or nobody started any on
+            other nodes.
     """
     n = devices_wanted(trainer)
     if n > 1 and trainer["strategy"] == "auto":
         trainer["strategy"] = "ddp_find_unused_parameters_true"
     nodes = int(trainer.get("num_nodes", 1))
+    if nodes > 1 and not {"LOCAL_RANK", "SLURM_PROCID"} & os.environ.keys():
+        raise BadInput(f"trainer.num_nodes={nodes}: only srun and torchrun start ranks on several machines; use one")
+    if "SLURM_PROCID" not in os.environ:  # in an allocation, but not by srun: the Trainer would take it for srun's
+        os.environ.pop("SLURM_NTASKS", None)
     tasks = int(os.environ.get("SLURM_NTASKS", n * nodes))
     if "SLURM_PROCID" in os.environ and tasks != n * nodes:
         raise BadInput(
@@ -58,6 +67,23 @@ def processes_wanted(trainer: dict[str, Any]) -> int:
             "give sbatch --nodes and --ntasks-per-node the same numbers"
         )
     return 1 if "LOCAL_RANK" in os.environ or "SLURM_PROCID" in os.environ else n
+
+
+def of_all_ranks(row: "Tensor", *values: "Tensor") -> tuple["Tensor", ...]:
+    """What each rank has of its objects, of all of them: once each, though ranks repeat some to step equally often.
+
+    Args:
+        row: Row numbers of the objects, (n,).
+        values: Any number of (n, ...).
+    """
+    import torch
+    from torchmetrics.utilities.distributed import gather_all_tensors
+
+    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return values
+    row, *gathered = (torch.cat(gather_all_tensors(part)) for part in (row, *values))
+    first = torch.from_numpy(np.unique(row.cpu().numpy(), return_index=True)[1]).to(row.device)
+    return tuple(part[first] for part in gathered)
 
 
 def start_ranks(folder: Path, n: int) -> None:
@@ -74,6 +100,10 @@ def start_ranks(folder: Path, n: int) -> None:
         "NODE_RANK": "0",
     }
     command = [sys.executable, "-m", "astro_lightning", f"resume={folder}"]
+    if (
+        signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    ):  # it would end this process alone, and leave the ranks at work
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     ranks = [subprocess.Popen(command, env=base | {"LOCAL_RANK": str(rank), "RANK": str(rank)}) for rank in range(n)]
     try:
         while any(rank.poll() is None for rank in ranks):

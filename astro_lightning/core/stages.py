@@ -166,6 +166,13 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
         trainer.fit(module, datamodule, ckpt_path=str(last) if last.exists() else None)
     except MisconfigurationException as error:  # a monitor that the stage does not log, a limit that fits no batch
         raise BadInput(f"stage {stage['name']}: {error}") from error
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise BadInput(
+            f"stage {stage['name']}: {str(error).partition('. ')[0]}; see that memory and /dev/shm suffice for "
+            f"workers={cfg['workers']}, or start a run with fewer (0 needs neither)"
+        ) from error
     except SystemExit:
         if not trainer.interrupted:
             raise

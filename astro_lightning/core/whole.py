@@ -17,13 +17,21 @@ class WholeCheckpoints(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike, storage_options: Any = None) -> None:
         """Save under a hidden name, which the next call takes again, then rename."""
-        place = Path(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        part = place.with_name(f".{place.name}.part")
-        try:
-            with part.open("wb") as file:
-                torch.save(checkpoint, file)
-            os.replace(part, place)
-        except (OSError, RuntimeError) as error:  # PyTorch says RuntimeError of a full disk
-            part.unlink(missing_ok=True)
-            raise OSError(f"{place}: {str(error).splitlines()[0]}") from error
+        save_whole(checkpoint, Path(path))
+
+
+def save_whole(content: Any, place: Path) -> None:
+    """`torch.save` under a hidden name beside the file's place, then rename.
+
+    Raises:
+        OSError: The disk is full, or nothing may be written there.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part = place.with_name(f".{place.name}.part")
+    try:
+        with part.open("wb") as file:
+            torch.save(content, file)
+        os.replace(part, place)
+    except (OSError, RuntimeError) as error:  # PyTorch says RuntimeError of a full disk
+        part.unlink(missing_ok=True)
+        raise OSError(f"{place}: {str(error).splitlines()[0]}") from error

@@ -8,7 +8,7 @@ import torch
 import xgboost as xgb
 from torch import Tensor, nn
 
-from astro_lightning.core.loader import Batch
+from astro_lightning.core.loader import Batch, whole
 from astro_lightning.methods.gradient_free import GradientFreeModule
 
 # Log-odds of soft labels stay within +-6: beyond, a teacher's differences are no information.
@@ -125,7 +125,7 @@ class BoostedTreesModule(GradientFreeModule):
     def on_fit_start(self) -> None:
         """Gather the training features and quantise them once."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        batches = list(data.train_dataloader())
+        batches = list(whole(data.train_dataloader()))
         features = torch.cat([batch["features"] for batch in batches]).numpy()
         name = "soft" if "soft" in batches[0] else "target"
         target = torch.cat([batch[name] for batch in batches]).numpy()

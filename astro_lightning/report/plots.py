@@ -56,7 +56,7 @@ def write_plots(run: RunFolder) -> list[Picture]:
     for path in sorted((run.path / "plots").glob("*.png")):
         if path.stem not in known:
             text = path.with_suffix(".txt")
-            caption = text.read_text().strip() if text.exists() else ""
+            caption = text.read_text(encoding="utf-8").strip() if text.exists() else ""
             pictures.append(Picture(path.stem, path.stem.replace("_", " ").capitalize(), caption, path, wide=True))
     return pictures
 

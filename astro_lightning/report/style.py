@@ -2,6 +2,7 @@
 
 import io
 import re
+import uuid
 from pathlib import Path
 
 import matplotlib as mpl
@@ -92,7 +93,7 @@ def save_picture(run_folder: Path, name: str, figure: Figure, caption: str) -> P
     """Write `plots/<name>.png`, on white for slides and dashboards, and its caption in `<name>.txt`; returns the PNG."""
     path = run_folder / "plots" / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")  # ranks may draw the same at once
     figure.savefig(part, format="png", dpi=130, facecolor="white")
     part.replace(path)
     figure.set_layout_engine("none")  # laid out once; the second form need not do it again

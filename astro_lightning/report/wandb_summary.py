@@ -37,7 +37,9 @@ def log_summary(folder: Path, metrics: Mapping[str, float]) -> None:
         kept |= _charts(run.predictions.scored())
     card = folder / "model_card.md"
     if card.exists():
-        kept["model_card"] = wandb.Html(f'<pre style="white-space:pre-wrap">{escape(card.read_text())}</pre>')
+        kept["model_card"] = wandb.Html(
+            f'<pre style="white-space:pre-wrap">{escape(card.read_text(encoding="utf-8"))}</pre>'
+        )
     if kept:
         wandb.run.log(kept)
     wandb.run.summary.update({**_of_predicting_stage(folder, metrics), **metrics})
@@ -77,4 +79,4 @@ def _of_predicting_stage(folder: Path, metrics: Mapping[str, float]) -> dict[str
 
 def _caption(picture: Path) -> str | None:
     text = picture.with_suffix(".txt")
-    return text.read_text() if text.exists() else None
+    return text.read_text(encoding="utf-8") if text.exists() else None

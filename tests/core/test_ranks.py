@@ -1,12 +1,21 @@
 import json
 import re
+import signal
 import time
+from types import SimpleNamespace
 
+import numpy as np
+import psutil
+import pyarrow as pa
 import pytest
+import torch
+import torchmetrics
 from command import TINY, astro_lightning, run_folder
 
 from astro_lightning.core import ranks
+from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.records import Records
 
 WORDS = ("task=plasticc_finetune", *TINY, "trainer.max_epochs=1", "report=false")
 
@@ -79,6 +88,56 @@ def test_a_failed_rank_stops_the_others(tmp_path, monkeypatch):
     with pytest.raises(BadInput, match=r"rank [01] of 2 failed"):
         ranks.start_ranks(tmp_path, 2)
     assert time.monotonic() - start < 120
+
+
+def test_a_stop_of_the_first_process_stops_its_ranks(tmp_path, monkeypatch):
+    module = tmp_path / "site" / "astro_lightning"
+    module.mkdir(parents=True)
+    (module / "__init__.py").touch()
+    (module / "__main__.py").write_text(
+        "import os, signal, time\n"
+        "if os.environ['RANK'] == '1':\n    os.kill(os.getppid(), signal.SIGTERM)\ntime.sleep(3600)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    monkeypatch.chdir(tmp_path)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ranks.start_ranks(tmp_path, 2)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not [child for child in psutil.Process().children() if f"resume={tmp_path}" in child.cmdline()]
+
+
+class Numbers(RecordsData):
+    @classmethod
+    def dataset(cls, records, info, train=False):
+        class Rows:
+            def __getitem__(self, key):
+                return {"row": key[0]}
+
+        return Rows()
+
+
+def test_a_value_of_all_ranks_holds_each_object_once(monkeypatch):
+    row, value = torch.tensor([2, 0]), torch.tensor([[2.0], [0.0]])
+    assert ranks.of_all_ranks(row, value) == (value,)
+    other = {id(row): torch.tensor([1, 2]), id(value): torch.tensor([[1.0], [2.0]])}
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torchmetrics.utilities.distributed, "gather_all_tensors", lambda part: [part, other[id(part)]])
+    assert ranks.of_all_ranks(row, value)[0].tolist() == [[0.0], [1.0], [2.0]]
+
+
+def test_ranks_share_steps_but_each_gathers_all_objects(tmp_path):
+    data = Numbers(data={}, cache=str(tmp_path), batch_size=4)
+    data.records = Records.from_table(pa.table({"id": range(20)}))
+    data.splits, data._info = {"train": np.arange(16), "test": np.arange(16, 20)}, {}
+    data.trainer = SimpleNamespace(global_rank=1, world_size=2)
+    rows = [
+        [row for batch in loader for row in batch["row"]] for loader in (data.train_dataloader(), data.loader("train"))
+    ]
+    assert len(rows[0]) == 8 and rows[1] == list(range(16))
+    assert [row for batch in data.loader("test") for row in batch["row"]] == [16, 17, 18, 19]
 
 
 @pytest.mark.parametrize(

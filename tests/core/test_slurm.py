@@ -63,6 +63,16 @@ def test_ranks_that_slurm_did_not_start_as_configured_are_refused(monkeypatch):
         processes_wanted(trainer | {"num_nodes": 1})
 
 
+def test_an_allocation_without_srun_is_no_launch_by_srun(monkeypatch):
+    monkeypatch.setenv("SLURM_NTASKS", "4")
+    monkeypatch.delenv("SLURM_PROCID", raising=False)
+    trainer = {"devices": 2, "num_nodes": 1, "strategy": "auto", "accelerator": "cpu"}
+    assert processes_wanted(trainer) == 2
+    assert "SLURM_NTASKS" not in os.environ  # from which the Trainer concludes that srun started it
+    with pytest.raises(BadInput, match=r"trainer\.num_nodes=2: only srun and torchrun"):
+        processes_wanted(trainer | {"num_nodes": 2})
+
+
 def test_commands_of_one_allocation_have_names_of_their_own_and_ranks_of_one_run_a_common_one(monkeypatch):
     for key, value in (("SLURM_JOB_ID", "7"), ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "4"), ("SLURM_STEP_ID", "2")):
         monkeypatch.setenv(key, value)

@@ -1,6 +1,8 @@
 """A stage that is taken up again."""
 
 import copy
+import os
+import signal
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -10,6 +12,7 @@ from astro_lightning.core.checkpoint import read_checkpoint
 from astro_lightning.core.conf import conf_folder
 from astro_lightning.core.stages import run_stage, stages_of
 from astro_lightning.data.errors import BadInput
+from astro_lightning.tasks.plasticc.data import CurveBatches
 
 WORDS = (
     "task=plasticc_finetune", "model.d_model=16", "model.n_heads=2", "model.n_layers=1", "task.tokenizer.max_length=40",
@@ -17,10 +20,19 @@ WORDS = (
 )  # fmt: skip
 
 
-def test_a_stage_goes_on_with_the_objects_it_began_with_and_with_no_others(tmp_path):
+@pytest.fixture
+def composed(tmp_path):
     with initialize_config_dir(str(conf_folder().resolve()), version_base="1.3"):
-        composed = plain(compose("config", [*WORDS, f"paths.cache={tmp_path}"]))
+        return plain(compose("config", [*WORDS, f"paths.cache={tmp_path}"]))
 
+
+def test_a_loader_process_that_is_killed_is_one_line(tmp_path, composed, monkeypatch):
+    monkeypatch.setattr(CurveBatches, "__getitem__", lambda batches, key: os.kill(os.getpid(), signal.SIGBUS))
+    with pytest.raises(BadInput, match=r"stage finetune: DataLoader worker .*workers=1, or start a run with fewer"):
+        run_stage({**composed, "workers": 1}, stages_of(composed)[-1], tmp_path / "run", {})
+
+
+def test_a_stage_goes_on_with_the_objects_it_began_with_and_with_no_others(tmp_path, composed):
     def run(epochs, split_seed):
         cfg = copy.deepcopy(composed)
         cfg["trainer"]["max_epochs"], cfg["data"]["split_seed"] = epochs, split_seed

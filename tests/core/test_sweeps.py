@@ -28,6 +28,22 @@ def test_a_tpe_search_goes_on_with_its_study(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_stopped_sweep_given_again_keeps_what_is_done_and_goes_on_with_the_rest(tmp_path):
+    sweep = tmp_path / "s"
+    words = ("-m", *WORDS, f"hydra.sweep.dir={sweep}")
+    astro_lightning(*words, "seed=0,1", folder=tmp_path)
+    whole = json.loads((sweep / "1" / "metrics.json").read_text())
+    done = (sweep / "0" / "predictions.parquet").stat().st_mtime_ns
+    (sweep / "1" / "metrics.json").unlink()  # as where it was stopped after the training
+    job = json.loads((sweep / "1" / "job.json").read_text())
+    (sweep / "1" / "job.json").write_text(json.dumps(job | {"finished": False}))
+    astro_lightning(*words, "seed=0,1", folder=tmp_path)
+    assert (sweep / "0" / "predictions.parquet").stat().st_mtime_ns == done
+    assert json.loads((sweep / "1" / "metrics.json").read_text()) == whole
+    assert [job["job"] for job in json.loads((sweep / "sweep.json").read_text())] == ["0", "1"]
+
+
+@pytest.mark.slow
 def test_jobs_in_parallel_processes_and_one_that_cannot_run(tmp_path):
     launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     astro_lightning(

@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import pytest
 
+from astro_lightning.core.conf import cache_folder
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.locate import fetched, locate
 
@@ -36,3 +39,13 @@ def test_ones_own_files_come_before_fetched_ones_under_whatever_names(tmp_path, 
     assert locate(DATA, tmp_path) == folder
     with pytest.raises(BadInput, match=r"data\.root=.*absent does not exist"):
         locate(DATA | {"root": str(tmp_path / "absent")}, tmp_path)
+
+
+def test_a_user_without_a_home_folder_is_told_how_to_choose_the_cache(monkeypatch):
+    def homeless(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("ASTRO_LIGHTNING_CACHE", raising=False)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    with pytest.raises(BadInput, match="no home folder; set ASTRO_LIGHTNING_CACHE=FOLDER"):
+        cache_folder()

@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import torch
 import xgboost as xgb
 
-from astro_lightning.methods.boosted_trees import BoostedTrees
+from astro_lightning.core.loader import BatchSampler, make_loader
+from astro_lightning.methods.boosted_trees import BoostedTrees, BoostedTreesModule
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 6)).astype(np.float32)
@@ -39,6 +42,18 @@ def test_trees_travel_in_the_state_dict_and_growth_goes_on():
     # The sums that gradients start from are added in another order after loading.
     assert torch.allclose(first(x), second(x), atol=2e-3)
     assert max(first.gain(), key=first.gain().get) == 0
+
+
+def test_each_of_several_ranks_grows_trees_from_all_objects():
+    class Rows:
+        def __getitem__(self, key):
+            return {"features": torch.from_numpy(X[key[0]]), "target": torch.from_numpy(key[0] % 2)}
+
+    sampler = BatchSampler(np.arange(300), 50, shuffle=True, rank=1, world_size=2)
+    data = SimpleNamespace(train_dataloader=lambda: make_loader(Rows(), sampler), repeat_batches=lambda batches: None)
+    module = SimpleNamespace(trainer=SimpleNamespace(datamodule=data), hparams={"model": {}})
+    BoostedTreesModule.on_fit_start(module)
+    assert module.matrix.num_row() == 300
 
 
 def test_without_trees_all_classes_are_equal():

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -181,3 +185,11 @@ def test_unlabelled_empty_or_missing_flux_draws():
 def test_short_keeps_the_end_that_tells_names_apart():
     assert short("class number 34", 12) != short("class number 35", 12)
     assert len(short("x" * 100, 12)) == 12
+
+
+def test_captions_are_written_whatever_the_locale(tmp_path):
+    code = "from pathlib import Path; from astro_lightning.report.plots import _write_caption as write; "
+    code += f"write(Path({str(tmp_path / 'a.png')!r}), '\\u2192')"
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run([sys.executable, "-c", code], env=os.environ | locale, check=True)
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "→"

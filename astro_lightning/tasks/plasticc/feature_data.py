@@ -10,9 +10,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 from astro_lightning.core.datamodule import RecordsData
-from astro_lightning.core.loader import Batch, EpochLoader, Key
+from astro_lightning.core.loader import Batch, EpochLoader, Key, whole
 from astro_lightning.data.bands import wavelengths_nm
 from astro_lightning.data.records import Records
 from astro_lightning.data.splits import folds_by_group, split_by_group
@@ -199,10 +200,12 @@ class FeatureData(RecordsData):
         held = {"calibration": fold, "test": outside} if len(outside) else {"calibration": outside, "test": fold}
         return parts | held
 
-    def loader(self, part: str, train: bool = False) -> EpochLoader:
+    def loader(self, part: str) -> DataLoader:
         """Batches of any part; the training part with its moved copies."""
-        train = part == "train"
-        loader = super().loader(part, train)
+        return whole(self._loader(part, train=part == "train"))
+
+    def _loader(self, part: str, train: bool = False) -> EpochLoader:
+        loader = super()._loader(part, train)
         if train and self.settings["copies"] and self._datasets[True].copied is None:
             self._datasets[True].copied = self._copies()
         return loader

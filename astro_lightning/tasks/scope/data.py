@@ -156,7 +156,7 @@ class ScopeData(RecordsData):
         """Batches of any light curves."""
         return ScopeBatches(records, info)
 
-    def loader(self, part: str, train: bool = False) -> EpochLoader:
+    def _loader(self, part: str, train: bool = False) -> EpochLoader:
         """As for any data, with the features at the periods that an earlier stage chose."""
         if self.score is not None and not self._datasets:
             self.setup()
@@ -164,7 +164,7 @@ class ScopeData(RecordsData):
             features = periodic_features(self.records, Path(self.score), self.features)
             chosen = ScopeBatches(self.records, self.info(), features)
             self._datasets = {False: chosen, True: chosen}
-        return super().loader(part, train)
+        return super()._loader(part, train)
 
     def train_hashes(self) -> np.ndarray:
         """Hashes of the curves alone: a file to score has no feature columns."""

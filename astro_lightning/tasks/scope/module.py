@@ -18,6 +18,7 @@ from astro_lightning.core.checkpoint import read_checkpoint, read_weights
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.core.metrics import classification_metrics, probabilities
+from astro_lightning.core.ranks import of_all_ranks
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.records import Records
 from astro_lightning.methods.periodograms.light_curves import LightCurves
@@ -58,7 +59,7 @@ class ScopeModule(TaskModule):
         self.register_buffer("share", share)
         self.register_buffer("threshold", torch.full((len(tags),), 0.5))
         self.register_buffer("positive_weight", torch.ones(len(tags)))
-        self._validated: list[tuple[Tensor, Tensor]] = []
+        self._validated: list[tuple[Tensor, Tensor, Tensor]] = []
 
     @classmethod
     def exclusive(cls, settings_: Mapping[str, Any]) -> bool:
@@ -143,11 +144,12 @@ class ScopeModule(TaskModule):
             prog_bar=True,
             sync_dist=True,
         )
-        self._validated.append((logits, torch.cat([batch["target"][:, None].float(), batch["tags"]], 1)))
+        truth = torch.cat([batch["target"][:, None].float(), batch["tags"]], 1)
+        self._validated.append((batch["row"].to(logits.device), logits, truth))
 
     def on_validation_epoch_end(self) -> None:
         """Accuracy of the types, F1 of each tag and their mean, and the tags' thresholds."""
-        logits, truth = (torch.cat(parts) for parts in zip(*self._validated))
+        logits, truth = of_all_ranks(*(torch.cat(parts) for parts in zip(*self._validated)))
         self._validated.clear()
         target, held = truth[:, 0].long(), truth[:, 1:]
         types, tags = self.probabilities(logits)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from astro_lightning.core.checkpoint import read_checkpoint, restore
 from astro_lightning.core.datamodule import RecordsData
+from astro_lightning.core.whole import save_whole
 from astro_lightning.methods.conformal.novelty import KNearest
 from astro_lightning.methods.conformal.ranks import Ranks
 from astro_lightning.methods.conformal.split import SplitConformal
@@ -90,9 +91,7 @@ def attach_novelty(checkpoint: Path, datamodule: RecordsData, device: torch.devi
         found[part] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     novelty = Novelty.fit(classes, found["train"][EMBEDDING], found["val"])
     content = read_checkpoint(checkpoint) | {KEY: novelty.state()}
-    temporary = checkpoint.with_name(f".{checkpoint.name}")
-    torch.save(content, temporary)
-    temporary.replace(checkpoint)
+    save_whole(content, checkpoint)
 
 
 def _unit(embedding: np.ndarray) -> np.ndarray:

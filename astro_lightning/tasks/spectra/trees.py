@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from astro_lightning.core.build import build
 from astro_lightning.core.datamodule import RecordsData
-from astro_lightning.core.loader import Batch
+from astro_lightning.core.loader import Batch, whole
 from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.boosted_trees import BoostedTrees, BoostedTreesModule
 from astro_lightning.tasks.spectra.scoring import spectra_metrics, with_clean
@@ -77,7 +77,7 @@ class SpectraTreesModule(BoostedTreesModule):
         """Fit the components and quantise the training set once."""
         assert isinstance(self.network, PcaTrees)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        batches = list(data.train_dataloader())
+        batches = list(whole(data.train_dataloader()))
         flat = torch.cat([flat_inputs(batch) for batch in batches])
         if self.network.booster is None:
             self.network.fit_components(flat)
@@ -87,7 +87,9 @@ class SpectraTreesModule(BoostedTreesModule):
 
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
         """The table of tested spectra, drawn into the report."""
-        return report_stage(best, datamodule, folder) if best.exists() and len(datamodule.splits["test"]) else {}
+        if not best.exists() or not self.trainer.is_global_zero or not len(datamodule.splits["test"]):
+            return {}
+        return report_stage(best, datamodule, folder)
 
     def columns(self, batch: Batch) -> dict[str, Any]:
         """Class probabilities and the facts that reports need."""
