@@ -188,8 +188,8 @@ def test_short_keeps_the_end_that_tells_names_apart():
 
 
 def test_captions_are_written_whatever_the_locale(tmp_path):
-    code = "from pathlib import Path; from astro_lightning.report.plots import _write_caption as write; "
-    code += f"write(Path({str(tmp_path / 'a.png')!r}), '\\u2192')"
+    code = "from pathlib import Path; from astro_lightning.report.style import canvas, save_picture; "
+    code += f"save_picture(Path({str(tmp_path)!r}), 'a', canvas(1, 1)[0], '\\u2192')"
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     subprocess.run([sys.executable, "-c", code], env=os.environ | locale, check=True)
-    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "→"
+    assert (tmp_path / "plots" / "a.txt").read_text(encoding="utf-8") == "→"

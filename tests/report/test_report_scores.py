@@ -5,13 +5,12 @@ import pytest
 from fake_run import PLASTICC, predictions
 from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc_score, roc_curve
 
+from astro_lightning.core.metrics import calibration_error
 from astro_lightning.data.errors import BadInput
 from astro_lightning.report.intervals import bootstrap
 from astro_lightning.report.predictions import read_predictions
 from astro_lightning.report.ranking import areas, descending_ranks, threshold_counts
 from astro_lightning.report.scores import (
-    calibration_bins,
-    calibration_error,
     confusion_counts,
     precision_recall_f1,
     score,
@@ -61,7 +60,7 @@ def test_areas_with_ties_equal_scikit_learn():
 def test_the_calibration_error_weighs_a_bin_by_its_objects():
     confidence = np.repeat([0.95, 0.55], [300, 100])
     correct = np.concatenate([np.arange(300) < 240, np.arange(100) < 50])  # 0.8 and 0.5
-    assert calibration_error(*calibration_bins(confidence, correct)) == pytest.approx(0.75 * 0.15 + 0.25 * 0.05)
+    assert calibration_error(confidence, correct) == pytest.approx(0.75 * 0.15 + 0.25 * 0.05)
 
 
 def test_class_that_never_occurs_has_no_numbers_and_leaves_the_means_alone(read):

@@ -298,7 +298,7 @@ def test_a_flux_does_not_foretell_itself(make_curves):
         # Of the time and the band alone the network says the same of all five.
         states, _ = backbone.encode({**batch, "masked": torch.ones(5, 1, dtype=torch.bool)})
         prediction = backbone.reconstruct(states)[:1].expand(5, 1, 2)
-        expected = flux_nll_each(prediction, batch["features"])[:, 0]
+        expected = flux_nll_each(prediction, batch["features"], "student")[:, 0]
         torch.testing.assert_close(hidden_nll(backbone, batch, "student"), expected)
 
 

@@ -5,6 +5,7 @@ import torch
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.tasks.plasticc.data import CurveBatches, CurvesData
+from astro_lightning.tasks.plasticc.light_curves import LightCurves
 from astro_lightning.tasks.plasticc.simulate import simulate
 from astro_lightning.tasks.plasticc.tokenizer_continuous import ContinuousTokenizer, fit_flux_scale
 
@@ -122,7 +123,7 @@ def test_batches_begin_at_the_chosen_origin_and_chance_is_for_training_alone():
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert not torch.equal(trained[(rows, 1)]["time"], first["time"])
     assert not torch.equal(trained[(rows, 1)]["metadata_known"], first["metadata_known"])
-    curves = tested.curves(rows)
+    curves = LightCurves.of(records, rows)
     for origin, mjd in (("peak", curves.mjd_of_highest_snr()), ("detection", curves.mjd_of_first_detection())):
         made = CurveBatches(records, info | {"tokenizer": random | {"origin": origin}}, train=False)[(rows, 0)]
         np.testing.assert_allclose(made["time"][:, 0], curves.mjd[curves.offsets[:-1]] - mjd, atol=1e-3)
