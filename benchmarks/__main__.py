@@ -34,6 +34,7 @@ TABLES = {
     "spectra_unknown": "{spectra_real}",
     "rb_des": "10 {own}",
     "rb_recurrent": "{own}",
+    "scope_elsewhere": "{scope_catalina}",
 }
 # Script -> its words and the part of the real data that follows them; left out where the data are absent.
 SPEED = {
