@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from astro_lightning.core.loader import Batch
-from astro_lightning.report.style import ACCENT, BAD, FAINT, canvas, short, styled
+from astro_lightning.report.style import ACCENT, BAD, FAINT, canvas, plain_ticks, short, styled
 
 PANELS, MOST = 12, 20  # folded curves, features
 
@@ -27,6 +27,8 @@ def periods(found_d: np.ndarray, catalogue_d: np.ndarray) -> Figure:
             catalogue_d[rows], found_d[rows], ".", color=colour, markersize=2.5, label=f"{label}: {rows.mean():.1%}"
         )
     axes.set(xscale="log", yscale="log", xlabel="catalogue period (d)", ylabel="period found (d)")
+    plain_ticks(axes.xaxis)
+    plain_ticks(axes.yaxis)
     axes.legend(markerscale=3)
     return figure
 
