@@ -67,7 +67,8 @@ def main(words: Sequence[str] | None = None) -> None:
         "one split, p-values against 15% of the labelled objects. ROC areas of one kind left out against the known kinds' test "
         "objects, by each novelty score: energy of the logits, distances in the embedding, `novelty` the likelihood of "
         "observations hidden in turn.",
-        command=f"python -m benchmarks.plasticc_unknown RUNS --epochs {args.epochs[0]} {args.epochs[1]} --seed {args.seed}",
+        command=f"python -m benchmarks.plasticc_unknown RUNS --epochs {args.epochs[0]} {args.epochs[1]} --seed {args.seed} "
+        f"--kinds {' '.join(args.kinds)}",
         seeds=[args.seed],
     )  # fmt: skip
 
