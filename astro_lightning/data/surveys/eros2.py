@@ -1,6 +1,6 @@
 """EROS-2 variable stars in two bands, of four types, with periods (Tisserand et al. 2007, arXiv:astro-ph/0607207)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,38 +12,24 @@ from astro_lightning.data.curve_table import curve_table
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.light_curves import cast
 from astro_lightning.data.metadata import Metadata
-from astro_lightning.data.survey import Survey, visible
+from astro_lightning.data.survey import visible
+from astro_lightning.data.surveys.banded_stars import BandedStars
 from astro_lightning.data.tables import column_names, read_table
 
-BANDS = "BR"
 LISTS = {"mjd": "time_points", "mag": "light_points", "mag_err": "error_points"}
 CURVES = "_varlength_features"
 IDS = ("", "Unnamed: 0")  # of tables that pandas wrote with their index
 
 
-class Eros2(Survey[Path]):
+class Eros2(BandedStars):
     """`<name>_varlength_features.csv` (or .csv.gz; a row per star, lists as text), `<name>.csv` beside it where types are known.
 
-    Each band of a star is a curve of its own, `<star>_<band>`; `group` is the star. A period is that of the file divided by its
-    `div_period`.
-
-    Args:
-        bands: Those that are read, of B, R.
-        **arguments: Of `Survey`.
-
-    Raises:
-        BadInput: Another band.
+    A period is that of the file divided by its `div_period`.
     """
 
     layout = f"*{CURVES}.csv or .csv.gz (with the table of stars beside each, where types are known)"
+    all_bands = "BR"
     default_classes: ClassVar[dict[str, str | None]] = {"1": "EB", "2": "Cepheid", "3": "RR_Lyrae", "4": "Mira"}
-
-    def __init__(self, *, bands: Sequence[str] = tuple(BANDS), **arguments: object) -> None:
-        super().__init__(**arguments)  # type: ignore[arg-type]
-        strange = [band for band in bands if band not in BANDS]
-        if strange or not bands:
-            raise BadInput(f"data.reader.bands={list(bands)}: give some of {', '.join(BANDS)}")
-        self.bands = list(bands)
 
     def find(self, path: Path) -> list[Path]:
         """The file itself, or the folder's files of curves."""

@@ -1,6 +1,6 @@
 """RR Lyrae stars of SDSS Stripe 82 in five bands, with types and periods (Sesar et al. 2010, arXiv:0910.4611)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,37 +11,20 @@ import pyarrow.compute as pc
 from astro_lightning.data.curve_table import curve_table
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.light_curves import cast
-from astro_lightning.data.survey import Survey
+from astro_lightning.data.surveys.banded_stars import BandedStars
 from astro_lightning.data.surveys.dat_archive import stars
 from astro_lightning.data.tables import read_table
 
 CURVES, PERIODS = "table1.tar.gz", "periods.csv"
-BANDS = "ugriz"
 COLUMNS = 17  # right ascension, declination, then time, magnitude and error in each band
 
 
-class Stripe82(Survey[Path]):
-    """`table1.tar.gz` (a file `<star>.dat` with a row per epoch), `periods.csv` beside it where types are known.
-
-    Each band of a star is a curve of its own, `<star>_<band>`; `group` is the star.
-
-    Args:
-        bands: Those that are read, of u, g, r, i, z.
-        **arguments: Of `Survey`.
-
-    Raises:
-        BadInput: Another band.
-    """
+class Stripe82(BandedStars):
+    """`table1.tar.gz` (a file `<star>.dat` with a row per epoch), `periods.csv` beside it where types are known."""
 
     layout = f"{CURVES} (with {PERIODS}, where types are known)"
+    all_bands = "ugriz"
     default_classes: ClassVar[dict[str, str | None]] = {"ab": "RRab", "c": "RRc"}
-
-    def __init__(self, *, bands: Sequence[str] = tuple(BANDS), **arguments: object) -> None:
-        super().__init__(**arguments)  # type: ignore[arg-type]
-        strange = [band for band in bands if band not in BANDS]
-        if strange or not bands:
-            raise BadInput(f"data.reader.bands={list(bands)}: give some of {', '.join(BANDS)}")
-        self.bands = list(bands)
 
     def find(self, path: Path) -> list[Path]:
         """The archive."""
@@ -51,7 +34,7 @@ class Stripe82(Survey[Path]):
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """All stars at once: the whole set is a few megabytes."""
         names, epochs = zip(*stars(source, COLUMNS))
-        columns = [2 + 3 * BANDS.index(band) for band in self.bands]
+        columns = [2 + 3 * self.all_bands.index(band) for band in self.bands]
         curves = [rows[:, at : at + 3] for rows in epochs for at in columns]
         star = np.repeat([_number(name, source) for name in names], len(self.bands))
         known = self._known(source.with_name(PERIODS), star)
