@@ -74,16 +74,21 @@ def test_no_gpu_is_said_in_one_line_that_names_the_remedy(tmp_path):
     assert "trainer=cpu" in finished.stderr
 
 
-def test_a_failed_rank_stops_the_others(tmp_path, monkeypatch):
-    # Rank 1 fails at once; rank 0 would sleep for an hour.
-    module = tmp_path / "site" / "astro_lightning"
+def ranks_run(code, folder, monkeypatch):
+    """Every rank that is started runs this instead of the program."""
+    module = folder / "site" / "astro_lightning"
     module.mkdir(parents=True)
     (module / "__init__.py").touch()
-    (module / "__main__.py").write_text(
-        "import os, time, sys\nsys.exit(3) if os.environ['RANK'] == '1' else time.sleep(3600)\n"
+    (module / "__main__.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(folder / "site"))
+    monkeypatch.chdir(folder)
+
+
+def test_a_failed_rank_stops_the_others(tmp_path, monkeypatch):
+    # Rank 1 fails at once; rank 0 would sleep for an hour.
+    ranks_run(
+        "import os, time, sys\nsys.exit(3) if os.environ['RANK'] == '1' else time.sleep(3600)\n", tmp_path, monkeypatch
     )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
-    monkeypatch.chdir(tmp_path)
     start = time.monotonic()
     with pytest.raises(BadInput, match=r"rank [01] of 2 failed"):
         ranks.start_ranks(tmp_path, 2)
@@ -91,15 +96,11 @@ def test_a_failed_rank_stops_the_others(tmp_path, monkeypatch):
 
 
 def test_a_stop_of_the_first_process_stops_its_ranks(tmp_path, monkeypatch):
-    module = tmp_path / "site" / "astro_lightning"
-    module.mkdir(parents=True)
-    (module / "__init__.py").touch()
-    (module / "__main__.py").write_text(
+    ranks_run(
         "import os, signal, time\n"
-        "if os.environ['RANK'] == '1':\n    os.kill(os.getppid(), signal.SIGTERM)\ntime.sleep(3600)\n"
-    )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
-    monkeypatch.chdir(tmp_path)
+        "if os.environ['RANK'] == '1':\n    os.kill(os.getppid(), signal.SIGTERM)\ntime.sleep(3600)\n",
+        tmp_path, monkeypatch,
+    )  # fmt: skip
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         with pytest.raises(KeyboardInterrupt):
