@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from astro_lightning.core.build import plain
 from astro_lightning.core.compiled import compile_networks
 from astro_lightning.core.conf import conf_folder
-from astro_lightning.core.loader import Batch
+from astro_lightning.core.loader import Batch, moved
 from astro_lightning.core.stages import make_datamodule, make_module, stages_of
 from astro_lightning.core.task import TaskModule
 from benchmarks.table import Cell, write_table
@@ -106,11 +106,6 @@ def prepared(name: str, objects: int | None) -> tuple[TaskModule, list[Batch]]:
     module = make_module(cfg, stage, datamodule.info())
     module.configure_model()
     return module, [batch for _, batch in zip(range(BATCHES), datamodule.loader("train"), strict=False)]
-
-
-def moved(batch: Batch, device: torch.device) -> Batch:
-    """The batch on the device."""
-    return {key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
 
 
 def step(module: TaskModule, half: bool) -> Callable[[Batch], Any]:

@@ -148,7 +148,7 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
         },
         datamodule.train_hashes(),
     )
-    trainer = make_trainer(cfg, stage, folder, [identity])
+    trainer = make_trainer(cfg, stage, folder, [identity], module.precision)
     checkpoints = folder / "checkpoints" / stage["name"]
     rate = settings(module.hparams["optimizer"])["lr"]
     log.info("stage %s: rank %d of %d, learning rate %g", stage["name"], trainer.global_rank, trainer.world_size, rate)

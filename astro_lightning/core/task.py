@@ -157,6 +157,7 @@ class TaskModule(pl.LightningModule):
         """The network's own settings, for a network that is not built from its `_target_`."""
         return {key: value for key, value in self.hparams["model"].items() if key != "_target_"}
 
+    precision: ClassVar[str | None] = None  # of its stage, whatever the trainer asks for; None = the trainer's
     not_averaged: ClassVar[tuple[str, ...]] = ()  # columns whose mean over several networks would be of none of them
 
     def configure_model(self) -> None:
@@ -175,7 +176,7 @@ class TaskModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Loss and metrics of a batch."""
-        logits = self(batch)
+        logits = self(batch).float()  # thresholds and ranks are not for half precision
         self.val_metrics.update(logits, batch["target"])
         loss = self.loss(logits, batch["target"])
         self.log("val/loss", loss, batch_size=len(batch["row"]), on_epoch=True, prog_bar=True, sync_dist=True)

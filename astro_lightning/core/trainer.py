@@ -53,7 +53,11 @@ def check_accelerator(trainer: Mapping[str, Any]) -> None:
 
 
 def make_trainer(
-    cfg: Mapping[str, Any], stage: Mapping[str, Any], folder: Path, further: list[pl.Callback]
+    cfg: Mapping[str, Any],
+    stage: Mapping[str, Any],
+    folder: Path,
+    further: list[pl.Callback],
+    precision: str | None = None,
 ) -> pl.Trainer:
     """The Trainer of one stage.
 
@@ -62,6 +66,7 @@ def make_trainer(
         stage: The stage's own block: `trainer`, `monitor`, `mode`.
         folder: The run folder.
         further: More callbacks.
+        precision: What the module must have, whatever is asked for; None = as asked.
     """
     own = {key: value for key, value in stage.get("trainer", {}).items() if key not in CALLBACK_KEYS}
     chosen = {key: value for key, value in cfg["trainer"].items() if value is not None}
@@ -72,7 +77,8 @@ def make_trainer(
     if settings.pop("compile", False):
         check_compiler(settings["accelerator"])
         callbacks.append(Compile())
-    if settings.get("precision") == "auto":
+    settings["precision"] = precision or settings.get("precision", "32-true")
+    if settings["precision"] == "auto":
         settings["precision"] = fast_precision(settings["accelerator"])
     if settings["strategy"] == "fsdp":
         from astro_lightning.core.ranks import devices_wanted

@@ -63,9 +63,9 @@ class Imputer(nn.Module):
             self._regress(known)
 
     def _regress(self, known: Tensor) -> None:
-        scaled = ((torch.where(known.isnan(), self.median.double(), known) - self.median) / self.spread).numpy()
+        scaled = ((torch.where(known.isnan(), self.median.double(), known) - self.median) / self.spread).cpu().numpy()
         for column in self._chosen("regress").nonzero()[:, 0].tolist():
-            rows = ~known[:, column].isnan().numpy()
+            rows = ~known[:, column].isnan().cpu().numpy()
             if not rows.any():
                 continue
             line = Ridge(RIDGE * rows.sum()).fit(np.delete(scaled[rows], column, 1), scaled[rows, column])

@@ -34,7 +34,8 @@ class KernelRidge(nn.Module):
         sign = 2.0 * target.double() - 1
         self.support, self.offset = features.clone(), float(sign.mean())
         kernel = self.kernel(features).double()
-        self.weights = torch.linalg.solve(kernel + self.ridge * torch.eye(len(kernel)), sign - self.offset).float()
+        kernel.diagonal().add_(self.ridge)
+        self.weights = torch.linalg.solve(kernel, sign - self.offset).float()
 
     def kernel(self, features: Tensor) -> Tensor:
         """(n, n_support), mean over the blocks."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from astro_lightning.core.calibration import EMBEDDING, FILE, LOGITS, Columns, Evidence, read_calibration
 from astro_lightning.core.checkpoint import Restored, predicting_checkpoints, restore
-from astro_lightning.core.loader import Batch, BatchSampler, EpochLoader, make_loader
+from astro_lightning.core.loader import Batch, BatchSampler, EpochLoader, make_loader, moved
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.records import Records
 
@@ -162,8 +162,10 @@ class Scorer:
         """
         rows = np.arange(len(records)) if rows is None else rows
         first = self.members[0]
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16-mixed"):
-            vectors = [_numpy(first.module.embed(self._move(batch))) for batch in self.batches(first, records, rows)]
+        with self._autocast(first):
+            vectors = [
+                _numpy(first.module.embed(moved(batch, self.device))) for batch in self.batches(first, records, rows)
+            ]
         ids = records.flat["id"].take(pa.array(rows))
         return pa.table({"id": ids, "embedding": _arrow(np.concatenate(vectors))})
 
@@ -190,19 +192,20 @@ class Scorer:
         self, member: Restored, records: Records, rows: np.ndarray, ask: Callable[[Batch], dict[str, Tensor]]
     ) -> dict[str, np.ndarray]:
         parts: list[dict[str, np.ndarray]] = []
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16-mixed"):
+        with self._autocast(member):
             for batch in self.batches(member, records, rows):
-                parts.append({name: _numpy(values) for name, values in ask(self._move(batch)).items()})
+                parts.append({name: _numpy(values) for name, values in ask(moved(batch, self.device)).items()})
         return {name: np.concatenate([part[name] for part in parts])[: len(rows)] for name in parts[0]}
+
+    def _autocast(self, member: Restored) -> torch.autocast:
+        half = self.precision == "bf16-mixed" and member.module.precision is None
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half)
 
     def _merged(self, members: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         names = dict.fromkeys(name for columns in members for name in columns)
         whole = self.members[0].module.not_averaged
         merged = {name: [columns[name] for columns in members if name in columns] for name in names}
         return {name: values[0] if name in whole else _mean(values) for name, values in merged.items()}
-
-    def _move(self, batch: Batch) -> Batch:
-        return {name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in batch.items()}
 
 
 def _numpy(values: Tensor | np.ndarray | Sequence[str]) -> np.ndarray:

@@ -9,7 +9,7 @@ import torch
 
 from astro_lightning.core.checkpoint import restore
 from astro_lightning.core.datamodule import RecordsData
-from astro_lightning.core.loader import Batch
+from astro_lightning.core.loader import Batch, moved
 from astro_lightning.data.records import Records
 from astro_lightning.data.tables import write_parquet
 from astro_lightning.report.mistakes import mistaken_objects
@@ -111,8 +111,7 @@ def choose(records: Records, rows: np.ndarray, n: int = N_EXAMPLES) -> np.ndarra
 
 
 def _batch(datamodule: RecordsData, rows: np.ndarray, device: torch.device) -> Batch:
-    batch = datamodule.loader("val").dataset[(rows, 0)]
-    return {name: value.to(device) for name, value in batch.items() if isinstance(value, torch.Tensor)}
+    return moved(datamodule.loader("val").dataset[(rows, 0)], device)
 
 
 def _light_curves(records: Records, rows: np.ndarray) -> pa.Table:

@@ -13,7 +13,7 @@ from torchmetrics.utilities.data import dim_zero_cat
 
 from astro_lightning.core.build import build
 from astro_lightning.core.checkpoint import restore
-from astro_lightning.core.loader import Batch
+from astro_lightning.core.loader import Batch, moved
 from astro_lightning.core.metrics import classification_metrics
 from astro_lightning.core.provenance import write_json
 from astro_lightning.core.task import TaskModule
@@ -180,7 +180,7 @@ def _truth_and_probability(module: TaskModule, datamodule: Any) -> tuple[np.ndar
     found = [
         (
             batch["target"].numpy() == 1,
-            module({k: v.to(module.device) for k, v in batch.items()}).softmax(-1)[:, 1].cpu().numpy(),
+            module(moved(batch, module.device)).softmax(-1)[:, 1].cpu().numpy(),
         )
         for batch in datamodule.loader("test")
     ]

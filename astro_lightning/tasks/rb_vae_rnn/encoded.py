@@ -61,5 +61,7 @@ class EncodedModule(SequenceModule):
     def encode(self, batch: Batch) -> Tensor:
         """The head's inputs (total_frames, n_inputs) of raw frames."""
         mu, logvar = self.network["vae"].encode(batch["pixels"])  # type: ignore[index]
-        values = frame_inputs(mu.cpu().numpy(), logvar.cpu().numpy(), batch["offsets"].cpu().numpy(), self.info)
+        values = frame_inputs(
+            mu.float().cpu().numpy(), logvar.float().cpu().numpy(), batch["offsets"].cpu().numpy(), self.info
+        )
         return torch.from_numpy(values).to(mu.device)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from astro_lightning.core.loader import Batch
+from astro_lightning.core.loader import Batch, moved
 from astro_lightning.core.task import class_weights
 from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.extra_trees import ExtraTrees
@@ -56,7 +56,8 @@ class ScopeForestModule(GradientFreeModule, ScopeModule):
         """Take over the chooser; grow the forest."""
         super().on_fit_start()
         batches = list(self.trainer.datamodule.loader("train"))  # type: ignore[attr-defined]
-        features = torch.cat([torch.cat([self.features(batch), timescales(batch)], 1) for batch in batches]).numpy()
+        measured = torch.cat([self.features(moved(batch, self.device)).cpu() for batch in batches])
+        features = torch.cat([measured, torch.cat([timescales(batch) for batch in batches])], 1).numpy()
         target = torch.cat([batch["target"] for batch in batches]).numpy()
         known = target >= 0
         weight = class_weights(self.info["counts"], self.hparams["balance"]).numpy()[target[known]]

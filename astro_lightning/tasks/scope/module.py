@@ -102,7 +102,8 @@ class ScopeModule(TaskModule):
         if "features" in batch:
             return batch["features"]
         curves = LightCurves(*(batch[name] for name in ("time_d", "mag", "mag_err", "valid")))
-        found = periodic(curves, batch, self.network["chooser"](batch))
+        with torch.autocast(self.device.type, enabled=False):  # three digits do not solve normal equations
+            found = periodic(curves, batch, self.network["chooser"](batch))
         features = torch.cat([batch["statistics"], found], 1)
         return features.masked_fill((curves.count < MIN_POINTS)[:, None], torch.nan)
 
@@ -170,9 +171,10 @@ class ScopeModule(TaskModule):
 
     def probabilities(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Types (batch, n_types) and tags (batch, n_tags)."""
-        types = self.n_types
+        types, logits = self.n_types, logits.float()
         of_type, of_tag = logits[:, :types].softmax(1), logits[:, types:].sigmoid()
-        return of_type, (of_tag + of_type @ self.share) / 2 if types else of_tag
+        # no matrix product: at half precision that would give tags of three digits
+        return of_type, (of_tag + (of_type[:, :, None] * self.share).sum(1)) / 2 if types else of_tag
 
     def centred(self, tags: Tensor) -> Tensor:
         """Probabilities with every tag's threshold moved to 0.5 (odds divided by the threshold's odds)."""

@@ -37,7 +37,7 @@ class Preparation(nn.Module):
     def fit(self, features: Tensor) -> None:
         """Learn fillings and scales from training rows, shape (rows, n_features); NaN and inf are missing values."""
         known = torch.where(features.isfinite(), features, torch.nan).double()
-        fractions = torch.linspace(0, 1, QUANTILES, dtype=torch.float64)
+        fractions = torch.linspace(0, 1, QUANTILES, dtype=torch.float64, device=known.device)
         quantiles = torch.nanquantile(known[_spread(len(known))], fractions, dim=0).nan_to_num(0.0).T
         median = quantiles[:, QUANTILES // 2]
         self.imputer.fit(features)

@@ -11,7 +11,7 @@ import xgboost as xgb
 from torch import Tensor, nn
 
 from astro_lightning.core.datamodule import RecordsData
-from astro_lightning.core.loader import Batch
+from astro_lightning.core.loader import Batch, moved
 from astro_lightning.core.task import class_weights
 from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.boosted_trees import BoostedTrees
@@ -58,7 +58,7 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         batches = list(data.loader("train"))
         data.repeat_batches(batches[:1])
-        features = torch.cat([self.features(batch) for batch in batches]).numpy()
+        features = torch.cat([self.features(moved(batch, self.device)).cpu() for batch in batches]).numpy()
         target = torch.cat([batch["target"] for batch in batches]).numpy()
         tags = torch.cat([batch["tags"] for batch in batches]).numpy()
         groups = np.asarray(data.records.groups)[torch.cat([batch["row"] for batch in batches]).numpy()]
@@ -67,7 +67,7 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
             labels.append(np.where(target >= 0, target, np.nan).astype(np.float32))
             weights.append(class_weights(self.info["counts"], self.hparams["balance"]).numpy()[target])
         labels += list(tags.T)
-        weights += [np.where(tag == 1, more, 1.0) for tag, more in zip(tags.T, self.positive_weight.numpy())]
+        weights += [np.where(tag == 1, more, 1.0) for tag, more in zip(tags.T, self.positive_weight.cpu().numpy())]
         self.matrices = []
         for trees, label, weight in zip(self.boosters(), labels, weights):
             rows = ~np.isnan(label)

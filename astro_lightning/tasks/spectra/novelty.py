@@ -10,6 +10,7 @@ from torch import Tensor
 
 from astro_lightning.core.checkpoint import read_checkpoint, restore
 from astro_lightning.core.datamodule import RecordsData
+from astro_lightning.core.loader import moved
 from astro_lightning.core.whole import save_whole
 from astro_lightning.methods.conformal.novelty import KNearest
 from astro_lightning.methods.conformal.ranks import Ranks
@@ -84,9 +85,9 @@ def attach_novelty(checkpoint: Path, datamodule: RecordsData, device: torch.devi
         parts: list[dict[str, np.ndarray]] = []
         with torch.inference_mode():
             for batch in datamodule.loader(part):
-                moved = {name: value.to(device) for name, value in batch.items() if isinstance(value, Tensor)}
-                columns = module.columns(moved) | {"target": moved["target"]}
-                known = (moved["target"] >= 0) & (moved["target"] < len(classes))
+                batch = moved(batch, device)
+                columns = module.columns(batch) | {"target": batch["target"]}
+                known = (batch["target"] >= 0) & (batch["target"] < len(classes))
                 parts.append({name: values[known].float().cpu().numpy() for name, values in columns.items()})
         found[part] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     novelty = Novelty.fit(classes, found["train"][EMBEDDING], found["val"])

@@ -78,11 +78,11 @@ class SpectraTreesModule(BoostedTreesModule):
         assert isinstance(self.network, PcaTrees)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         batches = list(whole(data.train_dataloader()))
-        flat = torch.cat([flat_inputs(batch) for batch in batches])
+        flat = torch.cat([flat_inputs(batch) for batch in batches]).to(self.device)
         if self.network.booster is None:
             self.network.fit_components(flat)
         target = torch.cat([batch["target"] for batch in batches])
-        self.matrix = xgb.QuantileDMatrix(self.network.project(flat).numpy(), target.numpy())
+        self.matrix = xgb.QuantileDMatrix(self.network.project(flat).cpu().numpy(), target.numpy())
         data.repeat_batches(batches[:1])
 
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
