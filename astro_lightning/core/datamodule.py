@@ -43,6 +43,7 @@ class RecordsData(pl.LightningDataModule):
     """
 
     part = "labelled"
+    fold: int | None = None  # the one that it tests, where a task cross-validates
 
     def __init__(
         self,
@@ -163,8 +164,10 @@ class RecordsData(pl.LightningDataModule):
             self.setup()
             assert self.records is not None
             train = self.splits["train"]
-            found = sorted({label for label in self.records.labels[train] if label is not None}, key=_natural)
-            known = [name for name in map(str, self.data.get("classes") or found) if name not in self.unknown]
+            found = self._labels(train)
+            # folds of one run must agree on the classes, also on one whose only object a fold holds out
+            named = self.data.get("classes") or (found if self.fold is None else self._labels(slice(None)))
+            known = [name for name in map(str, named) if name not in self.unknown]
             strange = {label for label in self.records.labels if label is not None} - set(known) - set(self.unknown)
             if self.part == "labelled" and strange and self.data.get("classes"):
                 raise BadInput(
@@ -183,6 +186,10 @@ class RecordsData(pl.LightningDataModule):
                 **self.statistics(self.records, train),
             }
         return self._info
+
+    def _labels(self, rows: np.ndarray | slice) -> list[str]:
+        assert self.records is not None
+        return sorted({label for label in self.records.labels[rows] if label is not None}, key=_natural)
 
     def keep_batches(self, n: int) -> None:
         """Train on the first n batches of the training rows alone, and validate on them too (`debug=overfit`)."""

@@ -32,7 +32,7 @@ class LabelShiftModule(TaskModule):
             return predictions
         before = probabilities(predictions, info["classes"])
         before /= before.sum(1, keepdims=True)
-        counts = np.asarray(info["counts"], dtype=np.float64) ** (1 - float(info["balance"]))
+        counts = np.maximum(np.asarray(info["counts"], dtype=np.float64), 1) ** (1 - float(info["balance"]))
         prior = counts / counts.sum()
         after = reweight(before, prior, em_prior(before, prior))
         for i, name in enumerate(info["classes"]):

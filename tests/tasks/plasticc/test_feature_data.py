@@ -77,6 +77,14 @@ def test_folds_test_every_object_once_and_never_train_on_it(cache):
     assert sorted(np.concatenate(tested)) == list(range(40))
 
 
+def test_folds_agree_on_a_class_whose_only_object_one_of_them_holds_out(cache):
+    labels = data(cache).records.labels.tolist()
+    alone = [name for name in set(labels) if labels.count(name) == 1]
+    found = [data(cache, fold=fold, n_folds=4, val_share=0.3).info() for fold in range(4)]
+    assert alone and all(info["classes"] == found[0]["classes"] for info in found)
+    assert [0 in info["counts"] for info in found].count(True) >= 1
+
+
 @pytest.mark.parametrize("train_column", [None, "mine"])
 def test_folds_tear_no_group_apart_and_leave_unlabelled_objects_out(train_column):
     rng = np.random.default_rng(0)

@@ -1,0 +1,56 @@
+"""Every task's training, calibration, test and vectors where a device is not the processor, and in bfloat16."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hydra import compose, initialize_config_dir
+
+from astro_lightning.compose import plain
+from astro_lightning.core.conf import conf_folder
+from astro_lightning.predict.modes import test_run as run_test
+from astro_lightning.run import train
+from tests.elsewhere import elsewhere
+from tests.untrained import TASKS
+
+SMALL = ("model.d_model=16", "model.n_heads=2", "model.n_layers=1", "data.simulation.n_objects=60")
+CALIBRATED = "data.split={train: 0.5, val: 0.1, calibration: 0.3, test: 0.1}"
+RUNS = {
+    "plasticc": ("task=plasticc", *SMALL, CALIBRATED, "task.stages.finetune.module.novelty=student",
+                 "task.calibrator.scores=[novelty,mahalanobis,knn]"),
+    "plasticc, seed tokens": ("task=plasticc", "model=plasticc_bert", "task.tokenizer.kind=seed", "data.simulation.n_objects=20", "model.d_model=16",
+                              "model.n_heads=2", "model.head_dim=8", "model.n_layers=1"),
+    "trees": TASKS["trees"],
+    "spectra": TASKS["spectra"],
+    "spectra_xgb": ("task=spectra_xgb", "data.simulation.n_objects=60", "model.n_components=8"),
+    "stamps": TASKS["stamps"],
+    "frames": (*TASKS["frames"], "task.heads=[attention,kernel]"),
+    "frames from pixels": ("task=rb_vae_rnn", "data.simulation.n_objects=60", "+data.simulation.n_frames=4", "task.folds=[1]"),
+    "scope": TASKS["scope"],
+    "scope_xgb": ("task=scope_xgb", "data.simulation.n_objects=60"),
+    "forest": ("experiment=scope_asas", "data=simulated", "data.simulation.n_objects=30", "task.folds=2", "task.stages.forest.model.n_trees=20"),
+    "scope_table": ("task=scope_table", "data.simulation.n_objects=60"),
+}  # fmt: skip
+
+
+def settings(folder: Path, *words: str) -> dict:
+    with initialize_config_dir(str(conf_folder().resolve()), version_base="1.3"):
+        given = ["callbacks=quiet", f"paths.cache={folder / 'cache'}", "+run=x", "trainer.max_epochs=1", *words]
+        return plain(compose("config", given))
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_on_a_device_of_its_own(name, tmp_path):
+    cfg = settings(tmp_path, *RUNS[name], "trainer.accelerator=elsewhere")
+    with elsewhere():
+        train(cfg, tmp_path / "run")
+        metrics, _ = run_test(cfg, tmp_path / "run", tmp_path / "run")
+    assert metrics
+
+
+@pytest.mark.parametrize("name", [name for name in RUNS if name != "forest"])  # fitted models never have it
+def test_in_bfloat16(name, tmp_path):
+    cfg = settings(tmp_path, *RUNS[name], "trainer=cpu", "trainer.precision=bf16-mixed")
+    train(cfg, tmp_path / "run")
+    metrics, _ = run_test(cfg, tmp_path / "run", tmp_path / "run")
+    assert metrics
