@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from hydra import compose, initialize_config_dir
 
@@ -18,8 +17,10 @@ CALIBRATED = "data.split={train: 0.5, val: 0.1, calibration: 0.3, test: 0.1}"
 RUNS = {
     "plasticc": ("task=plasticc", *SMALL, CALIBRATED, "task.stages.finetune.module.novelty=student",
                  "task.calibrator.scores=[novelty,mahalanobis,knn]"),
-    "plasticc, seed tokens": ("task=plasticc", "model=plasticc_bert", "task.tokenizer.kind=seed", "data.simulation.n_objects=20", "model.d_model=16",
-                              "model.n_heads=2", "model.head_dim=8", "model.n_layers=1"),
+    "plasticc, seed tokens": (
+        "task=plasticc", "model=plasticc_bert", "task.tokenizer.kind=seed", "data.simulation.n_objects=20", "model.d_model=16",
+        "model.n_heads=2", "model.head_dim=8", "model.n_layers=1",
+    ),
     "trees": TASKS["trees"],
     "spectra": TASKS["spectra"],
     "spectra_xgb": ("task=spectra_xgb", "data.simulation.n_objects=60", "model.n_components=8"),
@@ -28,7 +29,10 @@ RUNS = {
     "frames from pixels": ("task=rb_vae_rnn", "data.simulation.n_objects=60", "+data.simulation.n_frames=4", "task.folds=[1]"),
     "scope": TASKS["scope"],
     "scope_xgb": ("task=scope_xgb", "data.simulation.n_objects=60"),
-    "forest": ("experiment=scope_asas", "data=simulated", "data.simulation.n_objects=30", "task.folds=2", "task.stages.forest.model.n_trees=20"),
+    "forest": (
+        "experiment=scope_asas", "data=simulated", "data.simulation.n_objects=30", "task.folds=2",
+        "task.stages.forest.model.n_trees=20",
+    ),
     "scope_table": ("task=scope_table", "data.simulation.n_objects=60"),
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from torchmetrics.classification import MulticlassAUROC
 from torchmetrics.utilities.data import dim_zero_cat
 
 from astro_lightning.core.build import build
-from astro_lightning.core.loader import Batch
+from astro_lightning.core.loader import Batch, moved, whole
 from astro_lightning.core.metrics import classification_metrics
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
@@ -183,11 +183,12 @@ class KernelModule(GradientFreeModule, ArtefactScores):
         """The features themselves: the kernel compares objects by their distances."""
         return batch["features"]
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Solve for the whole training set, which is the batch."""
+    def on_fit_start(self) -> None:
+        """Solve for the whole training set, on every rank."""
         assert isinstance(self.network, KernelRidge)
-        self.network.fit(batch["features"], batch["target"])
-        super().training_step(batch, batch_idx)
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        batches = [moved(batch, self.device) for batch in whole(data.train_dataloader())]
+        self.network.fit(*(torch.cat([batch[name] for batch in batches]) for name in ("features", "target")))
 
 
 class TreesModule(ArtefactScores, BoostedTreesModule):
