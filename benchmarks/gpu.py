@@ -14,12 +14,13 @@ from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
+from lightning_fabric.utilities import move_data_to_device
 from torch.utils.flop_counter import FlopCounterMode
 
 from astro_lightning.core.build import plain
 from astro_lightning.core.compiled import compile_networks
 from astro_lightning.core.conf import conf_folder
-from astro_lightning.core.loader import Batch, moved
+from astro_lightning.core.loader import Batch
 from astro_lightning.core.stages import make_datamodule, make_module, stages_of
 from astro_lightning.core.task import TaskModule
 from benchmarks.table import Cell, write_table
@@ -59,7 +60,7 @@ def main(words: Sequence[str] | None = None) -> None:
     for name in args.cases or CASES:
         module, batches = prepared(name, args.objects)
         flops = operations(module, batches)
-        module, batches = module.to(device), [moved(batch, device) for batch in batches]
+        module, batches = module.to(device), [move_data_to_device(batch, device) for batch in batches]
         n = sum(len(batch["row"]) for batch in batches) / len(batches)
         for compiled in (False,) if name.endswith("packed") else (False, True):
             if compiled:

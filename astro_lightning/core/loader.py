@@ -14,11 +14,6 @@ Batch = dict[str, torch.Tensor]
 Key = tuple[np.ndarray, int]
 
 
-def moved(batch: Batch, device: torch.device | str) -> Batch:
-    """The batch with its tensors on the device; what is none stays as it is."""
-    return {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in batch.items()}
-
-
 class BatchDataset(Protocol):
     """What a task gives: a whole batch for a set of rows, vectorised; random choices follow the seed alone."""
 

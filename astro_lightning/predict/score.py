@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from scipy.special import softmax
 from torch import Tensor
 
 from astro_lightning.core.calibration import EMBEDDING, FILE, LOGITS, Columns, Evidence, read_calibration
 from astro_lightning.core.checkpoint import Restored, predicting_checkpoints, restore
-from astro_lightning.core.loader import Batch, BatchSampler, EpochLoader, make_loader, moved
+from astro_lightning.core.loader import Batch, BatchSampler, EpochLoader, make_loader
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.records import Records
 
@@ -164,7 +165,8 @@ class Scorer:
         first = self.members[0]
         with self._autocast(first):
             vectors = [
-                _numpy(first.module.embed(moved(batch, self.device))) for batch in self.batches(first, records, rows)
+                _numpy(first.module.embed(move_data_to_device(batch, self.device)))
+                for batch in self.batches(first, records, rows)
             ]
         ids = records.flat["id"].take(pa.array(rows))
         return pa.table({"id": ids, "embedding": _arrow(np.concatenate(vectors))})
@@ -194,7 +196,9 @@ class Scorer:
         parts: list[dict[str, np.ndarray]] = []
         with self._autocast(member):
             for batch in self.batches(member, records, rows):
-                parts.append({name: _numpy(values) for name, values in ask(moved(batch, self.device)).items()})
+                parts.append(
+                    {name: _numpy(values) for name, values in ask(move_data_to_device(batch, self.device)).items()}
+                )
         return {name: np.concatenate([part[name] for part in parts])[: len(rows)] for name in parts[0]}
 
     def _autocast(self, member: Restored) -> torch.autocast:

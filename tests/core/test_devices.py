@@ -1,12 +1,14 @@
 """Every task's training, calibration, test and vectors where a device is not the processor, and in bfloat16."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hydra import compose, initialize_config_dir
 
 from astro_lightning.compose import plain
 from astro_lightning.core.conf import conf_folder
+from astro_lightning.core.stages import make_datamodule, make_module, stages_of
 from astro_lightning.predict.modes import test_run as run_test
 from astro_lightning.run import train
 from tests.elsewhere import elsewhere
@@ -58,3 +60,15 @@ def test_in_bfloat16(name, tmp_path):
     train(cfg, tmp_path / "run")
     metrics, _ = run_test(cfg, tmp_path / "run", tmp_path / "run")
     assert metrics
+
+
+def test_a_rank_of_two_solves_the_kernel_for_all_training_objects(tmp_path):
+    cfg = settings(tmp_path, *TASKS["frames"][:-1], "task.heads=[kernel]", "trainer=cpu")
+    stage = stages_of(cfg)[0]
+    data = make_datamodule(cfg, stage)
+    module = make_module(cfg, stage, data.info())
+    module.configure_model()
+    data.trainer = SimpleNamespace(global_rank=1, world_size=2)
+    module._trainer = SimpleNamespace(datamodule=data)
+    module.on_fit_start()
+    assert len(module.network.support) == len(data.splits["train"]) > 20

@@ -6,10 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from lightning_fabric.utilities import move_data_to_device
 
 from astro_lightning.core.checkpoint import restore
 from astro_lightning.core.datamodule import RecordsData
-from astro_lightning.core.loader import Batch, moved
+from astro_lightning.core.loader import Batch
 from astro_lightning.data.records import Records
 from astro_lightning.data.tables import write_parquet
 from astro_lightning.report.mistakes import mistaken_objects
@@ -111,7 +112,7 @@ def choose(records: Records, rows: np.ndarray, n: int = N_EXAMPLES) -> np.ndarra
 
 
 def _batch(datamodule: RecordsData, rows: np.ndarray, device: torch.device) -> Batch:
-    return moved(datamodule.loader("val").dataset[(rows, 0)], device)
+    return move_data_to_device(datamodule.loader("val").dataset[(rows, 0)], device)
 
 
 def _light_curves(records: Records, rows: np.ndarray) -> pa.Table:

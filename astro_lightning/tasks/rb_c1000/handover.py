@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from torch import nn
 
-from astro_lightning.core.loader import moved
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.tables import write_parquet
@@ -90,7 +90,10 @@ def pool_draws(module: TaskModule, datamodule: Any, n_draws: int) -> np.ndarray:
             layer.train()
     torch.manual_seed(datamodule.seed)
     draws = [
-        [module(moved(batch, module.device)).softmax(-1).cpu().numpy() for batch in datamodule.loader("pool")]
+        [
+            module(move_data_to_device(batch, module.device)).softmax(-1).cpu().numpy()
+            for batch in datamodule.loader("pool")
+        ]
         for _ in range(n_draws)
     ]
     module.eval()
@@ -99,7 +102,7 @@ def pool_draws(module: TaskModule, datamodule: Any, n_draws: int) -> np.ndarray:
 
 @torch.inference_mode()
 def _embeddings(module: TaskModule, datamodule: Any, part: str) -> np.ndarray:
-    found = [module.embed(moved(b, module.device)).cpu().numpy() for b in datamodule.loader(part)]  # type: ignore[operator]
+    found = [module.embed(move_data_to_device(b, module.device)).cpu().numpy() for b in datamodule.loader(part)]  # type: ignore[operator]
     return np.concatenate(found)
 
 

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.utilities.data import dim_zero_cat
 
 from astro_lightning.core.build import build
 from astro_lightning.core.checkpoint import restore
-from astro_lightning.core.loader import Batch, moved
+from astro_lightning.core.loader import Batch
 from astro_lightning.core.metrics import classification_metrics
 from astro_lightning.core.provenance import write_json
 from astro_lightning.core.task import TaskModule
@@ -180,7 +181,7 @@ def _truth_and_probability(module: TaskModule, datamodule: Any) -> tuple[np.ndar
     found = [
         (
             batch["target"].numpy() == 1,
-            module(moved(batch, module.device)).softmax(-1)[:, 1].cpu().numpy(),
+            module(move_data_to_device(batch, module.device)).softmax(-1)[:, 1].cpu().numpy(),
         )
         for batch in datamodule.loader("test")
     ]

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from astro_lightning.core.datamodule import RecordsData
-from astro_lightning.core.loader import BatchSampler, make_loader, moved
+from astro_lightning.core.loader import BatchSampler, make_loader
 from astro_lightning.data.records import Records
 from astro_lightning.report.style import ACCENT, BAD, FAINT, MUTED, save_picture, styled
 from astro_lightning.tasks.rb_vae_rnn.frames import take_frames
@@ -82,7 +83,7 @@ def first_class(module: Any, datamodule: Any, rows: np.ndarray) -> np.ndarray:
     """Probability of the first class, (n_rows,)."""
     data = datamodule.dataset(datamodule.records, module.info)
     batches = make_loader(data, BatchSampler(rows, datamodule.batch_size))
-    logits = [module(moved(batch, module.device)) for batch in batches]
+    logits = [module(move_data_to_device(batch, module.device)) for batch in batches]
     return torch.cat(logits).softmax(-1)[:, 0].cpu().numpy()
 
 

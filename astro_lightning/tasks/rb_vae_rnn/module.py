@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
@@ -13,7 +14,7 @@ from torchmetrics.classification import MulticlassAUROC
 from torchmetrics.utilities.data import dim_zero_cat
 
 from astro_lightning.core.build import build
-from astro_lightning.core.loader import Batch, moved, whole
+from astro_lightning.core.loader import Batch, whole
 from astro_lightning.core.metrics import classification_metrics
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
@@ -187,7 +188,7 @@ class KernelModule(GradientFreeModule, ArtefactScores):
         """Solve for the whole training set, on every rank."""
         assert isinstance(self.network, KernelRidge)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        batches = [moved(batch, self.device) for batch in whole(data.train_dataloader())]
+        batches = [move_data_to_device(batch, self.device) for batch in whole(data.train_dataloader())]
         self.network.fit(*(torch.cat([batch[name] for batch in batches]) for name in ("features", "target")))
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
-from astro_lightning.core.loader import Batch, moved
+from astro_lightning.core.loader import Batch
 from astro_lightning.core.task import class_weights
 from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.extra_trees import ExtraTrees
@@ -56,7 +57,7 @@ class ScopeForestModule(GradientFreeModule, ScopeModule):
         """Take over the chooser; grow the forest."""
         super().on_fit_start()
         batches = list(self.trainer.datamodule.loader("train"))  # type: ignore[attr-defined]
-        measured = torch.cat([self.features(moved(batch, self.device)).cpu() for batch in batches])
+        measured = torch.cat([self.features(move_data_to_device(batch, self.device)).cpu() for batch in batches])
         features = torch.cat([measured, torch.cat([timescales(batch) for batch in batches])], 1).numpy()
         target = torch.cat([batch["target"] for batch in batches]).numpy()
         known = target >= 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
-from astro_lightning.core.loader import Batch, moved
+from astro_lightning.core.loader import Batch
 from astro_lightning.data.errors import BadInput
 from astro_lightning.tasks.scope.features import FEATURES
 from astro_lightning.tasks.scope.fourier import FOURIER
@@ -66,5 +67,5 @@ class ScopeNetModule(ScopeModule):
         """Take over the chooser; fit the preparation on the training rows."""
         super().on_fit_start()
         loader = self.trainer.datamodule.loader("train")  # type: ignore[attr-defined]
-        features = torch.cat([self.features(moved(batch, self.device)) for batch in loader])
+        features = torch.cat([self.features(move_data_to_device(batch, self.device)) for batch in loader])
         self.network["classifier"]["preparation"].fit(features[:, self.columns_used])

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 import xgboost as xgb
+from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
 from astro_lightning.core.datamodule import RecordsData
-from astro_lightning.core.loader import Batch, moved
+from astro_lightning.core.loader import Batch
 from astro_lightning.core.task import class_weights
 from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.boosted_trees import BoostedTrees
@@ -58,7 +59,9 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         batches = list(data.loader("train"))
         data.repeat_batches(batches[:1])
-        features = torch.cat([self.features(moved(batch, self.device)).cpu() for batch in batches]).numpy()
+        features = torch.cat(
+            [self.features(move_data_to_device(batch, self.device)).cpu() for batch in batches]
+        ).numpy()
         target = torch.cat([batch["target"] for batch in batches]).numpy()
         tags = torch.cat([batch["tags"] for batch in batches]).numpy()
         groups = np.asarray(data.records.groups)[torch.cat([batch["row"] for batch in batches]).numpy()]

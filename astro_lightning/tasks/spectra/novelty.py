@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 
 from astro_lightning.core.checkpoint import read_checkpoint, restore
 from astro_lightning.core.datamodule import RecordsData
-from astro_lightning.core.loader import moved
 from astro_lightning.core.whole import save_whole
 from astro_lightning.methods.conformal.novelty import KNearest
 from astro_lightning.methods.conformal.ranks import Ranks
@@ -85,7 +85,7 @@ def attach_novelty(checkpoint: Path, datamodule: RecordsData, device: torch.devi
         parts: list[dict[str, np.ndarray]] = []
         with torch.inference_mode():
             for batch in datamodule.loader(part):
-                batch = moved(batch, device)
+                batch = move_data_to_device(batch, device)
                 columns = module.columns(batch) | {"target": batch["target"]}
                 known = (batch["target"] >= 0) & (batch["target"] < len(classes))
                 parts.append({name: values[known].float().cpu().numpy() for name, values in columns.items()})
