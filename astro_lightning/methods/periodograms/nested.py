@@ -52,4 +52,5 @@ def els_ece_eaov(
         top = int(variance.argmax())
         period.append(1 / frequency[best[top]])
         certainty.append(float((variance[top] - variance.mean()).abs() / variance.std().clamp_min(1e-12)))
-    return torch.tensor(period, dtype=torch.float64), torch.tensor(certainty, dtype=torch.float64)
+    found = torch.tensor([period, certainty], dtype=torch.float64, device=curves.mag.device)
+    return found[0], found[1]
