@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 # The one device that every build of PyTorch knows and that has no memory of its own.
 DEVICE = torch.device("meta")
+FORBIDDEN: tuple[torch.dtype, ...] = ()  # what the device does not know
 COPIES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default, torch.ops.aten.copy.default)
 
 
@@ -91,6 +92,8 @@ def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     def disguised(value: Any) -> Any:
         if not isinstance(value, torch.Tensor):
             return value
+        if value.dtype in FORBIDDEN:
+            raise TypeError(f"{func}: the device does not know {value.dtype}")
         return owner[id(value)] if id(value) in owner else Distant(value)
 
     return tree_map(disguised, out)
@@ -170,13 +173,14 @@ def _without_gradient(self: Any) -> None:
 
 
 @contextmanager
-def elsewhere() -> Iterator[None]:
-    """The device exists."""
+def elsewhere(*forbidden: torch.dtype) -> Iterator[None]:
+    """The device exists; it knows numbers of all types but these."""
     from astro_lightning.predict import modes
 
     if "elsewhere" not in AcceleratorRegistry.available_accelerators():
         AcceleratorRegistry.register("elsewhere", Elsewhere)
     with (
+        patch(f"{__name__}.FORBIDDEN", forbidden),
         patch.object(torch, "tensor", _moved(torch.tensor)),
         patch.object(torch, "as_tensor", _moved(torch.as_tensor)),
         patch.object(torch.Tensor, "new_tensor", _new_tensor),

@@ -74,6 +74,8 @@ def make_trainer(
     debug = {key: value for key, value in (cfg.get("debug") or {}).items() if key != "overfit"}
     callbacks = [*make_callbacks(cfg, stage, folder / "checkpoints" / stage["name"]), *further]
     settings = {"num_sanity_val_steps": 0, "log_every_n_steps": 10, **own, **chosen, **debug}
+    if settings["accelerator"] == "auto" and torch.backends.mps.is_available():
+        settings["accelerator"] = "cpu"  # an Apple GPU knows no float64, in which periods and kernels are computed
     if settings.pop("compile", False):
         check_compiler(settings["accelerator"])
         callbacks.append(Compile())

@@ -4,11 +4,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 
 from astro_lightning.compose import plain
 from astro_lightning.core.conf import conf_folder
 from astro_lightning.core.stages import make_datamodule, make_module, stages_of
+from astro_lightning.data.errors import BadInput
 from astro_lightning.predict.modes import test_run as run_test
 from astro_lightning.run import train
 from tests.elsewhere import elsewhere
@@ -52,6 +54,12 @@ def test_on_a_device_of_its_own(name, tmp_path):
         train(cfg, tmp_path / "run")
         metrics, _ = run_test(cfg, tmp_path / "run", tmp_path / "run")
     assert metrics
+
+
+def test_a_device_without_float64_is_one_line_where_that_is_needed(tmp_path):
+    cfg = settings(tmp_path, *RUNS["scope_table"], "trainer.accelerator=elsewhere")
+    with elsewhere(torch.float64), pytest.raises(BadInput, match="classify needs float64.*trainer=cpu"):
+        train(cfg, tmp_path / "run")
 
 
 @pytest.mark.parametrize("name", [name for name in RUNS if name != "forest"])  # fitted models never have it

@@ -51,6 +51,12 @@ def trained(folder, scores, *words, ckpt=None, **stage):
     return module, trainer
 
 
+def test_the_choice_of_a_device_leaves_one_without_float64_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    _, trainer = trained(tmp_path, [1], "trainer=auto")
+    assert isinstance(trainer.accelerator, pl.accelerators.CPUAccelerator)
+
+
 def kept(folder, name="best"):
     return read_checkpoint(folder / "checkpoints" / "only" / f"{name}.ckpt")
 
