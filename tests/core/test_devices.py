@@ -58,7 +58,7 @@ def test_on_a_device_of_its_own(name, tmp_path):
 
 def test_a_device_without_float64_is_one_line_where_that_is_needed(tmp_path):
     cfg = settings(tmp_path, *RUNS["scope_table"], "trainer.accelerator=elsewhere")
-    with elsewhere(torch.float64), pytest.raises(BadInput, match="classify needs float64.*trainer=cpu"):
+    with elsewhere(torch.float64), pytest.raises(BadInput, match=r"classify needs float64.*trainer=cpu"):
         train(cfg, tmp_path / "run")
 
 
