@@ -84,25 +84,20 @@ def pair(
     """``[CLS] a [SEP] b [SEP]``: a is a random band of the object, b another band of it or a band of another object.
 
     Both cases have probability one half; an object seen in one band only has no other band and always gets another
-    object. The objects of the batch must be distinct. Cuts and tensors are as in `one_band`, with segment 1 from b
-    on, and `same` (B,) int64, 1 = same object.
-
-    Raises:
-        BadInput: the batch has a single object, so there is no other.
+    object; one that is alone in its batch, as the last of an epoch may be, is joined to itself. The objects of the batch
+    must be distinct. Cuts and tensors are as in `one_band`, with segment 1 from b on, and `same` (B,) int64, 1 = same object.
     """
     n_objects = len(curves)
-    if n_objects < 2:
-        raise BadInput("batch_size: pairs of different objects need at least 2 objects in a batch")
     banded = curves.by_band(N_BANDS)
     first = _random_band(banded, rng)
     another_band = _random_band(banded, rng, excluded=first)
-    other = (np.arange(n_objects) + rng.integers(1, n_objects, n_objects)) % n_objects
+    other = (np.arange(n_objects) + rng.integers(1, max(n_objects, 2), n_objects)) % n_objects
     another_object = _random_band(banded, rng)[other]
     several_bands = (_counts(banded) > 0).sum(axis=1) > 1
     same = several_bands & (rng.random(n_objects) < 0.5)
     rows = np.stack((first, np.where(same, another_band, another_object)), axis=1)
     batch, lost = _join(banded, rows, rng, max_length, mjd_origin, separate=True)
-    return batch | {"same": torch.from_numpy(same.astype(np.int64))}, lost
+    return batch | {"same": torch.from_numpy((same | (n_objects == 1)).astype(np.int64))}, lost
 
 
 def all_bands(

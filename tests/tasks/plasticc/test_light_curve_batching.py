@@ -126,9 +126,11 @@ def test_pair_of_an_object_with_one_band_is_never_the_same(make_curves):
     assert not pair(curves, rng())[0]["same"].any()
 
 
-def test_pair_needs_two_objects(make_curves):
-    with pytest.raises(BadInput, match="at least 2"):
-        pair(make_curves((20,)), rng())
+def test_an_object_alone_in_its_batch_is_paired_with_itself(make_curves):
+    curves = make_curves((20,))
+    for one in (curves, curves.with_columns(band=np.zeros(len(curves.band)))):
+        batch, _ = pair(one, rng())
+        assert batch["same"].tolist() == [1] and len(batch["tokens"]) == 1
 
 
 @pytest.mark.parametrize(
