@@ -12,9 +12,7 @@ from astro_lightning.core.task import TaskModule
 class GradientFreeModule(TaskModule):
     """Base of modules whose `training_step` learns by itself and then calls the one here."""
 
-    precision = (
-        "32-true"  # nothing is multiplied often enough to gain, and half of a number's digits would change splits
-    )
+    precision = "32-true"  # little is multiplied here, and fewer digits would put numbers on the other side of a split
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
