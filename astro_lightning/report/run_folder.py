@@ -3,7 +3,7 @@
 import json
 import shlex
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,8 @@ class RunFolder:
     @cached_property
     def scores(self) -> Scores | None:
         """Test metrics with intervals, or None where nothing can be scored."""
-        return score(self.predictions) if self.predictions else None
+        path = self.path / "predictions.parquet"
+        return _scores(path, path.stat().st_mtime_ns) if path.exists() else None
 
     @cached_property
     def learning(self) -> dict[str, pd.DataFrame]:
@@ -124,6 +125,12 @@ def read_run(folder: Path | str) -> RunFolder:
     except yaml.YAMLError as error:
         raise BadInput(f"{path / 'config.yaml'}: not readable as YAML ({str(error).splitlines()[0]})") from error
     return RunFolder(path, config, _json(path / "metrics.json"), _json(path / "provenance.json"))
+
+
+@lru_cache(maxsize=4)
+def _scores(path: Path, changed_ns: int) -> Scores | None:
+    # report, card and terminal show the same numbers, and the resampling takes seconds
+    return score(read_predictions(path))
 
 
 def _json(path: Path) -> dict[str, Any]:
