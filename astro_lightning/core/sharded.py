@@ -46,8 +46,16 @@ class Sharded(ModelParallelStrategy):
         for blocks in [part for part in network.modules() if isinstance(part, nn.ModuleList)]:
             for block in blocks:
                 fully_shard(block, mesh=mesh)
-        fully_shard(network, mesh=mesh)
+        for part in _parts(network):
+            fully_shard(part, mesh=mesh)
         parts = [part.to_local() for part in network.parameters() if isinstance(part, DTensor)]
         own, whole = sum(part.numel() for part in parts), sum(part.numel() for part in network.parameters())
         log.info("rank %d keeps %d of %d parameters", self.global_rank, own, whole)
         super().setup(trainer)
+
+
+def _parts(network: nn.Module) -> list[nn.Module]:
+    """The network, or those in it where it only holds them by name; what has no parameters is left as it is."""
+    if isinstance(network, nn.ModuleDict):
+        return [part for child in network.values() for part in _parts(child)]
+    return [network] if any(True for _ in network.parameters()) else []

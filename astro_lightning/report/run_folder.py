@@ -130,7 +130,8 @@ def read_run(folder: Path | str) -> RunFolder:
 @lru_cache(maxsize=4)
 def _scores(path: Path, changed_ns: int) -> Scores | None:
     # report, card and terminal show the same numbers, and the resampling takes seconds
-    return score(read_predictions(path))
+    predictions = read_predictions(path)
+    return score(predictions) if predictions else None
 
 
 def _json(path: Path) -> dict[str, Any]:

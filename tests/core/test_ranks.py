@@ -64,6 +64,22 @@ def test_torchrun_makes_one_run_folder_whose_checkpoint_loads_on_one_rank(tmp_pa
     )
 
 
+@pytest.mark.slow
+def test_networks_that_are_held_by_name_are_sharded_each(tmp_path):
+    words = (
+        "task=scope_table",
+        "data.simulation.n_objects=60",
+        "callbacks=quiet",
+        "report=false",
+        "trainer.max_epochs=1",
+    )
+    fsdp = ("trainer=fsdp", "trainer.accelerator=cpu", "trainer.devices=2")
+    finished = astro_lightning(*words, *fsdp, folder=tmp_path)
+    kept = re.findall(r"keeps (\d+) of (\d+) parameters", finished.stdout + finished.stderr)
+    assert len(kept) == 2 and all(int(own) < 0.6 * int(whole) for own, whole in kept)
+    assert (run_folder(tmp_path, "scope_table") / "metrics.json").exists()
+
+
 def test_no_gpu_is_said_in_one_line_that_names_the_remedy(tmp_path):
     import torch
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 from torchmetrics.functional.classification import binary_f1_score, multiclass_accuracy
 
-from astro_lightning.core.checkpoint import read_checkpoint, read_weights
+from astro_lightning.core.checkpoint import read_weights, restore
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.core.metrics import classification_metrics, probabilities
@@ -195,11 +195,10 @@ class ScopeModule(TaskModule):
 
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
         """Pictures of the validation objects: periods found, and a folded curve of each type."""
-        self.load_state_dict(read_checkpoint(best)["state_dict"])
         if "columns" in self.info:
             return {}
-        batches = list(datamodule.loader("val"))
-        period = [self.columns(batch)["period"].numpy() for batch in batches]
+        module, batches = restore(best).module, list(datamodule.loader("val"))
+        period = [module.columns(batch)["period"].numpy() for batch in batches]
         reference = np.concatenate([batch["period_d"].numpy() for batch in batches])
         if np.isfinite(reference).any():
             figure = pictures.periods(np.concatenate(period), reference)

@@ -11,6 +11,7 @@ import xgboost as xgb
 from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
+from astro_lightning.core.checkpoint import restore
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.core.task import class_weights
@@ -84,12 +85,13 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
 
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
         """Also a picture and tables of what the trees look at: `importances.csv` by label, `ranking` over the labels."""
-        handed = super().hand_over(best, datamodule, folder)
+        handed, module = super().hand_over(best, datamodule, folder), restore(best).module
+        assert isinstance(module, ScopeTreesModule)
         labels = ["type"] * bool(self.n_types) + self.info["tags"]
         names = self.info.get("columns", FEATURES)
         gain = {
             label: {names[i]: value for i, value in trees.gain().items()}
-            for label, trees in zip(labels, self.boosters())
+            for label, trees in zip(labels, module.boosters())
         }
         save_picture(folder, "importances", pictures.importances(gain), "What the trees split by: all labels and each.")
         (folder / "importances.csv").write_text(pictures.importance_table(gain))
