@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from lightning_fabric.utilities import move_data_to_device
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
@@ -188,8 +187,10 @@ class KernelModule(GradientFreeModule, ArtefactScores):
         """Solve for the whole training set, on every rank."""
         assert isinstance(self.network, KernelRidge)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        batches = [move_data_to_device(batch, self.device) for batch in whole(data.train_dataloader())]
-        self.network.fit(*(torch.cat([batch[name] for batch in batches]) for name in ("features", "target")))
+        batches = list(whole(data.train_dataloader()))
+        features, target = (torch.cat([batch[name] for batch in batches]) for name in ("features", "target"))
+        self.network.fit(features.to(self.device), target.to(self.device))
+        data.repeat_batches(batches[:1])
 
 
 class TreesModule(ArtefactScores, BoostedTreesModule):
