@@ -11,6 +11,7 @@ import xgboost as xgb
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, MetricCollection
 
+from astro_lightning.core.checkpoint import read_checkpoint
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.data.errors import BadInput
@@ -93,7 +94,7 @@ class PeriodModule(BoostingModule):
 
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
         """`score`: scores of all candidates of all objects (`.npy`), training objects by trees that never saw them."""
-        self.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
+        self.load_state_dict(read_checkpoint(best)["state_dict"])
         assert isinstance(self.network, Chooser) and datamodule.records is not None
         out: np.ndarray | None = None
         for part, rows in datamodule.splits.items():
