@@ -13,7 +13,7 @@ from astro_lightning.core.stages import make_datamodule, make_module, stages_of
 from astro_lightning.data.errors import BadInput
 from astro_lightning.predict.modes import test_run as run_test
 from astro_lightning.run import train
-from tests.elsewhere import elsewhere
+from tests.elsewhere import DEVICE, elsewhere
 from tests.untrained import TASKS
 
 SMALL = ("model.d_model=16", "model.n_heads=2", "model.n_layers=1", "data.simulation.n_objects=60")
@@ -45,6 +45,19 @@ def settings(folder: Path, *words: str) -> dict:
     with initialize_config_dir(str(conf_folder().resolve()), version_base="1.3"):
         given = ["callbacks=quiet", f"paths.cache={folder / 'cache'}", "+run=x", "trainer.max_epochs=1", *words]
         return plain(compose("config", given))
+
+
+def test_the_disguise_tells_the_devices_apart():
+    near = torch.arange(3.0)
+    with elsewhere():
+        far = near.to(DEVICE).requires_grad_()
+        (far * 2 + 1)[torch.tensor([0, 2])].sum().backward()
+        assert far.grad.device == DEVICE and far.grad.cpu().tolist() == [2, 0, 2] and near.device.type == "cpu"
+        for mixed in (lambda: far + near, lambda: near[far.detach().long()], lambda: torch.cat([far, near])):
+            with pytest.raises(RuntimeError, match="of the processor meets one of the device"):
+                mixed()
+        with pytest.raises(TypeError, match="numpy"):
+            far.detach().numpy()
 
 
 @pytest.mark.parametrize("name", RUNS)
