@@ -67,12 +67,15 @@ def _waited(trainer: pl.Trainer) -> float:
 
 
 class DeviceMemory(pl.Callback):
-    """Logs the peak memory: the accelerator's, or the process's own on a processor."""
+    """Logs memory: a GPU's peak in this stage, or on a processor what the process holds at the end of an epoch."""
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget the stages before."""
+        if pl_module.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(pl_module.device)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the peak."""
-        if pl_module.device.type == "cuda":
-            peak = torch.cuda.max_memory_allocated(pl_module.device)
-        else:
-            peak = psutil.Process().memory_info().rss
-        pl_module.log("speed/memory_gib", peak / 2**30, rank_zero_only=True)
+        """Log it."""
+        on_gpu = pl_module.device.type == "cuda"
+        held = torch.cuda.max_memory_allocated(pl_module.device) if on_gpu else psutil.Process().memory_info().rss
+        pl_module.log("speed/memory_gib", held / 2**30, rank_zero_only=True)
