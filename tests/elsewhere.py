@@ -111,7 +111,8 @@ class Elsewhere(Accelerator):
     """For the Trainer."""
 
     def setup_device(self, device: torch.device) -> None:
-        """Nothing."""
+        """Refuse to train on another one, which would show nothing."""
+        assert device == DEVICE
 
     def teardown(self) -> None:
         """Nothing."""

@@ -32,10 +32,15 @@ TASKS = {
 }  # fmt: skip
 
 
+def settings(folder: Path, *words: str) -> dict:
+    """The configuration of a run with its cache below `folder`; `words` as on the command line."""
+    with initialize_config_dir(str(conf_folder().resolve()), version_base="1.3"):
+        return plain(compose("config", [*words, f"paths.cache={folder / 'cache'}", "+run=x"]))
+
+
 def untrained(folder: Path, *words: str) -> Path:
     """Write the run folder; `words` as on the command line."""
-    with initialize_config_dir(str(conf_folder().resolve()), version_base="1.3"):
-        cfg = plain(compose("config", [*words, "trainer=cpu", f"paths.cache={folder / 'cache'}", "+run=x"]))
+    cfg = settings(folder, *words, "trainer=cpu")
     files = []
     for stage in (stage for stage in stages_of(cfg) if stage["predicts"]):
         datamodule = make_datamodule(cfg, stage)

@@ -167,7 +167,7 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
     except MisconfigurationException as error:  # a monitor that the stage does not log, a limit that fits no batch
         raise BadInput(f"stage {stage['name']}: {error}") from error
     except TypeError as error:
-        if "float64" not in str(error):
+        if trainer.strategy.root_device.type == "cpu" or "float64" not in str(error):
             raise
         raise BadInput(f"stage {stage['name']} needs float64, which this device has not: use trainer=cpu") from error
     except RuntimeError as error:

@@ -73,7 +73,11 @@ class Imputer(nn.Module):
             self.intercept[column] = float(line.intercept_)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Columns without gaps, shape (rows, n_features)."""
+        """Columns without gaps, shape (rows, n_features); at full precision under autocast too, or other rows were neighbours."""
+        with torch.autocast(features.device.type, enabled=False):
+            return self._filled(features)
+
+    def _filled(self, features: Tensor) -> Tensor:
         missing = ~features.isfinite()
         filled = torch.where(missing, self.filling, features)
         if len(self.slopes) and missing.any():

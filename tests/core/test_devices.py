@@ -1,22 +1,16 @@
 """Every task's training, calibration, test and vectors where a device is not the processor, and in bfloat16."""
 
-from pathlib import Path
-from types import SimpleNamespace
-
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
+from elsewhere import DEVICE, elsewhere
+from untrained import TASKS, settings
 
-from astro_lightning.compose import plain
-from astro_lightning.core.conf import conf_folder
-from astro_lightning.core.stages import make_datamodule, make_module, stages_of
 from astro_lightning.data.errors import BadInput
 from astro_lightning.predict.modes import test_run as run_test
 from astro_lightning.run import train
-from tests.elsewhere import DEVICE, elsewhere
-from tests.untrained import TASKS
 
 SMALL = ("model.d_model=16", "model.n_heads=2", "model.n_layers=1", "data.simulation.n_objects=60")
+SHORT = ("callbacks=quiet", "trainer.max_epochs=1")
 CALIBRATED = "data.split={train: 0.5, val: 0.1, calibration: 0.3, test: 0.1}"
 RUNS = {
     "plasticc": ("task=plasticc", *SMALL, CALIBRATED, "task.stages.finetune.module.novelty=student",
@@ -41,12 +35,6 @@ RUNS = {
 }  # fmt: skip
 
 
-def settings(folder: Path, *words: str) -> dict:
-    with initialize_config_dir(str(conf_folder().resolve()), version_base="1.3"):
-        given = ["callbacks=quiet", f"paths.cache={folder / 'cache'}", "+run=x", "trainer.max_epochs=1", *words]
-        return plain(compose("config", given))
-
-
 def test_the_disguise_tells_the_devices_apart():
     near = torch.arange(3.0)
     with elsewhere():
@@ -62,7 +50,7 @@ def test_the_disguise_tells_the_devices_apart():
 
 @pytest.mark.parametrize("name", RUNS)
 def test_on_a_device_of_its_own(name, tmp_path):
-    cfg = settings(tmp_path, *RUNS[name], "trainer.accelerator=elsewhere")
+    cfg = settings(tmp_path, *SHORT, *RUNS[name], "trainer.accelerator=elsewhere")
     with elsewhere():
         train(cfg, tmp_path / "run")
         metrics, _ = run_test(cfg, tmp_path / "run", tmp_path / "run")
@@ -70,26 +58,14 @@ def test_on_a_device_of_its_own(name, tmp_path):
 
 
 def test_a_device_without_float64_is_one_line_where_that_is_needed(tmp_path):
-    cfg = settings(tmp_path, *RUNS["scope_table"], "trainer.accelerator=elsewhere")
+    cfg = settings(tmp_path, *SHORT, *RUNS["scope_table"], "trainer.accelerator=elsewhere")
     with elsewhere(torch.float64), pytest.raises(BadInput, match=r"classify needs float64.*trainer=cpu"):
         train(cfg, tmp_path / "run")
 
 
 @pytest.mark.parametrize("name", [name for name in RUNS if name != "forest"])  # fitted models never have it
 def test_in_bfloat16(name, tmp_path):
-    cfg = settings(tmp_path, *RUNS[name], "trainer=cpu", "trainer.precision=bf16-mixed")
+    cfg = settings(tmp_path, *SHORT, *RUNS[name], "trainer=cpu", "trainer.precision=bf16-mixed")
     train(cfg, tmp_path / "run")
     metrics, _ = run_test(cfg, tmp_path / "run", tmp_path / "run")
     assert metrics
-
-
-def test_a_rank_of_two_solves_the_kernel_for_all_training_objects(tmp_path):
-    cfg = settings(tmp_path, *TASKS["frames"][:-1], "task.heads=[kernel]", "trainer=cpu")
-    stage = stages_of(cfg)[0]
-    data = make_datamodule(cfg, stage)
-    module = make_module(cfg, stage, data.info())
-    module.configure_model()
-    data.trainer = SimpleNamespace(global_rank=1, world_size=2)
-    module._trainer = SimpleNamespace(datamodule=data)
-    module.on_fit_start()
-    assert len(module.network.support) == len(data.splits["train"]) > 20

@@ -11,9 +11,11 @@ import pytest
 import torch
 import torchmetrics
 from command import TINY, astro_lightning, run_folder
+from untrained import TASKS, settings
 
 from astro_lightning.core import ranks
 from astro_lightning.core.datamodule import RecordsData
+from astro_lightning.core.stages import make_datamodule, make_module, stages_of
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 
@@ -155,6 +157,18 @@ def test_ranks_share_steps_but_each_gathers_all_objects(tmp_path):
     ]
     assert len(rows[0]) == 8 and rows[1] == list(range(16))
     assert [row for batch in data.loader("test") for row in batch["row"]] == [16, 17, 18, 19]
+
+
+def test_a_rank_of_two_solves_the_kernel_for_all_training_objects(tmp_path):
+    cfg = settings(tmp_path, *TASKS["frames"][:-1], "task.heads=[kernel]", "trainer=cpu")
+    stage = stages_of(cfg)[0]
+    data = make_datamodule(cfg, stage)
+    module = make_module(cfg, stage, data.info())
+    module.configure_model()
+    data.trainer = SimpleNamespace(global_rank=1, world_size=2)
+    module._trainer = SimpleNamespace(datamodule=data)
+    module.on_fit_start()
+    assert len(module.network.support) == len(data.splits["train"]) > 20
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,15 @@ def train():
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
+def test_half_precision_around_it_changes_nothing(train, strategy):
+    imputer = Imputer(4, strategy)
+    imputer.fit(train)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = imputer(train)
+    assert torch.equal(half, imputer(train))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_gap_is_filled_from_training_rows_whatever_the_batch(train, strategy):
     imputer = Imputer(4, strategy)
     imputer.fit(train)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
 from astro_lightning.core.loader import Batch
@@ -57,8 +56,8 @@ class ScopeForestModule(GradientFreeModule, ScopeModule):
         """Take over the chooser; grow the forest."""
         super().on_fit_start()
         batches = list(self.trainer.datamodule.loader("train"))  # type: ignore[attr-defined]
-        measured = torch.cat([self.features(move_data_to_device(batch, self.device)).cpu() for batch in batches])
-        features = torch.cat([measured, torch.cat([timescales(batch) for batch in batches])], 1).numpy()
+        scales = torch.cat([timescales(batch) for batch in batches])
+        features = torch.cat([self.features_of(batches).cpu(), scales], 1).numpy()
         target = torch.cat([batch["target"] for batch in batches]).numpy()
         known = target >= 0
         weight = class_weights(self.info["counts"], self.hparams["balance"]).numpy()[target[known]]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from sklearn.metrics import f1_score
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
@@ -106,6 +107,10 @@ class ScopeModule(TaskModule):
             found = periodic(curves, batch, self.network["chooser"](batch))
         features = torch.cat([batch["statistics"], found], 1)
         return features.masked_fill((curves.count < MIN_POINTS)[:, None], torch.nan)
+
+    def features_of(self, batches: Iterable[Batch]) -> Tensor:
+        """Features of all these batches, on this module's device, wherever the batches lie."""
+        return torch.cat([self.features(move_data_to_device(batch, self.device)) for batch in batches])
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits, shape (batch, types + tags)."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
 from astro_lightning.core.loader import Batch
@@ -67,5 +65,5 @@ class ScopeNetModule(ScopeModule):
         """Take over the chooser; fit the preparation on the training rows."""
         super().on_fit_start()
         loader = self.trainer.datamodule.loader("train")  # type: ignore[attr-defined]
-        features = torch.cat([self.features(move_data_to_device(batch, self.device)) for batch in loader])
+        features = self.features_of(loader)
         self.network["classifier"]["preparation"].fit(features[:, self.columns_used])

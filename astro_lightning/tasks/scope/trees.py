@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 import xgboost as xgb
-from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
 from astro_lightning.core.checkpoint import restore
@@ -60,9 +59,7 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         batches = list(data.loader("train"))
         data.repeat_batches(batches[:1])
-        features = torch.cat(
-            [self.features(move_data_to_device(batch, self.device)).cpu() for batch in batches]
-        ).numpy()
+        features = self.features_of(batches).cpu().numpy()
         target = torch.cat([batch["target"] for batch in batches]).numpy()
         tags = torch.cat([batch["tags"] for batch in batches]).numpy()
         groups = np.asarray(data.records.groups)[torch.cat([batch["row"] for batch in batches]).numpy()]

@@ -1,12 +1,12 @@
 """What is measured of light curves on a device of its own is what the processor measures."""
 
 import torch
+from elsewhere import DEVICE, elsewhere
 
 from astro_lightning.methods.periodograms.nested import els_ece_eaov
 from astro_lightning.methods.periodograms.phase_statistics import analysis_of_variance, conditional_entropy
 from astro_lightning.methods.periodograms.second_period import second_period
 from astro_lightning.tasks.scope.features import aperiodic, periodic
-from tests.elsewhere import DEVICE, elsewhere
 
 
 def measured(curves, score, trial):
