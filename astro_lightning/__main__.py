@@ -33,7 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or not words[0].isidentifier():
+    verb = bool(words) and words[0].isidentifier()
+    resuming = not verb and any(word.startswith("resume=") for word in words)
+    if resuming:
+        words.sort(key=lambda word: not word.startswith("resume="))
+    elif not verb:
         # Hydra's parser wants all settings in one piece; people write -m and --cfg anywhere between them.
         words = [quoted(word) for word in words]
         words.sort(key=lambda word: not word.startswith("~") and (word.startswith("-") or "=" not in word))
@@ -45,11 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             from astro_lightning.cli import help_text
 
             print(help_text())
-        elif words and words[0].isidentifier():
+        elif verb:
             from astro_lightning.cli import call
 
             call(words)
-        elif words and words[0].startswith("resume="):
+        elif resuming:
             from astro_lightning.compose import resume
 
             resume(words)

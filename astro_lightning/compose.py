@@ -25,6 +25,8 @@ from astro_lightning.core.conf import conf_folder, configs, plugin_folders
 from astro_lightning.core.values import check_kinds
 from astro_lightning.data.errors import PLACE, BadInput
 
+PLACES = ("data.root", "paths.cache")  # what may differ where a run goes on: not what it is, but where files lie
+
 
 class InstalledConf(SearchPathPlugin):
     """Puts the configuration folders of installed plug-ins on the search path."""
@@ -156,21 +158,36 @@ def check_overrides(settings: dict[str, Any]) -> None:
 
 
 def resume(words: list[str]) -> None:
-    """Go on with a run exactly where it stopped; also how each further rank of a run starts."""
+    """Go on with a run exactly where it stopped; also how each further rank of a run starts.
+
+    Args:
+        words: `resume=RUN_FOLDER`, and where the survey's files or their cache lie now, if they were moved.
+
+    Raises:
+        BadInput: It is no run folder, or another setting was typed.
+    """
     import logging
 
-    from astro_lightning.core.provenance import read_kept
+    from astro_lightning.core.provenance import read_kept, write_text
     from astro_lightning.run import run
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = Path(words[0].removeprefix("resume=")).expanduser().resolve()
-    if len(words) > 1:
-        raise BadInput(
-            f"resume= takes no other setting ({words[1]}): a resumed run keeps its own; start a new run to change one"
-        )
     if not (folder / "config.yaml").is_file():
         raise BadInput(f"{folder} is not a run folder: config.yaml is missing")
+    cfg = read_kept(folder / "config.yaml")
+    for word in words[1:]:
+        place, _, value = word.partition("=")
+        if place not in PLACES or not value:
+            raise BadInput(
+                f"resume= takes no other setting ({word}) than {' and '.join(f'{name}=FOLDER' for name in PLACES)}: "
+                "a resumed run keeps its own; start a new run to change one"
+            )
+        block, key = place.split(".")
+        cfg[block][key] = str(Path(value).expanduser().absolute())
     if read_kept(folder / "job.json").get("finished"):
         print(f"this run is finished: {folder}")
         return
-    run(read_kept(folder / "config.yaml"), folder, resuming=True)
+    if len(words) > 1:  # the further ranks read it there
+        write_text(folder / "config.yaml", yaml.safe_dump(cfg, sort_keys=False))
+    run(cfg, folder, resuming=True)

@@ -77,7 +77,7 @@ def _run(words: list[str], environment: Mapping[str, str], out: Path, err: Path,
 def command(*words: str, folder: Path, launcher: tuple[str, ...] = ()) -> list[str]:
     run = (
         any("=" in word for word in words)
-        and not words[0].startswith(("resume=", "-sc"))
+        and not any(word.startswith(("resume=", "-sc")) for word in words)
         and not words[0].isidentifier()
     )
     start = [sys.executable, *(launcher or ()), "-m", "astro_lightning"]

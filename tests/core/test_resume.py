@@ -3,10 +3,14 @@ import signal
 import subprocess
 import time
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import yaml
 from command import TINY, astro_lightning, clean_environment, command, run_folder
 
 from astro_lightning.data.alone import alone
+from astro_lightning.tasks.rb_vae_rnn.simulate import simulate_embeddings
 
 
 def metrics_of(run):
@@ -58,9 +62,23 @@ def test_resume_of_what_is_no_run_is_one_line(tmp_path):
     assert finished.stderr.splitlines() == [f"error: {tmp_path} is not a run folder: config.yaml is missing"]
 
 
-def test_resume_takes_no_other_setting(tmp_path):
-    finished = astro_lightning(f"resume={tmp_path}", "trainer.max_epochs=3", folder=tmp_path, expect=2)
-    assert "takes no other setting" in finished.stderr
+def test_resume_takes_where_files_lie_now_and_no_other_setting(tmp_path):
+    table = simulate_embeddings(60, 0, n_frames=6)
+    label = [int(name == "artefact") for name in table["label"].to_pylist()]
+    columns = {"oid": table["id"], "label": label, "mu8": table["mu"], "logvar8": table["logvar"]}
+    before, now, run = tmp_path / "before", tmp_path / "now", tmp_path / "run"
+    words = ("task=rb_rnn", "data=snad_embeddings", "task.n_folds=2", "trainer=cpu", "callbacks=quiet", "report=false")
+    begun = astro_lightning(*words, f"data.root={before}", f"hydra.run.dir={run}", folder=tmp_path, expect=2)
+    assert str(before) in begun.stderr
+    now.mkdir()
+    pq.write_table(pa.table(columns), now / "embeddings.parquet")
+    for word in ("trainer.max_epochs=3", "data.root="):
+        refused = astro_lightning(f"resume={run}", f"data.root={now}", word, folder=tmp_path, expect=2)
+        assert f"takes no other setting ({word})" in refused.stderr
+    astro_lightning(f"data.root={now}", f"resume={run}", f"paths.cache={tmp_path / 'cache'}", folder=tmp_path)
+    assert "test/fold_auc_mean" in metrics_of(run) and list((tmp_path / "cache").glob("records/snad_embeddings*"))
+    kept = yaml.safe_load((run / "config.yaml").read_text())
+    assert kept["data"]["root"] == str(now) and kept["paths"]["cache"] == str(tmp_path / "cache")
 
 
 def test_what_a_run_without_a_checkpoint_left_is_no_part_of_the_next_in_its_folder(tmp_path):
