@@ -1,12 +1,18 @@
 """Pass bands: every survey's names and numbers for them, and their effective wavelengths."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.optimize import linear_sum_assignment
 
 from astro_lightning.data.errors import BadInput
 
 BANDS = ("u", "g", "r", "i", "z", "y")
+
+# A survey's name, or for any other bands their names with effective wavelengths in nm: {"c": 533.0, "o": 678.7}.
+Bands = str | Mapping[str, float]
 
 # Effective wavelengths, to about a per cent (SVO Filter Profile Service, atmosphere and detector included).
 EFFECTIVE_WAVELENGTH_NM: dict[str, dict[str, float]] = {
@@ -29,32 +35,49 @@ _PREFIXES = {
 _FIRST_NUMBER = {"lsst": 0, "ztf": 1, "des": 0, "sdss": 0, "ps1": 1}
 
 
-def aliases(survey: str) -> dict[str, int]:
+def aliases(bands: Bands) -> dict[str, int]:
     """Lower-case name or number of a band -> index 0..5 in ugrizy.
 
+    Bands of another system take the places of those of LSST that are nearest in wavelength, in their order.
+
     Raises:
-        BadInput: Unknown survey.
+        BadInput: Unknown survey, or bands that are more than six, alike but for their case, or without a wavelength.
     """
-    if survey not in _PREFIXES:
-        raise BadInput(f"bands of survey {survey!r} are unknown: give one of {', '.join(_PREFIXES)}")
-    letters = list(EFFECTIVE_WAVELENGTH_NM[survey])
-    numbers = {str(number): BANDS.index(band) for number, band in enumerate(letters, _FIRST_NUMBER[survey])}
-    return numbers | {prefix + band: BANDS.index(band) for band in letters for prefix in _PREFIXES[survey]}
+    if isinstance(bands, str):
+        if bands not in _PREFIXES:
+            raise BadInput(
+                f"bands of survey {bands!r} are unknown: give one of {', '.join(_PREFIXES)}, or wavelengths in nm by name"
+            )
+        letters = list(EFFECTIVE_WAVELENGTH_NM[bands])
+        numbers = {str(number): BANDS.index(band) for number, band in enumerate(letters, _FIRST_NUMBER[bands])}
+        return numbers | {prefix + band: BANDS.index(band) for band in letters for prefix in _PREFIXES[bands]}
+    names, values = [_plain(name) for name in bands], np.array(list(bands.values()), dtype=np.float64)
+    if not 0 < len(set(names)) == len(names) <= len(BANDS) or not (values > 0).all():
+        raise BadInput(
+            f"bands {dict(bands)}: give one to {len(BANDS)} names that differ in more than their case, each with its nm"
+        )
+    lsst = np.array(list(EFFECTIVE_WAVELENGTH_NM["lsst"].values()))
+    order, places = linear_sum_assignment(np.square(values[:, None] - lsst))
+    return {names[i]: int(place) for i, place in zip(order, places, strict=True)}
 
 
-def wavelengths_nm(survey: str) -> np.ndarray:
+def wavelengths_nm(bands: Bands) -> np.ndarray:
     """Effective wavelength of ugrizy in nm, shape (6,), NaN for a band the survey does not have."""
-    return np.array([EFFECTIVE_WAVELENGTH_NM[survey].get(band, np.nan) for band in BANDS])
+    own = EFFECTIVE_WAVELENGTH_NM[bands] if isinstance(bands, str) else bands
+    known, found = aliases(bands), np.full(len(BANDS), np.nan)
+    for name, wavelength in own.items():
+        found[known[_plain(name)]] = wavelength
+    return found
 
 
 def band_index(
-    values: np.ndarray | pa.Array | pa.ChunkedArray | list, survey: str, where: str = "bands", first_row: int = 0
+    values: np.ndarray | pa.Array | pa.ChunkedArray | list, survey: Bands, where: str = "bands", first_row: int = 0
 ) -> np.ndarray:
     """Index of each value's band in ugrizy.
 
     Args:
         values: Names (text or bytes, any case) or numbers, shape (n,).
-        survey: Whose names they are: lsst, ztf, des, sdss or ps1.
+        survey: Whose names they are: lsst, ztf, des, sdss or ps1, or the names with their wavelengths.
         where: File that a message names.
         first_row: Row of that file at which `values` starts.
 
@@ -75,7 +98,8 @@ def band_index(
     if len(bands) and bands.min() < 0:
         row = int(np.argmax(bands < 0))
         names = "; ".join(f"{b} = {', '.join(k for k, v in known.items() if BANDS[v] == b)}" for b in BANDS)
-        raise BadInput(f"{where}, row {first_row + row}: band {array[row].as_py()!r} is not of {survey} ({names})")
+        whose = survey if isinstance(survey, str) else "the reader's"
+        raise BadInput(f"{where}, row {first_row + row}: band {array[row].as_py()!r} is not of {whose} ({names})")
     return bands
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from astro_lightning.data.bands import band_index
+from astro_lightning.data.bands import Bands, band_index
 from astro_lightning.data.errors import BadInput
 
 log = logging.getLogger(__name__)
@@ -94,13 +94,13 @@ def check_names(found: list[str], where: str) -> None:
 
 
 def to_observations(
-    table: pa.Table, bands: str, *, where: str = "photometry", first_row: int = 0, zero_point: float = FLUX_ZERO_POINT
+    table: pa.Table, bands: Bands, *, where: str = "photometry", first_row: int = 0, zero_point: float = FLUX_ZERO_POINT
 ) -> pa.Table:
     """Bring a table with one row per observation to the names, types and flux scale of records; rows stay as they are.
 
     Args:
         table: Columns under any of the names in `COLUMNS`; magnitudes (AB) may stand in for flux.
-        bands: Survey whose band names they are (see `bands.aliases`).
+        bands: Survey whose band names they are, or the names with their wavelengths (see `bands.aliases`).
         where: File that a message names.
         first_row: Row of that file at which `table` starts.
         zero_point: AB zero-point of the table's flux, 23.9 for microjansky; magnitudes need none.

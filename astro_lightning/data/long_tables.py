@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from astro_lightning.data.bands import Bands
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.light_curves import (
     FLUX_ZERO_POINT,
@@ -52,7 +53,7 @@ class LongTableSurvey(Survey[LongTables]):
     observations at the end, and the rows of one object must stand together.
     """
 
-    bands: ClassVar[str]
+    bands: ClassVar[Bands]
     zero_point: ClassVar[float] = FLUX_ZERO_POINT
     photometry_stem: ClassVar[str] = r".*lightcurves(_\d+)?"
     metadata_word: ClassVar[str] = "metadata"

@@ -57,3 +57,23 @@ def test_wavelengths_rise_with_the_index(survey):
     known = wavelengths[np.isfinite(wavelengths)]
     assert wavelengths.shape == (6,) and (np.diff(known) > 0).all() and known[0] > 340 and known[-1] < 1010
     assert np.isfinite(wavelengths).tolist() == [band in EFFECTIVE_WAVELENGTH_NM[survey] for band in BANDS]
+
+
+def test_bands_of_any_system_take_the_places_nearest_in_wavelength():
+    atlas, gaia = {"c": 533.0, "o": 679.0}, {"G": 622.0, "BP": 511.0, "RP": 777.0}
+    assert band_index(["o", "C", b"c"], atlas).tolist() == [2, 1, 1]
+    assert [BANDS[k] for k in band_index(["g", "bp", "rp"], gaia)] == ["r", "g", "i"]
+    assert wavelengths_nm(gaia)[[1, 2, 3]].tolist() == [511.0, 622.0, 777.0]
+    assert np.isnan(wavelengths_nm(gaia)[[0, 4, 5]]).all()
+    johnson = {"B": 436.0, "V": 545.0, "R": 641.0, "I": 798.0, "J": 1220.0, "H": 1630.0}
+    assert band_index(list(johnson), johnson).tolist() == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(BadInput, match=r"curves, row 1: band 'w' is not of the reader's .*g = c;"):
+        band_index(["c", "w"], atlas, "curves")
+
+
+@pytest.mark.parametrize(
+    "bands", [{}, {"g": 480.0, "G": 622.0}, {"c": 0.0}, {"c": np.nan}, dict.fromkeys("abcdefg", 500.0)]
+)
+def test_bands_that_cannot_be_told_apart_are_refused(bands):
+    with pytest.raises(BadInput, match="one to 6 names"):
+        wavelengths_nm(bands)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from command import astro_lightning, run_folder
 from hydra import compose, initialize_config_dir
@@ -55,6 +56,39 @@ def test_a_band_that_the_survey_has_not_is_named(survey, tmp_path):
     (tmp_path / "photometry.csv").write_text("object_id,mjd,filter,flux,flux_err\na,60002,clear,3.6,0.4\n")
     with pytest.raises(BadInput, match="clear"):
         list(build(survey["reader"], memory_gib=1).read(tmp_path))
+
+
+@pytest.mark.slow
+def test_bands_of_another_system_are_learned_from_at_their_own_wavelengths(survey, tmp_path):
+    """Two bands of ATLAS: features, augmentation and scoring."""
+    reader = tmp_path / "mysurvey.py"
+    text = reader.read_text().replace('bands = "ztf"', 'bands = {"c": 533.0, "o": 679.0}')
+    reader.write_text(text)
+    rng, rows, objects = np.random.default_rng(0), ["object_id,mjd,filter,flux,flux_err"], ["object_id,kind,redshift"]
+    for i in range(60):
+        day = np.sort(rng.uniform(0, 100, 30))
+        flux = 300 * np.exp(-(((day - 50) / (15, 40)[i % 2]) ** 2)) + rng.normal(0, 5, 30)
+        rows += [
+            f"{i},{60000 + d:.3f},{'co'[k % 2]},{f:.2f},5.0" for k, (d, f) in enumerate(zip(day, flux, strict=True))
+        ]
+        objects.append(f"{i},{('SNIa', 'SNII')[i % 2]},0.05")
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "photometry.csv").write_text("\n".join(rows))
+    (files / "photometry_objects.csv").write_text("\n".join(objects))
+    words = [
+        f"--config-dir={tmp_path / 'conf'}",
+        "callbacks=quiet",
+        "trainer=cpu",
+        "hydra.run.dir=" + str(tmp_path / "run"),
+    ]
+    own = ["task=plasticc_trees", "data=mysurvey", f"data.root={files}", "task.stages.models=[trees]", "report=false"]
+    astro_lightning(*words, *own, folder=tmp_path, PYTHONPATH=str(tmp_path))
+    out = tmp_path / "scores.parquet"
+    scored = [f"ckpt={tmp_path / 'run'}", "mode=predict", f"data.path={files}", f"out={out}"]
+    astro_lightning(*words[:-1], *scored, folder=tmp_path, PYTHONPATH=str(tmp_path))
+    found = pq.read_table(out)
+    assert ((found["prob_Ia"].to_numpy() > 0.5) == (found["id"].to_numpy() % 2 == 0)).mean() > 0.9
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from hydra.utils import get_class
 from astro_lightning.core.build import build
 from astro_lightning.core.datamodule import RecordsData, files_of
 from astro_lightning.core.loader import Batch, Key
-from astro_lightning.data.bands import wavelengths_nm
+from astro_lightning.data.bands import Bands, wavelengths_nm
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.data.splits import split_by_group
@@ -162,7 +162,7 @@ class CurvesData(RecordsData):
         }
 
 
-def bands_of(data: Mapping[str, Any]) -> str:
+def bands_of(data: Mapping[str, Any]) -> Bands:
     """Whose bands the reader of a `data` block reads; LSST's where it does not say."""
     reader = data.get("reader") or {}
     return getattr(get_class(reader["_target_"]), "bands", "lsst") if reader.get("_target_") else "lsst"
