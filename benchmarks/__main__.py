@@ -35,6 +35,7 @@ TABLES = {
     "rb_des": "10 {own}",
     "rb_recurrent": "{own}",
     "scope_elsewhere": "{scope_catalina}",
+    "scope_labels": "{own}",
 }
 # Script -> its words and the part of the real data that follows them; left out where the data are absent.
 SPEED = {
