@@ -14,6 +14,7 @@ from astro_lightning.tasks.plasticc.encoder import init_weights
 from astro_lightning.tasks.plasticc.masking import IGNORED
 
 DEGREES_OF_FREEDOM = 4.0  # of Student's t
+FAR = -1e9  # logit of what is no candidate; finite, or where none is the gradient would not be
 
 
 def masked_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -28,9 +29,12 @@ def masked_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def flux_nll(prediction: Tensor, features: Tensor, masked: Tensor, distribution: str = "student") -> Tensor:
-    """Mean negative log-likelihood of the masked fluxes in asinh(f / s), see `flux_nll_each`; zero if there are none."""
-    each = flux_nll_each(prediction[masked], features[masked], distribution)
-    return each.mean() if len(each) else prediction.sum() * 0.0
+    """Mean negative log-likelihood of the masked fluxes in asinh(f / s), see `flux_nll_each`; zero if there are none.
+
+    No shape follows from values here or in `InfoNCE`: a GPU is not waited for, and a compiled network stays in one piece.
+    """
+    each = flux_nll_each(prediction, features, distribution)
+    return torch.where(masked, each, 0.0).sum() / masked.sum().clamp(min=1)
 
 
 def flux_nll_each(prediction: Tensor, features: Tensor, distribution: str) -> Tensor:
@@ -114,12 +118,14 @@ class InfoNCE(nn.Module):
 
     def forward(self, first: Tensor, second: Tensor, valid: Tensor) -> Tensor:
         """Loss of the views (B, d) of the objects that are valid (B,) bool; the others are no negatives either."""
-        a, b = (functional.normalize(self.project(view[valid]), dim=-1) for view in (first, second))
-        logits = a @ b.T / self.log_temperature.exp().clamp(min=0.01)
-        if not len(logits):
-            return logits.sum()
-        target = torch.arange(len(logits), device=logits.device)
-        return 0.5 * (functional.cross_entropy(logits, target) + functional.cross_entropy(logits.T, target))
+        a, b = (functional.normalize(self.project(view), dim=-1) for view in (first, second))
+        logits = (a @ b.T / self.log_temperature.exp().clamp(min=0.01)).float()
+        target = torch.where(valid, torch.arange(len(valid), device=valid.device), IGNORED)
+        total = sum(
+            functional.cross_entropy(way.masked_fill(~valid, FAR), target, ignore_index=IGNORED, reduction="sum")
+            for way in (logits, logits.T)
+        )
+        return 0.5 * total / valid.sum().clamp(min=1)
 
 
 class ClassificationHead(nn.Module):

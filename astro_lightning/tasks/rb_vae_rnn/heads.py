@@ -239,7 +239,8 @@ def _padded(frames: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
 def _owners(offsets: Tensor, n: int) -> Tensor:
     if torch.compiler.is_exporting():  # sizes by len() or from values would fix the batch in the exported file
         return (torch.arange(n, device=offsets.device)[:, None] >= offsets[1:]).sum(1)
-    return torch.arange(offsets.shape[0] - 1, device=offsets.device).repeat_interleave(offsets.diff())
+    every = torch.arange(offsets.shape[0] - 1, device=offsets.device)
+    return every.repeat_interleave(offsets.diff(), output_size=n)  # with the size no device is waited for
 
 
 def _members(offsets: Tensor, n: int) -> Tensor:
