@@ -264,7 +264,9 @@ class RecordsData(pl.LightningDataModule):
 
     def records_folder(self) -> Path:
         """Where the cached records are: a name made of everything that shapes their content."""
-        digest = hashlib.sha256(json.dumps(self.records_key(), sort_keys=True, default=str).encode()).hexdigest()[:16]
+        # There and back, all keys are text: {101: Ia, 2?: II} could not be sorted.
+        key = json.loads(json.dumps(self.records_key(), default=str))
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
         return self.cache / "records" / f"{self.data['name']}-{self.part}-{digest}"
 
     def records_key(self) -> dict[str, Any]:

@@ -111,6 +111,12 @@ def test_records_are_read_anew_by_an_edited_reader(tmp_path, monkeypatch):
     assert folders[0] != folders[1]
 
 
+def test_types_may_be_numbers_and_patterns_in_one_mapping(tmp_path):
+    reader = {"_target_": "astro_lightning.data.surveys.snana.Snana", "classes": {101: "Ia", "2?": "II"}}
+    data = {"name": "own", "root": str(tmp_path), "reader": reader, "memory_gib": 1}
+    assert RecordsData(data=data, cache=str(tmp_path)).records_folder().parent == tmp_path / "records"
+
+
 def test_to_be_scored_a_label_without_class_is_not_known(folder, caplog):
     survey = Stars(classes={"SN*": "SN"})
     survey.scoring = True

@@ -165,7 +165,8 @@ class CurvesData(RecordsData):
 def bands_of(data: Mapping[str, Any]) -> Bands:
     """Whose bands the reader of a `data` block reads; LSST's where it does not say."""
     reader = data.get("reader") or {}
-    return getattr(get_class(reader["_target_"]), "bands", "lsst") if reader.get("_target_") else "lsst"
+    own = getattr(get_class(reader["_target_"]), "bands", "lsst") if reader.get("_target_") else "lsst"
+    return reader.get("bands") or own
 
 
 class PretrainData(CurvesData):
