@@ -8,6 +8,8 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
@@ -94,7 +96,11 @@ def save_picture(run_folder: Path, name: str, figure: Figure, caption: str) -> P
     path = run_folder / "plots" / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")  # ranks may draw the same at once
-    figure.savefig(part, format="png", dpi=130, facecolor="white")
+    # Not savefig: it draws a picture twice, to lay out what lays itself out while it is drawn.
+    dpi = figure.dpi
+    figure.set(dpi=130, facecolor="white")
+    FigureCanvasAgg(figure).print_png(part)
+    figure.set(dpi=dpi)
     part.replace(path)
     figure.set_layout_engine("none")  # laid out once; the second form need not do it again
     write_text(path.with_suffix(".txt"), caption)
@@ -106,7 +112,9 @@ def themed_svg(figure: Figure) -> str:
     """SVG without background whose colours follow the reader's light or dark preference."""
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    for place in (figure, *figure.axes):
+        place.patch.set_facecolor("none")
+    FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].replace("'DejaVu Sans'", "system-ui, 'DejaVu Sans', sans-serif")
     svg = re.sub(r"\n\s*", "\n", svg)
