@@ -6,11 +6,14 @@ import torch
 from command import TINY, astro_lightning, run_folder
 
 from astro_lightning.core.checkpoint import restore
+from astro_lightning.core.provenance import read_kept
+from astro_lightning.core.stages import datamodule_of
 from astro_lightning.data.records import Records
 from astro_lightning.tasks.plasticc.data import PretrainData
-from astro_lightning.tasks.plasticc.examples import choose
+from astro_lightning.tasks.plasticc.examples import choose, reconstruct_examples
 from astro_lightning.tasks.plasticc.module import FinetuneModule
 from astro_lightning.tasks.plasticc.simulate import simulate
+from astro_lightning.tasks.plasticc.transformer import PlasticcTransformer
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +99,18 @@ def test_the_reconstruction_is_the_networks(run):
         before = backbone.reconstruct(backbone.encode(batch)[0])
         batch["features"][batch["masked"]] = 7.0
         torch.testing.assert_close(backbone.reconstruct(backbone.encode(batch)[0]), before)
+
+
+@pytest.mark.slow
+def test_a_reconstruction_is_a_flux_of_the_surveys_scale(run, tmp_path, monkeypatch):
+    """A network that says asinh(flux / scale) = 1 everywhere."""
+    monkeypatch.setattr(PlasticcTransformer, "reconstruct", lambda self, states: torch.ones(*states.shape[:2], 2))
+    checkpoint = run / "checkpoints" / "pretrain" / "best.ckpt"
+    datamodule = datamodule_of(read_kept(run / "config.yaml"), "pretrain")
+    reconstruct_examples(checkpoint, datamodule, tmp_path, torch.device("cpu"))
+    table = pq.read_table(tmp_path / "examples" / "light_curves.parquet")
+    found = np.concatenate(table["reconstruction"].to_numpy())
+    assert found[np.isfinite(found)] == pytest.approx(np.sinh(1) * restore(checkpoint).info["flux_scale"])
 
 
 @pytest.mark.slow
