@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 import time
 from contextlib import nullcontext
@@ -167,8 +168,12 @@ def asked() -> dict[str, Any]:
     """What the user typed for this run, or for this job of a sweep."""
     from hydra.core.hydra_config import HydraConfig
 
-    words = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-    return {"overrides": words, "command": ["python", "-m", "astro_lightning", *words]}
+    if not HydraConfig.initialized():
+        return {"overrides": [], "command": ["python", "-m", "astro_lightning"]}
+    words, runtime = list(HydraConfig.get().overrides.task), HydraConfig.get().runtime
+    own = [source.path for source in runtime.config_sources if source.provider == "command-line"]
+    places = [f"--config-dir={os.path.relpath(path, runtime.cwd)}" for path in own]
+    return {"overrides": words, "command": ["python", "-m", "astro_lightning", *places, *words]}
 
 
 def finish_loggers(cfg: dict[str, Any], folder: Path, metrics: dict[str, float]) -> None:

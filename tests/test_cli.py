@@ -1,12 +1,15 @@
 import io
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from command import astro_lightning
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from astro_lightning.__main__ import main, quoted
+from astro_lightning.run import asked
 
 
 def test_help_is_for_people_and_names_every_task(tmp_path):
@@ -29,6 +32,22 @@ def test_a_terminal_without_bullets_ends_no_command(monkeypatch):
     main(["--help"])
     print("\u2022 epoch 1", flush=True)
     assert terminal.getvalue().endswith(b"? epoch 1\n")
+
+
+def test_the_command_that_repeats_a_run_finds_its_configurations(monkeypatch):
+    places = {
+        "hydra": "hydra.conf",
+        "main": "/package/conf",
+        "command-line": "/home/me/conf",
+        "pulse": "/site/pulse/conf",
+    }
+    sources = [SimpleNamespace(provider=provider, path=path) for provider, path in places.items()]
+    found = SimpleNamespace(
+        overrides=SimpleNamespace(task=["task=mine"]), runtime=SimpleNamespace(cwd="/home/me", config_sources=sources)
+    )
+    monkeypatch.setattr(HydraConfig, "initialized", staticmethod(lambda: True))
+    monkeypatch.setattr(HydraConfig, "get", staticmethod(lambda: found))
+    assert asked()["command"][3:] == ["--config-dir=conf", "task=mine"]
 
 
 def test_help_and_cfg_import_nothing_heavy():

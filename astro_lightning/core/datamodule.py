@@ -175,7 +175,8 @@ class RecordsData(pl.LightningDataModule):
                 )
             if self.part == "labelled" and len(found) < 2:
                 raise BadInput(
-                    f"the training split holds {len(found)} class ({', '.join(found) or 'none'}): two are needed to learn"
+                    f"the training split holds {len(found)} class ({', '.join(found) or 'none'}): two are needed to learn; "
+                    f'a task without classes writes part = "all" into {type(self).__name__}'
                 )
             self._info = {
                 "classes": known,

@@ -22,8 +22,10 @@ def classification_metrics(predictions: pa.Table, classes: Sequence[str]) -> dic
         classes: Their order.
 
     Returns:
-        Flat names without a prefix; empty where no row has a label.
+        Flat names without a prefix; empty where no row has a label, or nothing was said of the classes.
     """
+    if not any(f"prob_{name}" in predictions.column_names for name in classes):
+        return {}
     labels = np.array(predictions["label"].to_pylist(), dtype=object)
     known = np.isin(labels, list(classes))
     if not known.any():

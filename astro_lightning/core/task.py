@@ -147,7 +147,10 @@ class TaskModule(pl.LightningModule):
 
     @classmethod
     def score(cls, predictions: pa.Table, info: Mapping[str, Any]) -> dict[str, float]:
-        """Test metrics of a table with `label` and `prob_<class>` columns."""
+        """Test metrics of a table with the columns of `columns` and `finish`, `label` where the survey has it, and `references`.
+
+        The default is that of a classifier. Where the table has neither label nor reference it is not called.
+        """
         return classification_metrics(predictions, info["classes"])
 
     # ---- what all tasks share
@@ -157,6 +160,7 @@ class TaskModule(pl.LightningModule):
         """The network's own settings, for a network that is not built from its `_target_`."""
         return {key: value for key, value in self.hparams["model"].items() if key != "_target_"}
 
+    references: ClassVar[tuple[str, ...]] = ()  # columns of the records, beside `label`, that `score` is given
     precision: ClassVar[str | None] = None  # of its stage, whatever the trainer asks for; None = the trainer's
     not_averaged: ClassVar[tuple[str, ...]] = ()  # columns whose mean over several networks would be of none of them
 

@@ -43,10 +43,18 @@ class Records:
 
     @classmethod
     def from_table(cls, table: pa.Table) -> "Records":
-        """Wrap a table of records; list columns are taken without a copy where they are one chunk."""
+        """Wrap a table of records; list columns are taken without a copy where they are one chunk.
+
+        Raises:
+            BadInput: A list is null: nothing would say how long it is.
+        """
         ragged, fixed, flat, names = {}, {}, {}, {}
         for field in table.schema:
             column = table[field.name]
+            if column.null_count and isinstance(field.type, pa.ListType | pa.LargeListType | pa.FixedSizeListType):
+                where = table["id"][pc.index(column.is_null(), True).as_py()]
+                instead = "NaN for each value" if pa.types.is_fixed_size_list(field.type) else "an empty list"
+                raise BadInput(f"the list {field.name} of object {where} is null: give {instead}")
             if pa.types.is_fixed_size_list(field.type):
                 fixed[field.name] = _fixed(column)
             elif pa.types.is_struct(field.type):

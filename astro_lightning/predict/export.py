@@ -53,8 +53,8 @@ def export_network(scorer: Scorer, batches: Sequence[dict[str, Tensor]], out: Pa
         The largest absolute difference of a probability.
 
     Raises:
-        BadInput: Another suffix, a model that is no network of tensors, or a file that differs by more than 1e-5 at one of the
-            sizes (none is left then).
+        BadInput: Another suffix, a model that is no network of tensors or that names no class, or a file that differs by more
+            than 1e-5 at one of the sizes (none is left then).
     """
     module = scorer.members[0].module.cpu().eval()
     if out.suffix not in (".onnx", ".pt2"):
@@ -66,7 +66,11 @@ def export_network(scorer: Scorer, batches: Sequence[dict[str, Tensor]], out: Pa
         )
     asked = Asked(batches[0])
     with torch.inference_mode():
-        module.columns(asked)
+        columns = module.columns(asked)
+    if not any(name.startswith("prob_") for name in columns):
+        raise BadInput(
+            f"{type(module).__name__} gives no probability of a class, which is what {out.suffix} holds: score with mode=predict"
+        )
     names = [name for name, value in batches[0].items() if isinstance(value, Tensor) and name in asked.names]
     given = [tuple(batch[name] for name in names) for batch in batches]
     wrapped = Probabilities(module, names).eval()

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from astro_lightning.core.calibration import EMBEDDING
 from astro_lightning.core.checkpoint import REFIT, scoring_folder
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.provenance import read_kept, write_json
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 CHUNK = 4096  # objects
 N_MAPPED = 2000  # test objects on the map
+SHOWN = 8  # metrics in the terminal, of a task without the usual ones
 
 
 def as_trained(cfg: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -176,10 +178,10 @@ def test_run(
         _map(scorer, datamodules[0].records, rows[0], folder)
     kind = type(scorer.members[0].module)
     table = kind.with_truth(scorer.finish(mean_of_objects(tables)), scorer.info)
-    if not any(name.startswith("prob_") for name in table.column_names):
-        return {}, info  # a pretrained network predicts no class
+    if not set(table.column_names) - {"id", "label", "group", EMBEDDING}:
+        return {}, info  # a pretrained network predicts nothing
     write_parquet([table], folder / "predictions.parquet")
-    if "label" not in table.column_names:
+    if "label" not in table.column_names and not kind.references:
         return {}, info
     if part == "test":
         assert datamodules[0].records is not None
@@ -204,7 +206,7 @@ def run_device(cfg: dict[str, Any]) -> str:
 
 
 def _held_out(scorer: Scorer, datamodule: RecordsData, rows: np.ndarray, fold: int | None) -> pa.Table:
-    """Scores of rows with their label and group; warns of rows that were trained on."""
+    """Scores of rows with what they are measured against and their group; warns of rows that were trained on."""
     records = datamodule.records
     assert records is not None
     members = None if fold is None else scorer.folds[fold]
@@ -216,6 +218,8 @@ def _held_out(scorer: Scorer, datamodule: RecordsData, rows: np.ndarray, fold: i
         table = table.append_column("label", pa.array(records.labels[rows], pa.string()))
     if "group" in records.flat.column_names:
         table = table.append_column("group", pa.array(records.groups[rows]))
+    for name in scorer.members[0].module.references:
+        table = table.append_column(name, pa.array(records.column(name)[rows]))
     return table
 
 
@@ -236,12 +240,14 @@ def _scored_split(cfg: dict[str, Any], folder: Path, part: str) -> dict[str, flo
     run_folder = Path(str(cfg["ckpt"])).expanduser()
     metrics, info = test_run(cfg, run_folder, folder, part)
     if not metrics:
-        raise BadInput(f"nothing to score: the {part} split has no label, or this checkpoint predicts no class")
+        raise BadInput(
+            f"nothing to score: the {part} split has no label, or this checkpoint predicts nothing to hold against it"
+        )
     write_json(folder / "metrics.json", metrics)
     write_json(folder / "provenance.json", {"data": info, "checkpoint": str(run_folder)})
-    for name in ("accuracy", "macro_f1", "log_loss"):
-        if f"{part}/{name}" in metrics:
-            print(f"{part}/{name} = {metrics[f'{part}/{name}']:.4f}")
+    usual = [f"{part}/{name}" for name in ("accuracy", "macro_f1", "log_loss")]
+    for name in [name for name in usual if name in metrics] or list(metrics)[:SHOWN]:
+        print(f"{name} = {metrics[name]:.4f}")
     print(f"metrics and predictions: {folder}")
     return metrics
 

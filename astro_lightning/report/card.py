@@ -85,7 +85,8 @@ def _data(run: RunFolder) -> str:
 
 def _numbers(run: RunFolder) -> str:
     if run.scores is None:
-        recorded = sorted(filter(says_quality, run.metrics), key=lambda key: not key.startswith("test/"))
+        recorded = [key for key in run.metrics if says_quality(key) and "/speed/" not in key]
+        recorded.sort(key=lambda key: not key.startswith("test/"))
         return _table(["Metric", "Value"], ([key, number(run.metrics[key], 4)] for key in recorded))
     scores = run.scores
     rows = [[METRIC_NAMES[k], number(e.value), interval(e) or "none"] for k, e in scores.overall.items()]

@@ -130,8 +130,8 @@ def _metrics(runs: Sequence[RunFolder]) -> list[tuple[str, list[Estimate | None]
     keys = dict.fromkeys(
         key
         for run in runs
-        for key in run.metrics
-        if key.removeprefix("test/") not in METRIC_NAMES and not of_class(key, classes)
+        for key in sorted(run.metrics, key=lambda key: not key.startswith("test/"))
+        if key.removeprefix("test/") not in METRIC_NAMES and not of_class(key, classes) and says_quality(key)
     )
     rows += [(key, [Estimate(run.metrics[key]) if key in run.metrics else None for run in runs]) for key in keys]
     return [(title, estimates) for title, estimates in rows if any(estimates)]
@@ -150,8 +150,6 @@ def _metric_rows(runs: Sequence[RunFolder]) -> tuple[list[list[str]], list[list[
     tested: list[list[str]] = []
     other: list[list[str]] = []
     for title, estimates in _metrics(runs):
-        if not says_quality(title):
-            continue
         values = [e.value for e in estimates if e and np.isfinite(e.value)]
         top = best[title](values) if title in best and values else None
         cells = []

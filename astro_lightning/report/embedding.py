@@ -47,5 +47,6 @@ def embedding_map(embedding: np.ndarray, labels: np.ndarray) -> tuple[Figure, np
         limits(low - room, high + room)
     axes.locator_params(axis="x", nbins=6)
     columns = 6 if max(map(len, style), default=0) <= 4 else 3
-    figure.legend(loc="outside lower center", ncols=columns, columnspacing=1.2, handletextpad=0.1)
+    if style:
+        figure.legend(loc="outside lower center", ncols=columns, columnspacing=1.2, handletextpad=0.1)
     return figure, share

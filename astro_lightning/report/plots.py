@@ -174,8 +174,9 @@ def _of_embedding(run: RunFolder) -> list[Picture]:
     values = vectors.flatten().to_numpy().reshape(len(table), -1)
     figure, share = embedding_map(values, np.array(table["label"].to_pylist(), dtype=object))
     caption = f"{len(table):,} test objects as the model sees them, in the two directions in which its vectors scatter "
-    caption += f"most (principal components, {share.sum():.0%} of the variance). "
-    caption += "Classes that overlap here may be apart in the other directions."
+    caption += f"most (principal components, {share.sum():.0%} of the variance)."
+    if table["label"].null_count < len(table):
+        caption += " Classes that overlap here may be apart in the other directions."
     return [_picture(run, "embedding", "Map of the test objects", figure, caption)]
 
 

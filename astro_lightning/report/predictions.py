@@ -8,8 +8,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from astro_lightning.data.errors import BadInput
-
 _PROB, _P_VALUE, _TRUTH = "prob_", "p_", "truth_"
 _UNKNOWN = "99"  # beside an `ood_p` the contest's name of all unknown kinds, which no network was trained on
 
@@ -72,10 +70,7 @@ def read_predictions(path: Path) -> Predictions | None:
     A column `prob_<label>` beside a `truth_<label>` is a label that may hold together with others (`report.labels`).
 
     Returns:
-        None where there are such labels and no class.
-
-    Raises:
-        BadInput: The table has no `prob_<class>` column.
+        None where there is no class: such labels alone, or numbers of another kind.
     """
     table = pq.read_table(path)
     names = table.column_names
@@ -84,12 +79,10 @@ def read_predictions(path: Path) -> Predictions | None:
         for name in names
         if name.startswith(_PROB) and _TRUTH + name.removeprefix(_PROB) not in names
     )
-    if not classes and any(name.startswith(_TRUTH) for name in names):
-        return None
     if "ood_p" in names:
         classes = tuple(name for name in classes if name != _UNKNOWN)
     if not classes:
-        raise BadInput(f"{path}: no column named prob_<class>; expected id, label, prob_<class>...")
+        return None
     if "split" in names:
         table = table.filter(pc.fill_null(pc.equal(table["split"].cast(pa.string()), "test"), False))
     labels = table["label"].cast(pa.string()) if "label" in names else pa.nulls(len(table), pa.string())

@@ -51,6 +51,15 @@ def test_a_missing_column_names_what_is_there():
     assert np.isnan(Records.from_table(table()).column("ra", np.nan)).all()
 
 
+def test_a_list_that_is_null_names_its_object():
+    for name, remedy in (("mjd", "an empty list"), ("stamp", "NaN for each value")):
+        values = table()[name].to_pylist()
+        place = table().column_names.index(name)
+        holed = table().set_column(place, name, pa.array([*values[:2], None], table()[name].type))
+        with pytest.raises(BadInput, match=f"the list {name} of object 2 is null: give {remedy}"):
+            Records.from_table(holed)
+
+
 def test_hash_follows_content_not_name_or_place():
     first, second = Records.from_table(table()), Records.from_table(table((2, 1, 3), ("b", None, "a")))
     hashes = object_hashes(first)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command import astro_lightning, clean_environment, run_folder
 
@@ -20,7 +21,7 @@ def files_of_the_page():
 @pytest.mark.slow
 def test_a_plug_in_is_installed_listed_run_and_scores(tmp_path):
     files = files_of_the_page()
-    parts = ("__init__.py", "survey.py", "task.py", "conf/task/pulse.yaml")
+    parts = ("__init__.py", "survey.py", "task.py", "width.py", "conf/task/pulse.yaml", "conf/task/pulse_width.yaml")
     assert set(files) == {"pyproject.toml", *(f"pulse/{name}" for name in parts)}
     package, site = tmp_path / "package", tmp_path / "site"
     for name, content in files.items():
@@ -47,8 +48,19 @@ def test_a_plug_in_is_installed_listed_run_and_scores(tmp_path):
         from pulse.survey import simulate
     finally:
         sys.path.remove(str(site))
-    pq.write_table(simulate(9, seed=77).drop(["label"]), tmp_path / "bursts.parquet")
-    out = tmp_path / "scores.parquet"
-    words = ("mode=predict", f"ckpt={folder}", f"data.path={tmp_path / 'bursts.parquet'}", f"out={out}")
+    bursts, out = tmp_path / "bursts.parquet", tmp_path / "scores.parquet"
+    pq.write_table(simulate(9, seed=77).drop(["label", "width"]), bursts)
+    words = ("mode=predict", f"ckpt={folder}", f"data.path={bursts}", f"out={out}")
     astro_lightning(*words, folder=tmp_path, PYTHONPATH=str(site))
     assert pq.read_table(out).column_names == ["id", "prob_long", "prob_short"]
+
+    said = astro_lightning("task=pulse_width", *run[1:], folder=tmp_path, PYTHONPATH=str(site)).stdout
+    assert "Outlier share" in said
+    folder = run_folder(tmp_path, "pulse_width")
+    tested = pq.read_table(folder / "predictions.parquet")
+    assert tested.column_names == ["id", "found", "found_err", "label", "width"] and not np.isnan(tested["width"]).any()
+    off = tested["found"].to_numpy() / tested["width"].to_numpy() - 1
+    assert f"{np.median(off):.3f}" in (folder / "report.html").read_text()
+    words = (f"ckpt={folder}", "trainer=cpu", f"out={out}", f"data.path={bursts}")
+    astro_lightning("mode=predict", *words, folder=tmp_path, PYTHONPATH=str(site))
+    assert pq.read_table(out).column_names == ["id", "found", "found_err"]

@@ -1,16 +1,66 @@
 """The test split is scored as a new file is."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
+import torch
 import yaml
 from untrained import TASKS, untrained
 
 from astro_lightning.core.stages import datamodule_of
+from astro_lightning.data.errors import BadInput
 from astro_lightning.predict import modes
+from astro_lightning.predict.export import export_network
 from astro_lightning.predict.score import Scorer
+from astro_lightning.report.card import write_card
+from astro_lightning.report.html import write_report
+from astro_lightning.tasks.plasticc.module import FinetuneModule
 from astro_lightning.tasks.scope.module import ScopeModule
+
+
+@pytest.fixture
+def regression(tmp_path, monkeypatch):
+    """A run whose network gives a redshift and knows no class, and its configuration."""
+    run = untrained(tmp_path, *TASKS["plasticc"])
+    found = {
+        "references": ("photoz",),
+        "columns": lambda self, batch: {"z": torch.full((len(batch["row"]),), 0.5)},
+        "score": classmethod(
+            lambda kind, table, info: {"bias": float(np.nanmean(table["z"]) - np.nanmean(table["photoz"]))}
+        ),
+    }
+    for name, value in found.items():
+        monkeypatch.setattr(FinetuneModule, name, value)
+    return run, yaml.safe_load((run / "config.yaml").read_text())
+
+
+def test_numbers_are_measured_against_the_columns_that_the_task_names(regression, tmp_path, capsys):
+    run, cfg = regression
+    data = datamodule_of(cfg, "finetune")
+    expected = 0.5 - np.nanmean(data.records.column("photoz")[data.splits["test"]])
+    assert modes.test(cfg | {"ckpt": str(run)}, tmp_path / "test") == {"test/bias": pytest.approx(expected)}
+    assert f"test/bias = {expected:.4f}" in capsys.readouterr().out
+    assert "photoz" not in Scorer(run).predict(data.records).column_names
+
+
+def test_report_and_card_show_numbers_of_a_task_without_classes(regression, tmp_path):
+    run, cfg = regression
+    metrics, _ = modes.test_run(cfg, run, run)
+    (run / "metrics.json").write_text(json.dumps(metrics | {"finetune/speed/objects_per_s": 3}))
+    page, card = write_report(run).read_text(), write_card(run).read_text()
+    assert "Bias" in page and "By class" not in page and "Classes that overlap" in page
+    assert "| test/bias |" in card and "speed" not in card and "states no quality" not in card
+
+
+def test_a_network_without_classes_is_not_exported(regression, tmp_path):
+    run, cfg = regression
+    data, scorer = datamodule_of(cfg, "finetune"), Scorer(run)
+    batches = [next(iter(scorer.batches(scorer.members[0], data.records, np.arange(3))))]
+    with pytest.raises(BadInput, match="FinetuneModule gives no probability of a class"):
+        export_network(scorer, batches, tmp_path / "network.pt2")
 
 
 def test_columns_that_follow_from_all_members_are_made_of_their_mean(tmp_path):

@@ -6,7 +6,6 @@ from fake_run import PLASTICC, predictions
 from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc_score, roc_curve
 
 from astro_lightning.core.metrics import calibration_error
-from astro_lightning.data.errors import BadInput
 from astro_lightning.report.intervals import bootstrap
 from astro_lightning.report.predictions import read_predictions
 from astro_lightning.report.ranking import areas, descending_ranks, threshold_counts
@@ -105,9 +104,8 @@ def test_intervals_are_over_groups_where_there_are_some(read):
         assert (by_group.high - by_group.low) / (by_row.high - by_row.low) == pytest.approx(3, rel=0.25)
 
 
-def test_table_without_probabilities_is_refused(read):
-    with pytest.raises(BadInput, match="prob_"):
-        read(pa.table({"id": [1], "label": ["a"]}))
+def test_a_table_without_probabilities_has_no_classes_to_score(read):
+    assert read(pa.table({"id": [1], "label": ["a"], "anomaly": [0.5]})) is None
 
 
 def test_interval_only_beside_the_number_it_was_made_for(read):

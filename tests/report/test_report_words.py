@@ -153,6 +153,13 @@ def test_comparison_shows_what_a_run_recorded_where_it_left_no_predictions(two):
     assert "0.123" in compare(two).read_text()
 
 
+def test_a_comparison_begins_with_the_test_and_says_no_learning_rates(two):
+    record = two[0] / "metrics.json"
+    record.write_text(json.dumps({"regress/lr-AdamW": 1e-3, "regress/val/loss": 0.5, "test/nmad": 0.02}))
+    text = printed(comparison_table(two))
+    assert "lr-AdamW" not in text and text.index("test/nmad") < text.index("regress/val/loss")
+
+
 def test_a_sweep_shows_what_its_jobs_differ_in():
     words = [f"data.simulation.setting_{i}={i}" for i in range(9)]
     jobs = [
