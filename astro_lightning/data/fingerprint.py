@@ -1,7 +1,7 @@
 """What data a number was measured on: content hashes of objects, of a table and of a split."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -30,23 +30,32 @@ def object_hashes(records: Records, rows: np.ndarray | None = None) -> np.ndarra
         position = np.arange(bits.shape[1], dtype=np.uint64)
         total += _mix(_mix(bits ^ _mix(position + np.uint64(1))).sum(axis=1, dtype=np.uint64) + _salt(name))
     if not records.ragged and not records.fixed:
-        for name in sorted(set(records.flat.column_names) - {"id", "group", "label"}):
-            column = records.column(name)
-            if column.dtype.kind in "fiub":
-                total += _mix(_bits(column[rows].astype(np.float64)) + _salt(name))
+        for name, column in _numbers(records):
+            total += _mix(_bits(column[rows]) + _salt(name))
     return total
 
 
 def fingerprint(records: Records, splits: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """SHA-256 over the content of all objects, and over who is in which split."""
+    """SHA-256 over the content of all objects, labels and metadata included, and over who is in which split."""
     hashes = object_hashes(records)
     ids = records.ids.astype(str)
     content = hashlib.sha256(hashes.tobytes())
+    for name, column in _numbers(records):
+        content.update(name.encode() + _bits(column).tobytes())
     content.update("\n".join(f"{label}" for label in records.labels).encode())
     membership = hashlib.sha256()
     for part in sorted(splits):
         membership.update(f"{part}:{chr(10).join(ids[splits[part]])}".encode())
     return {"content_sha256": content.hexdigest(), "split_sha256": membership.hexdigest()}
+
+
+def _numbers(records: Records) -> Iterator[tuple[str, np.ndarray]]:
+    """Flat columns of numbers, float64: redshifts and other metadata."""
+    for name in sorted(set(records.flat.column_names) - {"id", "group", "label"}):
+        column = records.column(name)
+        if column.dtype.kind in "fiub":
+            values = column.astype(np.float64)
+            yield name, np.where(np.isnan(values), np.nan, values)  # one NaN, whoever wrote it
 
 
 def _bits(values: np.ndarray) -> np.ndarray:

@@ -89,6 +89,16 @@ def test_fingerprint_changes_with_content_and_with_the_split():
     assert base["split_sha256"] != moved["split_sha256"]
 
 
+def test_fingerprint_changes_with_a_redshift_and_not_with_who_wrote_the_nan():
+    other_nan = np.array([0x7FF8000000000001], dtype=np.uint64).view(np.float64)[0]
+    found = []
+    for redshift in ([0.1, np.nan], [0.1, other_nan], [0.2, np.nan]):
+        columns = {"id": [1, 2], "photoz": redshift, "flux": pa.array([[1.0], [2.0]], pa.list_(pa.float32()))}
+        records = Records.from_table(pa.table(columns))
+        found.append(fingerprint(records, {"train": np.arange(2)})["content_sha256"])
+    assert found[0] == found[1] != found[2]
+
+
 def test_named_features_keep_their_names_and_files_with_other_columns_are_refused(tmp_path):
     def named(*names):
         values = pa.StructArray.from_arrays([pa.array([1.0, None], pa.float32()) for _ in names], names)

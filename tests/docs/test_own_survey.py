@@ -112,6 +112,7 @@ def test_its_commands_train_and_test(survey, tmp_path):
             for w in shlex.split(line.partition("-m astro_lightning ")[2])
         ]
         for line in re.findall(r"^.*python -m astro_lightning .*$", PAGE.read_text(), flags=re.M)
+        if "data=snana" not in line
     )
     small = ("trainer.max_epochs=1", "model.d_model=16", "model.n_layers=1", "callbacks=quiet")
     astro_lightning(*train, *small, folder=tmp_path, PYTHONPATH=str(tmp_path))
