@@ -89,7 +89,7 @@ class PeriodModule(BoostingModule):
         score, right = score[known], right[known]
         loss = nn.functional.binary_cross_entropy_with_logits(score, right)
         self.val_metrics["exact"].update(right.gather(1, score.argmax(1, keepdim=True)))
-        self.log("val/loss", loss, batch_size=len(right), on_epoch=True, prog_bar=True)
+        self.log("val/loss", loss, batch_size=len(right), on_epoch=True, prog_bar=True, sync_dist=True)
         self.log_dict(dict(self.val_metrics), on_step=False, on_epoch=True, prog_bar=True)
 
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
