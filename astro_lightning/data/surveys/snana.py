@@ -18,6 +18,7 @@ from astro_lightning.data.tables import readable
 
 # Types that say that nobody knows the type.
 NO_TYPE = ("", "-9", "0", "NONE", "UNKNOWN")
+METADATA = {"photoz": "HOSTGAL_PHOTOZ", "photoz_err": "HOSTGAL_PHOTOZ_ERR", "mwebv": "MWEBV", "specz": "HOSTGAL_SPECZ"}
 BANDS = ("BAND", "FLT")
 FLUXES = ("MJD", "FLUXCAL", "FLUXCALERR")
 
@@ -75,6 +76,7 @@ class Snana(Survey[Pair]):
             objects, begin, end = self._objects(head, source.head)
         with readable(source.photometry), fits.open(source.photometry, memmap=True) as opened:
             data = _columns(opened, source.photometry)
+            band = _band(data, source.photometry)
             if len(begin) and (begin.min() < 0 or end.max() > len(data["MJD"]) or (end < begin).any()):
                 raise BadInput(
                     f"{source.head}: PTROBS_MIN and PTROBS_MAX point outside the {len(data['MJD'])} rows of "
@@ -88,16 +90,21 @@ class Snana(Survey[Pair]):
                 length, first = count[chosen], begin[chosen]
                 row = np.arange(length.sum()) + np.repeat(first - (np.cumsum(length) - length), length)
                 own = objects.take(pa.array(chosen))
-                yield to_records(self._observations(data, row, own["id"], length, source.photometry), own,
-                                 where=str(source.photometry))  # fmt: skip
+                table = {"id": own["id"].take(pa.array(np.repeat(np.arange(len(length)), length)))}
+                table |= {"band": _text(data[band][row])} | {
+                    name: data[name][row].astype(np.float64) for name in FLUXES
+                }
+                where = str(source.photometry)
+                first_row = int(row[0]) if len(row) else 0
+                observations = to_observations(pa.table(table), self.bands, where=where, first_row=first_row)
+                yield to_records(observations, own, where=where)
 
     def _objects(self, head: Mapping[str, np.ndarray], file: Path) -> tuple[pa.Table, np.ndarray, np.ndarray]:
         for name in ("SNID", "PTROBS_MIN", "PTROBS_MAX"):
             if name not in head:
                 raise BadInput(f"{file}: missing column {name}; found {', '.join(head)}")
         ids = pa.chunked_array([_text(head["SNID"])])
-        known = {name: column for name, column in _KNOWN.items() if column in head}
-        columns: dict[str, Any] = {name: _known(head[column]) for name, column in known.items()}
+        columns: dict[str, Any] = {name: _known(head[column]) for name, column in METADATA.items() if column in head}
         if self.label in head:
             types = _text(head[self.label])
             columns["label"] = self.class_names(
@@ -107,20 +114,18 @@ class Snana(Survey[Pair]):
         objects = to_objects(ids, columns)
         return objects, head["PTROBS_MIN"].astype(np.int64) - 1, head["PTROBS_MAX"].astype(np.int64)
 
-    def _observations(
-        self, data: Mapping[str, np.ndarray], row: np.ndarray, ids: pa.ChunkedArray, length: np.ndarray, file: Path
-    ) -> pa.Table:
-        band = next((name for name in BANDS if name in data), None)
-        missing = [name for name in FLUXES if name not in data] + ([] if band else [" or ".join(BANDS)])
-        if missing or band is None:
-            raise BadInput(f"{file}: missing column {', '.join(missing)}; found {', '.join(data)}")
-        owner = pa.array(np.repeat(np.arange(len(length)), length))
-        table = {"id": ids.take(owner), "band": _text(data[band][row])}
-        table |= {name: data[name][row].astype(np.float64) for name in FLUXES}
-        return to_observations(pa.table(table), self.bands, where=str(file), first_row=int(row[0]) if len(row) else 0)
 
+def _band(data: Mapping[str, np.ndarray], file: Path) -> str:
+    """Name of the column of bands.
 
-_KNOWN = {"photoz": "HOSTGAL_PHOTOZ", "photoz_err": "HOSTGAL_PHOTOZ_ERR", "mwebv": "MWEBV", "specz": "HOSTGAL_SPECZ"}
+    Raises:
+        BadInput: It is missing, or one of the fluxes is.
+    """
+    band = next((name for name in BANDS if name in data), None)
+    missing = [name for name in FLUXES if name not in data] + ([] if band else [" or ".join(BANDS)])
+    if missing or band is None:
+        raise BadInput(f"{file}: missing column {', '.join(missing)}; found {', '.join(data)}")
+    return band
 
 
 def _columns(opened: fits.HDUList, file: Path) -> dict[str, np.ndarray]:

@@ -86,7 +86,7 @@ def test_bands_of_another_system(tmp_path):
         ({"PTROBS_MIN": fits.Column("PTROBS_MIN", "J", array=[0, 5, 8])}, "point outside"),
         ({"SNID": None}, r"A_HEAD\.FITS: missing column SNID"),
         ({"FLUXCAL": None}, r"A_PHOT\.FITS: missing column FLUXCAL"),
-        ({"BAND": None}, "missing column BAND or FLT"),
+        ({"BAND": None, "MJD": None}, "missing column MJD, BAND or FLT"),
     ],
 )
 def test_what_cannot_be_used_is_one_line(tmp_path, changed, said):
