@@ -52,6 +52,8 @@ def test_a_notebook_calls_a_command_after_one_that_failed(tmp_path, monkeypatch,
     with pytest.raises(SystemExit) as stopped:
         main(["task=spectra", "seed=-1", place])
     assert capsys.readouterr().err.startswith("error: seed=-1: give")
+    main(["task=spectra", "--cfg", "job", place])
+    assert asked() == {"overrides": [], "command": []}
 
 
 def test_python_composes_what_the_command_line_does(tmp_path):
