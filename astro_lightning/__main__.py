@@ -1,10 +1,12 @@
 """The command line: `python -m astro_lightning task=... data=... trainer=...`, or one of the verbs. Heavy imports come late."""
 
 import io
+import logging
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 PATH = re.compile(r"(out|ckpt|data\.(path|root)|paths\.\w+|hydra\.(run|sweep)\.dir)=(?=[^'\"])")
@@ -27,6 +29,28 @@ def quoted(word: str) -> str:
     return key[0] + "'" + word[key.end() :].replace("'", r"\'") + "'"
 
 
+@contextmanager
+def process_as_before() -> Iterator[None]:
+    """Give back what a command takes of its process, so that a notebook may call the next one.
+
+    A run's name is kept in the environment for its ranks and workers, where the next run would find it and its folder;
+    Hydra's handlers would write what the notebook logs into the log of a run that is over.
+    """
+    root, words, name = logging.getLogger(), sys.argv[1:], os.environ.get("ASTRO_LIGHTNING_RUN")
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        sys.argv[1:] = words
+        if name is None:
+            os.environ.pop("ASTRO_LIGHTNING_RUN", None)
+        for handler in [handler for handler in root.handlers if handler not in handlers]:
+            handler.close()
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+@process_as_before()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a task, resume a run, or call a verb; errors of the user are one line and exit status 2."""
     for stream in (sys.stdout, sys.stderr):  # a terminal that knows no bullet or ellipsis ends no run

@@ -5,7 +5,8 @@ import re
 import sys
 import time
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,47 @@ def hydra_main() -> None:
         from astro_lightning.sweeper import register
 
         register()
-    try:
+    from astro_lightning.report.sweep import failures
+
+    failures.clear()  # of an earlier command of this process
+    with refusals(sys.argv[1:]):
         hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(job)()
+    HydraConfig.instance().cfg = (
+        None  # --cfg leaves its own, and a later run of Python would be said to be that command's
+    )
+    if failures:
+        raise BadInput(failures[0] if len(failures) == 1 else f"{len(failures)} jobs failed; the first: {failures[0]}")
+
+
+def composed(*words: str) -> dict[str, Any]:
+    """What the command line composes from these words, for `run.run` and for what `core.stages` makes of a configuration.
+
+    Args:
+        words: As typed, `task=spectra`, `trainer.max_epochs=2`.
+
+    Returns:
+        The configuration in plain containers.
+
+    Raises:
+        BadInput: A word names nothing that is there, or its value is of another kind than the one it replaces.
+    """
+    Plugins.instance().register(InstalledConf)
+    with refusals(words), hydra.initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        cfg = hydra.compose("config", list(words), return_hydra_config=True)
+        settings = plain(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]))
+        check_overrides(settings, cfg.hydra)
+    return settings
+
+
+@contextmanager
+def refusals(words: Sequence[str]) -> Iterator[None]:
+    """What Hydra says against these words, in one line.
+
+    Raises:
+        BadInput: It says something.
+    """
+    try:
+        yield
     except (HydraException, OmegaConfBaseException) as error:
         parts = [str(error), str(error.__cause__ or "")]
         message = " ".join(" ".join(dict.fromkeys(part for part in parts if part)).split())
@@ -81,16 +121,14 @@ def hydra_main() -> None:
     except ValueError as error:
         if not str(error).startswith("Config group override"):
             raise
-        words = [
+        numbers = [
             word
-            for word in sys.argv[1:]
+            for word in words
             if re.fullmatch(r"\w+=[\d.]+", word) and (conf_folder() / word.split("=")[0]).is_dir()
         ]
-        raise BadInput(f"{' '.join(words)}: type the name of a configuration (see `astro-lightning --help`)") from error
-    from astro_lightning.report.sweep import failures
-
-    if failures:
-        raise BadInput(failures[0] if len(failures) == 1 else f"{len(failures)} jobs failed; the first: {failures[0]}")
+        raise BadInput(
+            f"{' '.join(numbers)}: type the name of a configuration (see `astro-lightning --help`)"
+        ) from error
 
 
 def meant(message: str) -> str:
@@ -118,7 +156,7 @@ def job(cfg: DictConfig) -> dict[str, float]:
     try:
         (folder / "error.txt").unlink(missing_ok=True)  # of an earlier attempt in this folder
         settings = plain(cfg)
-        check_overrides(settings)
+        check_overrides(settings, HydraConfig.get())
         if HydraConfig.get().mode == RunMode.MULTIRUN and (folder / "job.json").is_file():
             begun = read_kept(folder / "job.json")
             if begun["overrides"] == asked()["overrides"]:  # a sweep that was stopped, given again
@@ -143,17 +181,21 @@ def job(cfg: DictConfig) -> dict[str, float]:
     return {"objective": float("nan")}
 
 
-def check_overrides(settings: dict[str, Any]) -> None:
+def check_overrides(settings: dict[str, Any], about: Any) -> None:
     """Whether each value that somebody set is of the kind of the value it replaces.
+
+    Args:
+        settings: The configuration.
+        about: Its block `hydra`, which knows what was set.
 
     Raises:
         BadInput: One is not.
     """
-    chosen, overrides = HydraConfig.get().runtime.choices, HydraConfig.get().overrides.task
+    chosen, overrides = about.runtime.choices, about.overrides.task
     keys = [word.partition("=")[0] for word in overrides]
     groups = [word for key, word in zip(keys, overrides, strict=True) if key.lstrip("+") in chosen]
     if len(groups) < len(overrides):
-        usual = hydra.compose(HydraConfig.get().job.config_name, groups)
+        usual = hydra.compose(about.job.config_name, groups)
         check_kinds(settings, OmegaConf.to_container(usual, resolve=True), keys)
 
 

@@ -165,11 +165,11 @@ def with_tested(cfg: dict[str, Any]) -> dict[str, Any]:
 
 
 def asked() -> dict[str, Any]:
-    """What the user typed for this run, or for this job of a sweep."""
+    """What the user typed for this run, or for this job of a sweep; from Python nothing, and no command repeats it."""
     from hydra.core.hydra_config import HydraConfig
 
     if not HydraConfig.initialized():
-        return {"overrides": [], "command": ["python", "-m", "astro_lightning"]}
+        return {"overrides": [], "command": []}
     words, runtime = list(HydraConfig.get().overrides.task), HydraConfig.get().runtime
     own = [source.path for source in runtime.config_sources if source.provider == "command-line"]
     places = [f"--config-dir={os.path.relpath(path, runtime.cwd)}" for path in own]

@@ -1,4 +1,6 @@
 import io
+import logging
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -9,6 +11,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from astro_lightning.__main__ import main, quoted
+from astro_lightning.compose import composed
+from astro_lightning.data.errors import BadInput
 from astro_lightning.run import asked
 
 
@@ -32,6 +36,39 @@ def test_a_terminal_without_bullets_ends_no_command(monkeypatch):
     main(["--help"])
     print("\u2022 epoch 1", flush=True)
     assert terminal.getvalue().endswith(b"? epoch 1\n")
+
+
+def test_a_notebook_calls_a_command_after_one_that_failed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["notebook", "its own"])
+    monkeypatch.delenv("ASTRO_LIGHTNING_RUN", raising=False)
+    place = f"paths.outputs={tmp_path}"
+    handlers = logging.getLogger().handlers[:]
+    with pytest.raises(SystemExit) as stopped:
+        main(["task=spectra", "batch_size=0", place])
+    assert stopped.value.code == 2 and "batch_size=0" in capsys.readouterr().err
+    # The name of its run and what went wrong were the next command's too, and its log took what the notebook logs.
+    assert "ASTRO_LIGHTNING_RUN" not in os.environ
+    assert sys.argv == ["notebook", "its own"] and logging.getLogger().handlers == handlers
+    with pytest.raises(SystemExit) as stopped:
+        main(["task=spectra", "seed=-1", place])
+    assert capsys.readouterr().err.startswith("error: seed=-1: give")
+    main(["task=spectra", "--cfg", "job", place])
+    assert asked() == {"overrides": [], "command": []}
+
+
+def test_python_composes_what_the_command_line_does(tmp_path):
+    cfg = composed("task=spectra", "seed=3", f"paths.cache={tmp_path}")
+    assert (cfg["task"]["name"], cfg["seed"], cfg["paths"]["cache"]) == ("spectra", 3, str(tmp_path))
+    assert "hydra" not in cfg
+    for word, said in (
+        ("nokey=3", "nokey"),
+        ("report=maybe", "report=maybe"),
+        ("trainer=2", "name of a configuration"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            composed(word)
+    # No command repeats what was composed in Python; it was said to be the default task's.
+    assert asked()["command"] == []
 
 
 def test_the_command_that_repeats_a_run_finds_its_configurations(monkeypatch):

@@ -118,6 +118,22 @@ def make_module(cfg: Mapping[str, Any], stage: Mapping[str, Any], info: dict[str
     )
 
 
+def identity_of(
+    cfg: Mapping[str, Any], stage: Mapping[str, Any], module: TaskModule, datamodule: RecordsData
+) -> Identity:
+    """The callback without which no checkpoint of a Trainer scores."""
+    return Identity(
+        {
+            "task": cfg["task"]["name"],
+            "stage": stage["name"],
+            "module": f"{type(module).__module__}.{type(module).__qualname__}",
+            "datamodule": f"{type(datamodule).__module__}.{type(datamodule).__qualname__}",
+            "batch_size": datamodule.batch_size,
+        },
+        datamodule.train_hashes(),
+    )
+
+
 def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artefacts: Artefacts) -> dict[str, float]:
     """Run one stage, or take it from the run folder where it is already done; artefacts grow by what it hands over.
 
@@ -138,16 +154,7 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
     if (cfg.get("debug") or {}).get("overfit"):
         datamodule.keep_batches(cfg["debug"]["overfit"])
     module = make_module(cfg, stage, datamodule.info())
-    identity = Identity(
-        {
-            "task": cfg["task"]["name"],
-            "stage": stage["name"],
-            "module": f"{type(module).__module__}.{type(module).__qualname__}",
-            "datamodule": f"{type(datamodule).__module__}.{type(datamodule).__qualname__}",
-            "batch_size": datamodule.batch_size,
-        },
-        datamodule.train_hashes(),
-    )
+    identity = identity_of(cfg, stage, module, datamodule)
     trainer = make_trainer(cfg, stage, folder, [identity], module.precision)
     checkpoints = folder / "checkpoints" / stage["name"]
     rate = settings(module.hparams["optimizer"])["lr"]

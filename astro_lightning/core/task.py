@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from threading import get_ident
 from typing import Any, ClassVar
 
 import numpy as np
@@ -112,8 +113,14 @@ class TaskModule(pl.LightningModule):
         if hasattr(self.network, "embed"):
             return self.network.embed(batch)  # type: ignore[operator]
         read: list[Tensor] = []
+        own = get_ident()
+
+        def note(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+            if get_ident() == own:  # a scorer's threads share the layers, and each calls the hooks of all
+                read.append(given[0])
+
         layers = [layer for layer in self.network.modules() if isinstance(layer, nn.Linear)]
-        hooks = [layer.register_forward_pre_hook(lambda _, given: read.append(given[0])) for layer in layers]
+        hooks = [layer.register_forward_pre_hook(note) for layer in layers]
         try:
             logits = self(batch)
         finally:

@@ -15,6 +15,25 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.data.ragged import Ragged
 
 
+class Lists(dict):
+    """name -> list column of records; one that is not there is said in a line.
+
+    Args:
+        columns: The columns.
+        others: Names of the list columns of the other kind.
+        wanted: Of which kind these are.
+    """
+
+    def __init__(self, columns: dict, others: Iterable[str], wanted: str) -> None:
+        super().__init__(columns)
+        self.others, self.wanted = list(others), wanted
+
+    def __missing__(self, name: str) -> None:
+        there = ", ".join([*self, *self.others]) or "none"
+        kind = f"must be {self.wanted}: cast it" if name in self.others else f"is missing; these are there: {there}"
+        raise BadInput(f"the list column {name!r} {kind}")
+
+
 class Records:
     """A table of objects split into flat, ragged and fixed-length columns.
 
@@ -34,8 +53,8 @@ class Records:
         names: dict[str, list[str]] | None = None,
     ) -> None:
         self.flat = flat
-        self.ragged = ragged
-        self.fixed = fixed
+        self.ragged: dict[str, Ragged] = Lists(ragged, fixed, "a list")
+        self.fixed: dict[str, np.ndarray] = Lists(fixed, ragged, "a fixed-size list, pa.list_(pa.float32(), LENGTH)")
         self.names = names or {}
 
     def __len__(self) -> int:
@@ -46,8 +65,14 @@ class Records:
         """Wrap a table of records; list columns are taken without a copy where they are one chunk.
 
         Raises:
-            BadInput: A list is null: nothing would say how long it is.
+            BadInput: It is no Arrow table, has no `id`, or a list is null: nothing would say how long it is.
         """
+        if not isinstance(table, pa.Table):
+            raise BadInput(
+                f"records are a pyarrow.Table, not a {type(table).__name__}: pa.table(...) makes one of most others"
+            )
+        if "id" not in table.column_names:
+            raise BadInput(f"column 'id' is missing; these are there: {', '.join(table.column_names)}")
         ragged, fixed, flat, names = {}, {}, {}, {}
         for field in table.schema:
             column = table[field.name]
@@ -62,6 +87,8 @@ class Records:
                 names[field.name] = [inner.name for inner in field.type]
             elif pa.types.is_list(field.type) or pa.types.is_large_list(field.type):
                 ragged[field.name] = Ragged.from_arrow(column)
+            elif pa.types.is_string_view(field.type):  # as other libraries export text; Arrow takes no rows of it
+                flat[field.name] = column.cast(pa.string())
             else:
                 flat[field.name] = column
         return cls(pa.table(flat), ragged, fixed, names)

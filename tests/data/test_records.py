@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -109,3 +111,18 @@ def test_named_features_keep_their_names_and_files_with_other_columns_are_refuse
     assert np.isnan(records.fixed["features"][1]).all()
     with pytest.raises(BadInput, match="features"):
         write_records(iter([named("a", "b"), named("b", "a")]), tmp_path / "other")
+
+
+def test_a_table_made_elsewhere_is_read_or_refused_in_a_line():
+    views = table().set_column(0, "id", pa.array(["c", "a", "b"], pa.string_view()))
+    assert Records.from_table(views).flat["id"].take([0, 2]).to_pylist() == ["c", "b"]
+    with pytest.raises(BadInput, match=r"pyarrow\.Table, not a DataFrame"):
+        Records.from_table(table().to_pandas())
+    with pytest.raises(BadInput, match="column 'id' is missing"):
+        Records.from_table(table().drop_columns(["id"]))
+    # pandas knows no lists of one length: what was a stamp comes back as any list.
+    records = Records.from_table(pa.table(table().to_pandas()))
+    with pytest.raises(BadInput, match=r"'stamp' must be a fixed-size list.*cast it"):
+        records.fixed["stamp"]
+    with pytest.raises(BadInput, match="'flux' is missing; these are there: mjd, stamp"):
+        pickle.loads(pickle.dumps(records)).ragged["flux"]

@@ -64,11 +64,13 @@ class SplitConformal:
             weight: density-ratio weights of a covariate shift, shape (objects,).
 
         Raises:
-            BadInput: shapes or labels that do not fit the classes.
+            BadInput: shapes, labels or weights that do not fit the classes.
         """
         y, k = np.asarray(label), len(self.classes)
         scores = self.scores_of(prob, self.seed)
-        if y.shape != scores.shape[:1] or (y.size and not (y.min() >= 0 and y.max() < k)):
+        # not the names, and no fractions: they would fall into no class, of which every p-value is then 1
+        indices = y.dtype.kind in "iufb" and np.isin(y, np.arange(k)).all()
+        if y.shape != scores.shape[:1] or not (indices or not y.size):
             raise BadInput(f"calibration labels must be {len(scores)} class indices from 0 to {k - 1}")
         own = scores[np.arange(len(y)), y.astype(np.int64)]
         if self.conditional == "cluster":
@@ -78,6 +80,8 @@ class SplitConformal:
         rows, self.table_of = np.unique(pool, axis=0, return_inverse=True)
         self.table_of = self.table_of.ravel()
         w = None if weight is None else np.asarray(weight, dtype=np.float64)
+        if w is not None and w.shape != y.shape:
+            raise BadInput(f"calibration weights have shape {w.shape}: expected {y.shape}, one per object")
         masks = [np.isin(y, np.flatnonzero(row)) for row in rows]
         self.tables = [Ranks(own[m], None if w is None else w[m]) for m in masks]
         return self
@@ -95,7 +99,12 @@ class SplitConformal:
         Args:
             prob: shape (objects, classes).
             weight: density-ratio weights of the objects where the calibration was weighted.
+
+        Raises:
+            BadInput: nothing was fitted, or probabilities of another shape.
         """
+        if not self.tables:
+            raise BadInput("there are no calibration scores yet: call fit first")
         scores = self.scores_of(prob, self.seed + 1)
         u = None if not self.randomised else 1 - np.random.default_rng([self.seed, 2]).random(scores.shape)
         columns = [

@@ -8,6 +8,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from astro_lightning.data.errors import BadInput
+
+
+def check_observations(time_d: np.ndarray, mag: np.ndarray, mag_err: np.ndarray) -> None:
+    """Whether all can be used: a single one that cannot would leave a curve without power or statistics, in silence.
+
+    Raises:
+        BadInput: A value is not finite, or an error not positive.
+    """
+    bad = ~(np.isfinite(time_d) & np.isfinite(mag) & np.isfinite(mag_err) & (mag_err > 0))
+    if bad.any():
+        raise BadInput(
+            f"{bad.sum()} of {len(bad)} observations (first: number {bad.argmax()}) have no finite time and magnitude, "
+            "or no finite error above 0: leave them out"
+        )
+
 
 @dataclass(frozen=True)
 class LightCurves:
@@ -35,21 +51,25 @@ class LightCurves:
             mag: Magnitudes, shape (observations,).
             mag_err: Errors, shape (observations,).
             offsets: Curve i holds observations offsets[i] to offsets[i + 1], shape (curves + 1,).
+
+        Raises:
+            BadInput: A value is not finite, or an error not positive.
         """
-        offsets = np.asarray(offsets)
+        mjd, mag, mag_err, offsets = (np.asarray(values) for values in (mjd, mag, mag_err, offsets))
         length = np.diff(offsets)
         curves = len(length)
         curve = np.repeat(np.arange(curves), length)
         place = np.arange(offsets[0], offsets[-1]) - np.repeat(offsets[:-1], length)
         shape = (curves, int(length.max(initial=1)))
         taken = slice(int(offsets[0]), int(offsets[-1]))
+        check_observations(mjd[taken], mag[taken], mag_err[taken])
 
         def padded(values: np.ndarray, fill: float) -> Tensor:
             out = np.full(shape, fill)
             out[curve, place] = values[taken]
             return torch.from_numpy(out)
 
-        start = np.repeat(np.asarray(mjd)[np.minimum(offsets[:-1], len(mjd) - 1)], length) if len(mjd) else mjd
+        start = np.repeat(mjd[np.minimum(offsets[:-1], len(mjd) - 1)], length) if len(mjd) else mjd
         time_d = padded(np.concatenate([mjd[: taken.start], mjd[taken] - start]), 0.0)
         return cls(
             time_d, padded(mag, 0.0), padded(mag_err, 1.0), torch.arange(shape[1]) < torch.from_numpy(length)[:, None]

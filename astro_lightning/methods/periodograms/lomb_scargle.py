@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from astropy.timeseries import LombScargle
 
+from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.periodograms.grid import FrequencyGrid
+from astro_lightning.methods.periodograms.light_curves import check_observations
 
 try:
     import nifty_ls
@@ -17,14 +19,24 @@ def lomb_scargle(time_d: np.ndarray, mag: np.ndarray, mag_err: np.ndarray, grid:
     """Fraction of the weighted variance that a sinusoid plus a constant takes away (Zechmeister & Kuerster 2009).
 
     Args:
-        time_d: Times in days, shape (points,), float64, ascending.
+        time_d: Times in days, shape (points,), float64: a float32 day number resolves a quarter of a day.
         mag: Magnitudes, shape (points,).
         mag_err: Errors, shape (points,).
         grid: Frequencies; entries before `grid.first` get power 0.
 
     Returns:
-        Power in [0, 1], shape (grid.count,).
+        Power in [0, 1], float64, shape (grid.count,).
+
+    Raises:
+        BadInput: The three differ in shape, a value is not finite, or an error not positive.
     """
+    # The fast transform takes arrays of one type alone.
+    time_d, mag, mag_err = (np.asarray(values, dtype=np.float64) for values in (time_d, mag, mag_err))
+    if not time_d.shape == mag.shape == mag_err.shape or time_d.ndim != 1:
+        raise BadInput(
+            f"time_d, mag and mag_err have shapes {time_d.shape}, {mag.shape}, {mag_err.shape}: give (points,)"
+        )
+    check_observations(time_d, mag, mag_err)
     spacing = grid.spacing_per_day
     if nifty_ls is not None:
         power = nifty_ls.lombscargle(

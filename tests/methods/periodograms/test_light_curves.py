@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.periodograms.light_curves import LightCurves
 
 
@@ -25,3 +26,8 @@ def test_offsets_need_not_start_at_zero(ragged, curves):
     mjd, mag, err, offsets, _ = ragged
     tail = LightCurves.from_ragged(mjd, mag, err, offsets[1:])
     torch.testing.assert_close(tail.mag[0][tail.valid[0]], curves.mag[1][curves.valid[1]])
+
+
+def test_an_observation_that_is_not_finite_is_refused():
+    with pytest.raises(BadInput, match=r"1 of 2 observations \(first: number 1\)"):
+        LightCurves.from_ragged([1.0, 2.0, 3.0], [15.0, 15.0, np.nan], [0.1, 0.1, 0.1], [1, 3])

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import torch
 from astropy.timeseries import LombScargle
 
+from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.periodograms import lomb_scargle as module
 from astro_lightning.methods.periodograms.candidates import CANDIDATES, _peaks_with_multiples, candidate_periods
 from astro_lightning.methods.periodograms.grid import FrequencyGrid, terrestrial
@@ -31,6 +33,21 @@ def test_lomb_scargle_equals_the_exact_periodogram(separate, fast, monkeypatch):
     # astropy's own fast method is good to a few parts in a thousand only
     np.testing.assert_allclose(power[inside], exact[inside], atol=1e-6 if fast else 0.02)
     assert not power[: grid.first].any()
+
+
+def test_lomb_scargle_takes_any_array_and_no_observation_that_empties_it(separate):
+    time, mag, err = separate[0]
+    grid = FrequencyGrid.over(time[-1], max_per_day=4)
+    single = mag.astype(np.float32)
+    power = lomb_scargle(time, single.astype(float), err, grid)
+    for values in (single, single.tolist(), torch.from_numpy(single)):
+        np.testing.assert_allclose(lomb_scargle(time, values, err, grid), power, atol=1e-9)
+    # Each of these gave a periodogram of zeros.
+    for wrong in ((time, np.where(time == time[3], np.nan, mag), err), (time, mag, np.where(time == time[3], 0, err))):
+        with pytest.raises(BadInput, match=r"1 of .* \(first: number 3\)"):
+            lomb_scargle(*wrong, grid)
+    with pytest.raises(BadInput, match="shapes"):
+        lomb_scargle(time, mag[1:], err, grid)
 
 
 def test_harmonic_sums_add_the_power_at_multiples():
