@@ -78,9 +78,8 @@ def hydra_main() -> None:
     failures.clear()  # of an earlier command of this process
     with refusals(sys.argv[1:]):
         hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(job)()
-    HydraConfig.instance().cfg = (
-        None  # --cfg leaves its own, and a later run of Python would be said to be that command's
-    )
+    # --cfg leaves its own, and a later run of Python would be said to be that command's
+    HydraConfig.instance().cfg = None
     if failures:
         raise BadInput(failures[0] if len(failures) == 1 else f"{len(failures)} jobs failed; the first: {failures[0]}")
 
