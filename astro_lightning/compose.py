@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from astro_lightning.core.build import plain
 from astro_lightning.core.conf import conf_folder, configs, plugin_folders
-from astro_lightning.core.values import check_kinds
+from astro_lightning.core.values import check_kinds, check_left_out
 from astro_lightning.data.errors import PLACE, BadInput
 
 PLACES = ("data.root", "paths.cache")  # what may differ where a run goes on: not what it is, but where files lie
@@ -79,12 +79,14 @@ def hydra_main() -> None:
         message = " ".join(" ".join(dict.fromkeys(part for part in parts if part)).split())
         raise BadInput(f"{meant(message) or message or type(error).__name__} (see `astro-lightning --help`)") from error
     except ValueError as error:
+        if str(error).startswith("Only one of --run"):
+            raise BadInput("--cfg and --info show one configuration: leave -m and the values of a sweep out") from error
         if not str(error).startswith("Config group override"):
             raise
         words = [
             word
             for word in sys.argv[1:]
-            if re.fullmatch(r"\w+=[\d.]+", word) and (conf_folder() / word.split("=")[0]).is_dir()
+            if re.fullmatch(r"\w+=([\d.]+|null|true|false)", word) and (conf_folder() / word.split("=")[0]).is_dir()
         ]
         raise BadInput(f"{' '.join(words)}: type the name of a configuration (see `astro-lightning --help`)") from error
     from astro_lightning.report.sweep import failures
@@ -144,13 +146,14 @@ def job(cfg: DictConfig) -> dict[str, float]:
 
 
 def check_overrides(settings: dict[str, Any]) -> None:
-    """Whether each value that somebody set is of the kind of the value it replaces.
+    """Whether each value that somebody set is of the kind of the value it replaces, and none that they took out is needed.
 
     Raises:
-        BadInput: One is not.
+        BadInput: One is not, or is.
     """
     chosen, overrides = HydraConfig.get().runtime.choices, HydraConfig.get().overrides.task
     keys = [word.partition("=")[0] for word in overrides]
+    check_left_out(keys)
     groups = [word for key, word in zip(keys, overrides, strict=True) if key.lstrip("+") in chosen]
     if len(groups) < len(overrides):
         usual = hydra.compose(HydraConfig.get().job.config_name, groups)
