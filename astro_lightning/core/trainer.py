@@ -1,6 +1,7 @@
 """A Trainer with its loggers and callbacks, from plain containers."""
 
 import importlib.util
+import inspect
 import logging
 import netrc
 import os
@@ -50,6 +51,18 @@ def check_accelerator(trainer: Mapping[str, Any]) -> None:
         )
     if wanted == "mps" and not torch.backends.mps.is_available():
         raise BadInput("no Apple GPU is visible to PyTorch: use trainer=cpu")
+
+
+def check_trainer_keys(stage: str, own: Mapping[str, Any]) -> None:
+    """Whether a stage's own `trainer` holds the Trainer's settings and `CALLBACK_KEYS` alone.
+
+    Raises:
+        BadInput: A key is neither.
+    """
+    unknown = set(own) - set(inspect.signature(pl.Trainer).parameters) - {*CALLBACK_KEYS, "compile"}
+    if unknown:
+        key = f"task.stages.{stage}.trainer.{sorted(unknown)[0]}"
+        raise BadInput(f"{key} is neither a setting of Lightning's Trainer nor {' or '.join(CALLBACK_KEYS)}")
 
 
 def make_trainer(
