@@ -112,7 +112,7 @@ def meant(message: str) -> str:
 
 def job(cfg: DictConfig) -> dict[str, float]:
     """One job: what Hydra calls, here or in a launcher's worker. A sweep goes on after a job that cannot run."""
-    from astro_lightning.core.provenance import read_kept
+    from astro_lightning.core.provenance import read_kept, write_json
     from astro_lightning.report.sweep import failures
     from astro_lightning.run import asked, run
 
@@ -121,9 +121,9 @@ def job(cfg: DictConfig) -> dict[str, float]:
         (folder / "error.txt").unlink(missing_ok=True)  # of an earlier attempt in this folder
         settings = plain(cfg)
         check_overrides(settings)
-        if HydraConfig.get().mode == RunMode.MULTIRUN and (folder / "job.json").is_file():
+        if HydraConfig.get().mode == RunMode.MULTIRUN and (folder / "config.yaml").is_file():
             begun = read_kept(folder / "job.json")
-            if begun["overrides"] == asked()["overrides"]:  # a sweep that was stopped, given again
+            if begun["command"] == asked()["command"]:  # a sweep that was stopped, given again
                 return begun if begun.get("finished") else run(read_kept(folder / "config.yaml"), folder, resuming=True)
         return run(settings, folder)
     except BrokenPipeError:
@@ -142,6 +142,8 @@ def job(cfg: DictConfig) -> dict[str, float]:
         with suppress(OSError):  # the message may be that nothing can be written there
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "error.txt").write_text(f"{message}\n")
+            if not (folder / "job.json").exists():  # the table says of which values it was
+                write_json(folder / "job.json", asked())
     return {"objective": float("nan")}
 
 

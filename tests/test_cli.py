@@ -7,6 +7,7 @@ import pytest
 from command import astro_lightning
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
 
 from astro_lightning.__main__ import main, quoted
 from astro_lightning.run import asked
@@ -43,11 +44,16 @@ def test_the_command_that_repeats_a_run_finds_its_configurations(monkeypatch):
     }
     sources = [SimpleNamespace(provider=provider, path=path) for provider, path in places.items()]
     found = SimpleNamespace(
-        overrides=SimpleNamespace(task=["task=mine"]), runtime=SimpleNamespace(cwd="/home/me", config_sources=sources)
+        overrides=SimpleNamespace(task=["task=mine"]),
+        runtime=SimpleNamespace(cwd="/home/me", config_sources=sources),
+        job=SimpleNamespace(config_name="config"),
+        mode=RunMode.RUN,
     )
     monkeypatch.setattr(HydraConfig, "initialized", staticmethod(lambda: True))
     monkeypatch.setattr(HydraConfig, "get", staticmethod(lambda: found))
     assert asked()["command"][3:] == ["--config-dir=conf", "task=mine"]
+    found.job.config_name = "other"
+    assert asked()["command"][3:] == ["--config-dir=conf", "--config-name=other", "task=mine"]
 
 
 def test_help_and_cfg_import_nothing_heavy():

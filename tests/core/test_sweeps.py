@@ -5,6 +5,7 @@ from command import TINY, astro_lightning
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from astro_lightning.core.stages import objective
+from astro_lightning.report.sweep import job_folders
 from astro_lightning.sweeper import _distribution, _typed
 
 WORDS = ("task=plasticc_finetune", *TINY, "trainer.max_epochs=1", "report=false")
@@ -60,6 +61,36 @@ def test_jobs_in_parallel_processes_and_one_that_cannot_run(tmp_path):
     values = {job["job"]: job["objective"] for job in jobs}
     assert values["0"] is not None and values["1"] is None
     assert "data.split" in (tmp_path / "s" / "1" / "error.txt").read_text()
+
+
+def test_a_sweep_whose_jobs_have_folders_of_the_users_own_names_has_its_table_and_fails_with_them(tmp_path):
+    words = (
+        "-m",
+        "optimizer.lr=bad,worse",
+        f"hydra.sweep.dir={tmp_path / 's'}",
+        "hydra.sweep.subdir=lr-${optimizer.lr}/x",
+    )
+    finished = astro_lightning(*words, folder=tmp_path, expect=2)
+    assert "2 jobs failed; the first: optimizer.lr=bad" in finished.stderr
+    jobs = json.loads((tmp_path / "s" / "sweep.json").read_text())
+    assert [(job["job"], job["overrides"][0]) for job in jobs] == [
+        ("lr-bad/x", "optimizer.lr=bad"),
+        ("lr-worse/x", "optimizer.lr=worse"),
+    ]
+
+
+def test_the_jobs_of_a_sweep_are_told_from_other_runs_in_its_folder(tmp_path):
+    for name in ("10", "9", "20261201-120000-7", "lr=0.1,path=/data/seed=1", "sweep-1/0", "9/checkpoints"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "job.json").touch()
+
+    def found(subdir):
+        return [path.relative_to(tmp_path).as_posix() for path in job_folders(tmp_path, subdir)]
+
+    assert found("${hydra.job.num}") == ["9", "10"]
+    assert found("lr=${optimizer.lr},path=${data.root}/seed=${oc.select:seed,${hydra.job.num}}") == [
+        "lr=0.1,path=/data/seed=1"
+    ]
 
 
 def test_choices_of_a_search_are_typed_as_they_were_given():
