@@ -27,7 +27,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from astro_lightning.core.compiled import Compile, check_compiler
 from astro_lightning.core.csv_log import StageLog
 from astro_lightning.core.model_checkpoint import ModelCheckpoint
-from astro_lightning.core.provenance import write_text
+from astro_lightning.core.provenance import read_kept, write_text
 from astro_lightning.core.watch import DeviceMemory, EpochSeed, Throughput
 from astro_lightning.core.whole import WholeCheckpoints
 from astro_lightning.data.errors import BadInput
@@ -231,7 +231,7 @@ def _wandb(chosen: Mapping[str, Any], cfg: Mapping[str, Any], stage: str, folder
         save_dir=str(folder),
         project=chosen["project"],
         entity=chosen["entity"],
-        group=chosen["group"] or (folder.parent.name if folder.parent.name.startswith("sweep-") else None),
+        group=chosen["group"] or read_kept(folder / "job.json").get("sweep"),
         tags=list(chosen["tags"]),
         offline=offline,
         prefix=stage,
