@@ -24,6 +24,7 @@ from astro_lightning.core.build import plain
 from astro_lightning.core.conf import conf_folder, configs, plugin_folders
 from astro_lightning.core.values import check_kinds, check_left_out
 from astro_lightning.data.errors import PLACE, BadInput
+from astro_lightning.sweeper import register
 
 PLACES = ("data.root", "paths.cache")  # what may differ where a run goes on: not what it is, but where files lie
 
@@ -68,10 +69,7 @@ def hydra_main() -> None:
     """Compose with Hydra and run; a sweep runs each of its jobs."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     Plugins.instance().register(InstalledConf)
-    if any(word.startswith("sweep=optuna") for word in sys.argv):
-        from astro_lightning.sweeper import register
-
-        register()
+    register()
     try:
         hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")(job)()
     except (HydraException, OmegaConfBaseException) as error:
