@@ -23,8 +23,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from astro_lightning.core.build import plain
 from astro_lightning.core.conf import conf_folder, configs, plugin_folders
-from astro_lightning.core.values import check_kinds
+from astro_lightning.core.values import check_kinds, check_left_out
 from astro_lightning.data.errors import PLACE, BadInput
+from astro_lightning.sweeper import register
 
 PLACES = ("data.root", "paths.cache")  # what may differ where a run goes on: not what it is, but where files lie
 
@@ -69,10 +70,7 @@ def hydra_main() -> None:
     """Compose with Hydra and run; a sweep runs each of its jobs."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     Plugins.instance().register(InstalledConf)
-    if any(word.startswith("sweep=optuna") for word in sys.argv):
-        from astro_lightning.sweeper import register
-
-        register()
+    register()
     from astro_lightning.report.sweep import failures
 
     failures.clear()  # of an earlier command of this process
@@ -118,12 +116,14 @@ def refusals(words: Sequence[str]) -> Iterator[None]:
         message = " ".join(" ".join(dict.fromkeys(part for part in parts if part)).split())
         raise BadInput(f"{meant(message) or message or type(error).__name__} (see `astro-lightning --help`)") from error
     except ValueError as error:
+        if str(error).startswith("Only one of --run"):
+            raise BadInput("--cfg and --info show one configuration: leave -m and the values of a sweep out") from error
         if not str(error).startswith("Config group override"):
             raise
         numbers = [
             word
             for word in words
-            if re.fullmatch(r"\w+=[\d.]+", word) and (conf_folder() / word.split("=")[0]).is_dir()
+            if re.fullmatch(r"\w+=([\d.]+|null|true|false)", word) and (conf_folder() / word.split("=")[0]).is_dir()
         ]
         raise BadInput(
             f"{' '.join(numbers)}: type the name of a configuration (see `astro-lightning --help`)"
@@ -147,7 +147,7 @@ def meant(message: str) -> str:
 
 def job(cfg: DictConfig) -> dict[str, float]:
     """One job: what Hydra calls, here or in a launcher's worker. A sweep goes on after a job that cannot run."""
-    from astro_lightning.core.provenance import read_kept
+    from astro_lightning.core.provenance import read_kept, write_json
     from astro_lightning.report.sweep import failures
     from astro_lightning.run import asked, run
 
@@ -156,9 +156,9 @@ def job(cfg: DictConfig) -> dict[str, float]:
         (folder / "error.txt").unlink(missing_ok=True)  # of an earlier attempt in this folder
         settings = plain(cfg)
         check_overrides(settings, HydraConfig.get())
-        if HydraConfig.get().mode == RunMode.MULTIRUN and (folder / "job.json").is_file():
+        if HydraConfig.get().mode == RunMode.MULTIRUN and (folder / "config.yaml").is_file():
             begun = read_kept(folder / "job.json")
-            if begun["overrides"] == asked()["overrides"]:  # a sweep that was stopped, given again
+            if begun["command"] == asked()["command"]:  # a sweep that was stopped, given again
                 return begun if begun.get("finished") else run(read_kept(folder / "config.yaml"), folder, resuming=True)
         return run(settings, folder)
     except BrokenPipeError:
@@ -177,21 +177,24 @@ def job(cfg: DictConfig) -> dict[str, float]:
         with suppress(OSError):  # the message may be that nothing can be written there
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "error.txt").write_text(f"{message}\n")
+            if not (folder / "job.json").exists():  # the table says of which values it was
+                write_json(folder / "job.json", asked())
     return {"objective": float("nan")}
 
 
 def check_overrides(settings: dict[str, Any], about: Any) -> None:
-    """Whether each value that somebody set is of the kind of the value it replaces.
+    """Whether each value that somebody set is of the kind of the value it replaces, and none that they took out is needed.
 
     Args:
         settings: The configuration.
         about: Its block `hydra`, which knows what was set.
 
     Raises:
-        BadInput: One is not.
+        BadInput: One is not, or is.
     """
     chosen, overrides = about.runtime.choices, about.overrides.task
     keys = [word.partition("=")[0] for word in overrides]
+    check_left_out(keys)
     groups = [word for key, word in zip(keys, overrides, strict=True) if key.lstrip("+") in chosen]
     if len(groups) < len(overrides):
         usual = hydra.compose(about.job.config_name, groups)

@@ -60,7 +60,8 @@ def run(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
         if not resuming and own_rank() == 0:
             if (folder / "checkpoints").exists() or (folder / "metrics.json").exists():
                 raise BadInput(
-                    f"{folder} holds a run already: go on with resume={folder}, or choose another hydra.run.dir"
+                    f"{folder} holds a run already: go on with resume={folder}, "
+                    "or choose another hydra.run.dir (in a sweep hydra.sweep.dir)"
                 )
             for left in ("logs", "plots", "examples"):  # of a run that was stopped before its first checkpoint
                 shutil.rmtree(folder / left, ignore_errors=True)
@@ -167,13 +168,20 @@ def with_tested(cfg: dict[str, Any]) -> dict[str, Any]:
 def asked() -> dict[str, Any]:
     """What the user typed for this run, or for this job of a sweep; from Python nothing, and no command repeats it."""
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
     if not HydraConfig.initialized():
         return {"overrides": [], "command": []}
     words, runtime = list(HydraConfig.get().overrides.task), HydraConfig.get().runtime
+    name = HydraConfig.get().job.config_name
     own = [source.path for source in runtime.config_sources if source.provider == "command-line"]
     places = [f"--config-dir={os.path.relpath(path, runtime.cwd)}" for path in own]
-    return {"overrides": words, "command": ["python", "-m", "astro_lightning", *places, *words]}
+    if name != "config":
+        places.append(f"--config-name={name}")
+    found = {"overrides": words, "command": ["python", "-m", "astro_lightning", *places, *words]}
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        found["sweep"] = Path(HydraConfig.get().sweep.dir).name
+    return found
 
 
 def finish_loggers(cfg: dict[str, Any], folder: Path, metrics: dict[str, float]) -> None:

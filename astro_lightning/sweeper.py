@@ -11,7 +11,7 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, QuotedString, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -47,8 +47,14 @@ class OptunaSweeper(Sweeper):
         """Run the search.
 
         Raises:
-            BadInput: Optuna is not installed, or no value is to be searched.
+            BadInput: Optuna is not installed, no value is to be searched, or one cannot be, or a setting of the search is none.
         """
+        for name in ("n_trials", "n_jobs"):
+            number = getattr(self, name)
+            if type(number) is not int or number < 1:
+                raise BadInput(f"hydra.sweeper.{name}={number}: give a whole number from 1 on")
+        if self.direction not in (None, "minimize", "maximize"):
+            raise BadInput(f"hydra.sweeper.direction={self.direction}: give minimize, maximize or null")
         try:
             import optuna
         except ImportError as error:
@@ -63,18 +69,24 @@ class OptunaSweeper(Sweeper):
         space = {key: _distribution(override) for key, override in searched.items()}
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
+        file = Path(self.storage or folder / "study.db").expanduser().resolve()
+        direction = self.direction or ("maximize" if self._mode() == "max" else "minimize")
         study = optuna.create_study(
-            study_name="sweep",
-            storage=f"sqlite:///{Path(self.storage or folder / 'study.db').expanduser().resolve()}",
-            direction=self.direction or ("maximize" if self._mode() == "max" else "minimize"),
-            load_if_exists=True,
+            study_name="sweep", storage=f"sqlite:///{file}", direction=direction, load_if_exists=True
         )
+        if study.direction.name.lower() != direction:  # Optuna would go on with the file's
+            raise BadInput(
+                f"{file} is a study to {study.direction.name.lower()}, not to {direction}: give another file"
+            )
         done = sum(trial.state.is_finished() for trial in study.trials)
         first = len(study.trials)
         study.sampler = optuna.samplers.TPESampler(seed=self.seed + first)  # not the first random values once more
         log.info("study with %d finished trials; %d to go", done, max(0, self.n_trials - done))
         while done < self.n_trials:
-            trials = [study.ask(space) for _ in range(min(self.n_jobs, self.n_trials - done))]
+            try:
+                trials = [study.ask(space) for _ in range(min(self.n_jobs, self.n_trials - done))]
+            except ValueError as error:  # other choices than before
+                raise BadInput(f"{file} holds a search over other values ({error}): give another file") from error
             jobs = [[*fixed, *(f"{key}={_typed(value)}" for key, value in trial.params.items())] for trial in trials]
             self.validate_batch_is_legal(jobs)
             returned = self.launcher.launch(jobs, initial_job_idx=first)
@@ -103,16 +115,19 @@ def _distribution(override: Override) -> Any:
     if isinstance(value, IntervalSweep):
         whole = isinstance(value.start, int) and isinstance(value.end, int)
         kind = IntDistribution if whole else FloatDistribution
-        return kind(value.start, value.end, log="log" in value.tags)
+        try:
+            return kind(value.start, value.end, log="log" in value.tags)
+        except ValueError as error:  # the ends the wrong way round, a logarithm of zero
+            raise BadInput(f"{override.input_line}: {error}") from error
     if isinstance(value, RangeSweep):
         return CategoricalDistribution(list(value.range()))
     raise BadInput(f"{override.input_line}: give choices a,b or interval(low,high)")
 
 
 def _choice(element: Any) -> Any:
-    if isinstance(element, QuotedString):
-        return element.with_quotes()
-    return element if element is None or isinstance(element, int | float | bool) else str(element)
+    if element is None or isinstance(element, int | float | bool):
+        return element
+    return Override._get_value_element_as_str(element)  # lists, dicts and quoted text as they were typed
 
 
 def _typed(value: Any) -> str:

@@ -9,6 +9,7 @@ import pytest
 from command import astro_lightning
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
 
 from astro_lightning.__main__ import main, quoted
 from astro_lightning.compose import composed
@@ -80,11 +81,16 @@ def test_the_command_that_repeats_a_run_finds_its_configurations(monkeypatch):
     }
     sources = [SimpleNamespace(provider=provider, path=path) for provider, path in places.items()]
     found = SimpleNamespace(
-        overrides=SimpleNamespace(task=["task=mine"]), runtime=SimpleNamespace(cwd="/home/me", config_sources=sources)
+        overrides=SimpleNamespace(task=["task=mine"]),
+        runtime=SimpleNamespace(cwd="/home/me", config_sources=sources),
+        job=SimpleNamespace(config_name="config"),
+        mode=RunMode.RUN,
     )
     monkeypatch.setattr(HydraConfig, "initialized", staticmethod(lambda: True))
     monkeypatch.setattr(HydraConfig, "get", staticmethod(lambda: found))
     assert asked()["command"][3:] == ["--config-dir=conf", "task=mine"]
+    found.job.config_name = "other"
+    assert asked()["command"][3:] == ["--config-dir=conf", "--config-name=other", "task=mine"]
 
 
 def test_help_and_cfg_import_nothing_heavy():
@@ -117,6 +123,16 @@ def test_unknown_names_are_one_line_and_exit_two(tmp_path):
         (("task=scope", "folds=3"), "type task.folds="),
         (("task=scope", "task.label=e"), "type label="),
         (("model=3", "seed=1"), "model=3: type the name"),
+        (("trainer=null",), "trainer=null: type the name"),
+        (("~optimizer",), "~optimizer: a run needs this"),
+        (("~callbacks.ema",), "~callbacks.ema: a run needs this"),
+        (("data.split=null",), "data.split=null: this is needed"),
+        (("-m", "seed=0,1", "--cfg", "job"), "leave -m"),
+        (("optimizer=null",), "optimizer=null: this is needed"),
+        (("trainer.max_epochs=0",), "trainer.max_epochs=0: give a whole number from 1 on, or -1"),
+        (("optimizer.lr=inf",), "optimizer.lr=inf"),
+        (("optimizer.factor=abc",), "optimizer.factor=abc: give a number"),
+        (("task.stages.finetune.optimizer.lr=-1",), "task.stages.finetune.optimizer.lr=-1"),
         (("tsks",), "neither a verb"),
         (("mode=fti",), "choose fit, validate"),
         (("mode=predict", "data.path=x"), "needs ckpt="),

@@ -16,7 +16,7 @@ from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.optim import settings
 from astro_lightning.core.provenance import read_kept, write_json
 from astro_lightning.core.task import TaskModule, count_parameters
-from astro_lightning.core.trainer import make_trainer
+from astro_lightning.core.trainer import check_trainer_keys, make_trainer
 from astro_lightning.core.values import check_plain
 from astro_lightning.data.errors import BadInput
 
@@ -45,12 +45,15 @@ def stages_of(cfg: Mapping[str, Any]) -> list[dict[str, Any]]:
     a mapping (folds, labels, rounds). A block that is null is left out.
 
     Raises:
-        BadInput: A stage has a key that is none of a stage's.
+        BadInput: There is no stage, or one, its optimiser or its Trainer has a key that is none of theirs. Later stages are
+            checked too, before the first one trains.
     """
     blocks = cfg["task"]["stages"]
     if "_target_" in blocks:
         blocks = build(blocks, cfg=cfg)
     blocks = {name: block for name, block in blocks.items() if block is not None}
+    if not blocks:
+        raise BadInput("task.stages: all of them are null; leave one")
     stages = []
     for i, (name, block) in enumerate(blocks.items()):
         unknown = set(block) - KEYS
@@ -58,6 +61,10 @@ def stages_of(cfg: Mapping[str, Any]) -> list[dict[str, Any]]:
             raise BadInput(
                 f"task.stages.{name}.{sorted(unknown)[0]} is not a key of a stage; these are: {', '.join(sorted(KEYS))}"
             )
+        if block.get("mode") not in (None, "min", "max"):
+            raise BadInput(f"task.stages.{name}.mode={block['mode']}: give min or max")
+        settings(block.get("optimizer") or {})
+        check_trainer_keys(name, block.get("trainer") or {})
         stages.append(
             {
                 "name": name,

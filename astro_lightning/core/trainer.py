@@ -1,6 +1,7 @@
 """A Trainer with its loggers and callbacks, from plain containers."""
 
 import importlib.util
+import inspect
 import logging
 import netrc
 import os
@@ -26,7 +27,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from astro_lightning.core.compiled import Compile, check_compiler
 from astro_lightning.core.csv_log import StageLog
 from astro_lightning.core.model_checkpoint import ModelCheckpoint
-from astro_lightning.core.provenance import write_text
+from astro_lightning.core.provenance import read_kept, write_text
 from astro_lightning.core.watch import DeviceMemory, EpochSeed, Throughput
 from astro_lightning.core.whole import WholeCheckpoints
 from astro_lightning.data.errors import BadInput
@@ -50,6 +51,18 @@ def check_accelerator(trainer: Mapping[str, Any]) -> None:
         )
     if wanted == "mps" and not torch.backends.mps.is_available():
         raise BadInput("no Apple GPU is visible to PyTorch: use trainer=cpu")
+
+
+def check_trainer_keys(stage: str, own: Mapping[str, Any]) -> None:
+    """Whether a stage's own `trainer` holds the Trainer's settings and `CALLBACK_KEYS` alone.
+
+    Raises:
+        BadInput: A key is neither.
+    """
+    unknown = set(own) - set(inspect.signature(pl.Trainer).parameters) - {*CALLBACK_KEYS, "compile"}
+    if unknown:
+        key = f"task.stages.{stage}.trainer.{sorted(unknown)[0]}"
+        raise BadInput(f"{key} is neither a setting of Lightning's Trainer nor {' or '.join(CALLBACK_KEYS)}")
 
 
 def make_trainer(
@@ -218,7 +231,7 @@ def _wandb(chosen: Mapping[str, Any], cfg: Mapping[str, Any], stage: str, folder
         save_dir=str(folder),
         project=chosen["project"],
         entity=chosen["entity"],
-        group=chosen["group"] or (folder.parent.name if folder.parent.name.startswith("sweep-") else None),
+        group=chosen["group"] or read_kept(folder / "job.json").get("sweep"),
         tags=list(chosen["tags"]),
         offline=offline,
         prefix=stage,

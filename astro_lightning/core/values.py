@@ -20,11 +20,14 @@ NUMBERS: dict[str, tuple[bool, float, float]] = {
     "optimizer.lr": (False, 0, INF),
     "optimizer.weight_decay": (False, 0, INF),
     "optimizer.warmup_fraction": (False, 0, 1),
+    "optimizer.step_epochs": (True, 1, INF),
+    "optimizer.factor": (False, 0, INF),
+    "optimizer.patience": (True, 0, INF),
     "task.calibrator.alpha": (False, 0, 1),
     "task.calibrator.fdr": (False, 0, 1),
     "trainer.num_nodes": (True, 1, INF),
-    "trainer.max_epochs": (True, -1, INF),
-    "trainer.max_steps": (True, -1, INF),
+    "trainer.max_epochs": (True, 1, INF),
+    "trainer.max_steps": (True, 1, INF),
     "trainer.gradient_clip_val": (False, 0, INF),
     "trainer.accumulate_grad_batches": (True, 1, INF),
     "trainer.limit_train_batches": (False, 0, INF),
@@ -32,28 +35,44 @@ NUMBERS: dict[str, tuple[bool, float, float]] = {
     "trainer.check_val_every_n_epoch": (True, 1, INF),
     "trainer.log_every_n_steps": (True, 0, INF),
 }
+ENDLESS = (
+    "trainer.max_epochs",
+    "trainer.max_steps",
+)  # to the Trainer -1 is no end; 0 would leave nothing to score with
 # Keys that hold several values, and of which kind they are.
 SEVERAL: dict[str, type] = {"data.split": dict, "data.simulation": dict, "data.classes": list, "data.unknown": list}
+NEEDED = ("optimizer", "data.split", "task.stages")  # null is no choice
 
 # Kind of a value -> how it is called; true and false are whole numbers to Python, so they come first.
 KINDS: dict[Any, str] = {
     bool: "true or false", int | float: "a number", list: "[several, values]", dict: "{name: value}"
 }  # fmt: skip
+# Blocks of which a run reads every key, and the groups that may be empty.
+WHOLE, EMPTY = ("optimizer", "logger", "callbacks", "trainer", "paths"), ("model", "debug", "experiment", "sweep")
 FREE = ("trainer.devices",)  # a number, a list or `auto`: see `ranks.devices_wanted`
 
 
 def check_values(cfg: Mapping[str, Any]) -> None:
-    """Whether the values of `NUMBERS` are numbers in their range, and those of `SEVERAL` several.
+    """Whether the values of `NUMBERS`, a stage's own included, are numbers in their range, and those of `SEVERAL` several.
 
     Raises:
         BadInput: One is not; the message names the key, the value and the range.
     """
-    for key, (whole, least, most) in NUMBERS.items():
-        value = _value(cfg, key)
-        number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-        if value is not None and not (number and least <= value <= most):
-            kind = "a whole number" if whole else "a number"
-            raise BadInput(f"{key}={value}: give {kind} from {least:g}" + (f" to {most:g}" if most < INF else " on"))
+    for key in NEEDED:
+        block, _, name = key.rpartition(".")
+        inside = _value(cfg, block) if block else cfg
+        if inside and name in inside and inside[name] is None:
+            raise BadInput(f"{key}=null: this is needed; leave it as it is, or change its parts")
+    stages = (_value(cfg, "task.stages") or {}).items()
+    for prefix, block in [("", cfg), *((f"task.stages.{name}.", stage) for name, stage in stages)]:
+        for key, (whole, least, most) in NUMBERS.items():
+            value = _value(block, key)
+            number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+            endless = key in ENDLESS and value == -1
+            if value is not None and not (number and (endless or least <= value <= most) and abs(value) < INF):
+                kind = "a whole number" if whole else "a number"
+                end = (f" to {most:g}" if most < INF else " on") + (", or -1 (no end)" if key in ENDLESS else "")
+                raise BadInput(f"{prefix}{key}={value}: give {kind} from {least:g}{end}")
     for key, several in SEVERAL.items():
         value = _value(cfg, key)
         if value is not None and not isinstance(value, several):
@@ -76,6 +95,18 @@ def check_kinds(cfg: Mapping[str, Any], usual: Mapping[str, Any], keys: Iterable
         kind = _kind(default)
         if kind and value is not None and key not in FREE and _kind(value) != kind:
             raise BadInput(f"{key}={value}: give {kind}, as {json.dumps(default)[:60]} is by default")
+
+
+def check_left_out(keys: Iterable[str]) -> None:
+    """Whether a run can do without the keys that somebody took out with `~`.
+
+    Raises:
+        BadInput: It reads one of them.
+    """
+    for key in keys:
+        root, _, inside = key.removeprefix("~").partition(".")
+        if key.startswith("~") and (root in WHOLE or not inside) and root not in EMPTY:
+            raise BadInput(f"{key}: a run needs this; leave {key} out (null, where there is one, is the default)")
 
 
 def check_plain(value: Any, name: str) -> None:

@@ -27,7 +27,7 @@ def split_by_group(
         BadInput: Fractions do not sum to 1, a part is unknown, or a part with a share above 0 would be empty.
     """
     unknown = set(fractions) - set(PARTS)
-    if unknown or abs(sum(fractions.values()) - 1) > 1e-6 or min(fractions.values()) < 0:
+    if unknown or not abs(sum(fractions.values()) - 1) <= 1e-6 or min(fractions.values()) < 0:  # nan is no share either
         raise BadInput(f"data.split must give shares of {', '.join(PARTS)} that sum to 1, got {dict(fractions)}")
     unique, first, member = np.unique(np.asarray(groups).astype(str), return_index=True, return_inverse=True)
     strata = np.asarray(labels, dtype=object)[first].astype(str)

@@ -1,11 +1,12 @@
 """After a sweep: one table of its jobs, best first."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 # What went wrong in this process's jobs, or in those of a sweep's workers; the command line ends with it.
 failures: list[str] = []
@@ -22,10 +23,10 @@ class SweepTable(Callback):
 
         folder = Path(config.hydra.sweep.dir)
         failures.clear()  # the same ones are read from the jobs' folders, whichever process ran them
-        found = [path for path in folder.glob("*") if path.is_dir() and path.name.isdigit()]
+        subdir = OmegaConf.to_container(config.hydra.sweep)["subdir"]  # type: ignore[index,call-overload]
         jobs = []
-        for path in sorted(found, key=lambda path: int(path.name)):
-            job = {"job": path.name, "objective": None, "overrides": [], "metrics": {}}
+        for path in job_folders(folder, subdir):
+            job = {"job": path.relative_to(folder).as_posix(), "objective": None, "overrides": [], "metrics": {}}
             for part in ("job.json", "metrics.json"):
                 if (path / part).exists():
                     found_there = json.loads((path / part).read_text())
@@ -36,3 +37,20 @@ class SweepTable(Callback):
         if jobs:
             (folder / "sweep.json").write_text(json.dumps(jobs, indent=2))
             Console().print(sweep_table(jobs))
+
+
+def job_folders(folder: Path, subdir: str) -> list[Path]:
+    """The folders of a sweep's jobs, by number where they have one.
+
+    Args:
+        folder: The sweep's folder.
+        subdir: `hydra.sweep.subdir` as it was typed, such as `${hydra.job.num}`; a job's own values may hold slashes.
+    """
+    literals = re.split(r"(\$\{(?:[^{}]|\{[^{}]*\})*\})", subdir)
+    own = "".join(
+        r"\d+" if part == "${hydra.job.num}" else ".+" if part.startswith("${") else re.escape(part)
+        for part in literals
+    )
+    found = {path.parent for name in ("job.json", "error.txt") for path in folder.rglob(name)}
+    jobs = [path for path in found if re.fullmatch(own, path.relative_to(folder).as_posix())]
+    return sorted(jobs, key=lambda path: [(len(part), part) if part.isdigit() else (99, part) for part in path.parts])

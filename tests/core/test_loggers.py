@@ -114,8 +114,9 @@ def test_the_other_loggers_leave_their_files(run):
 
 @pytest.mark.slow
 def test_each_job_of_a_sweep_is_a_wandb_run_of_one_group(tmp_path):
-    astro_lightning("-m", "task=plasticc_finetune", *TINY, "report=false", "logger=wandb", "seed=0,1", folder=tmp_path)
-    (sweep,) = (tmp_path / "outputs" / "plasticc_finetune").glob("sweep-*")
+    sweep = tmp_path / "night"  # a folder of the user's own
+    words = ("-m", "task=plasticc_finetune", *TINY, "report=false", "logger=wandb", f"hydra.sweep.dir={sweep}")
+    astro_lightning(*words, "seed=0,1", folder=tmp_path)
     found = [
         next(record.run for record in records(path) if record.HasField("run"))
         for path in sorted(sweep.glob("*/wandb/*/*.wandb"))

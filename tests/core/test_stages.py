@@ -49,3 +49,18 @@ def test_a_stage_goes_on_with_the_objects_it_began_with_and_with_no_others(tmp_p
     assert last.read_bytes() == kept
     run(2, split_seed=0)
     assert read_checkpoint(last)["epoch"] == 1
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ({"optimizer": {"learning_rate": 3}}, "learning_rate"),
+        ({"trainer": {"max_epoch": 3}}, r"task\.stages\.last\.trainer\.max_epoch"),
+        ({"mode": "maximize"}, r"task\.stages\.last\.mode=maximize: give min or max"),
+    ],
+)
+def test_a_misspelt_setting_of_a_late_stage_is_said_before_the_first_one_trains(last, said):
+    with pytest.raises(BadInput, match=said):
+        stages_of({"task": {"stages": {"first": {"trainer": {"ema_decay": 0.9, "compile": True}}, "last": last}}})
+    with pytest.raises(BadInput, match="all of them are null"):
+        stages_of({"task": {"stages": {"first": None}}})

@@ -5,6 +5,7 @@ from command import TINY, astro_lightning
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from astro_lightning.core.stages import objective
+from astro_lightning.report.sweep import job_folders
 from astro_lightning.sweeper import _distribution, _typed
 
 WORDS = ("task=plasticc_finetune", *TINY, "trainer.max_epochs=1", "report=false")
@@ -62,13 +63,79 @@ def test_jobs_in_parallel_processes_and_one_that_cannot_run(tmp_path):
     assert "data.split" in (tmp_path / "s" / "1" / "error.txt").read_text()
 
 
+def test_a_sweep_whose_jobs_have_folders_of_the_users_own_names_has_its_table_and_fails_with_them(tmp_path):
+    words = (
+        "-m",
+        "optimizer.lr=bad,worse",
+        f"hydra.sweep.dir={tmp_path / 's'}",
+        "hydra.sweep.subdir=lr-${optimizer.lr}/x",
+    )
+    finished = astro_lightning(*words, folder=tmp_path, expect=2)
+    assert "2 jobs failed; the first: optimizer.lr=bad" in finished.stderr
+    jobs = json.loads((tmp_path / "s" / "sweep.json").read_text())
+    assert [(job["job"], job["overrides"][0]) for job in jobs] == [
+        ("lr-bad/x", "optimizer.lr=bad"),
+        ("lr-worse/x", "optimizer.lr=worse"),
+    ]
+
+
+def test_the_jobs_of_a_sweep_are_told_from_other_runs_in_its_folder(tmp_path):
+    for name in ("10", "9", "20261201-120000-7", "lr=0.1,path=/data/seed=1", "sweep-1/0", "9/checkpoints"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "job.json").touch()
+
+    def found(subdir):
+        return [path.relative_to(tmp_path).as_posix() for path in job_folders(tmp_path, subdir)]
+
+    assert found("${hydra.job.num}") == ["9", "10"]
+    assert found("lr=${optimizer.lr},path=${data.root}/seed=${oc.select:seed,${hydra.job.num}}") == [
+        "lr=0.1,path=/data/seed=1"
+    ]
+
+
+def test_a_search_in_an_experiment_of_ones_own_and_settings_that_cannot_be_meant(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "search.yaml").write_text(
+        "# @package _global_\ndefaults: [{override /sweep: optuna}]\nhydra: {sweeper: {n_trials: 7}}\n"
+    )
+    own = (f"--config-dir={tmp_path}", "experiment=search")
+    shown = astro_lightning(*own, "--cfg", "hydra", "--package", "hydra.sweeper", folder=tmp_path).stdout
+    assert "OptunaSweeper" in shown and "n_trials: 7" in shown
+    for word, said in (
+        ("hydra.sweeper.n_jobs=0", "hydra.sweeper.n_jobs=0: give a whole number"),
+        ("hydra.sweeper.n_trials=many", "hydra.sweeper.n_trials=many: give a whole number"),
+        ("hydra.sweeper.direction=up", "hydra.sweeper.direction=up: give minimize, maximize or null"),
+        ("seed=tag(log,interval(0,1))", "seed=tag(log,interval(0,1)): "),
+        ("seed=interval(1,0)", "seed=interval(1,0): "),
+    ):
+        words = ("-m", *own, "optimizer.lr=interval(0.1,1)", word, f"hydra.sweep.dir={tmp_path / 's'}")
+        assert f"error: {said}" in astro_lightning(*words, folder=tmp_path, expect=2).stderr
+
+
+def test_a_study_is_not_gone_on_with_in_another_direction_or_over_other_choices(tmp_path):
+    words = (
+        "-m",
+        "sweep=optuna",
+        "hydra.sweeper.n_trials=1",
+        f"hydra.sweep.dir={tmp_path / 's'}",
+        "optimizer.name=adam,sgd",
+    )
+    astro_lightning(*words, "batch_size=0", folder=tmp_path, expect=2)
+    words = (*words[:2], "hydra.sweeper.n_trials=2", *words[3:])
+    finished = astro_lightning(*words, "hydra.sweeper.direction=minimize", folder=tmp_path, expect=2)
+    assert "study.db is a study to maximize, not to minimize" in finished.stderr
+    finished = astro_lightning(*words[:-1], "optimizer.name=adam,adamw", folder=tmp_path, expect=2)
+    assert "study.db holds a search over other values" in finished.stderr
+
+
 def test_choices_of_a_search_are_typed_as_they_were_given():
-    (override,) = OverridesParser.create().parse_overrides(["key=null,5,true,'x y',name"])
+    (override,) = OverridesParser.create().parse_overrides(["key=null,5,true,'x y',name,[a,'b c'],{d: 0.5}"])
     choices = _distribution(override).choices
     assert choices[:3] == (None, 5, True)
     typed = [f"key={_typed(choice)}" for choice in choices]
     again = [override.value() for override in OverridesParser.create().parse_overrides(typed)]
-    assert [getattr(value, "text", value) for value in again] == [None, 5, True, "x y", "name"]
+    assert [getattr(value, "text", value) for value in again[:5]] == [None, 5, True, "x y", "name"]
+    assert again[5:] == [["a", "b c"], {"d": 0.5}]
 
 
 def test_a_sweep_compares_losses_where_the_monitor_only_counts_epochs():

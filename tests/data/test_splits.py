@@ -41,7 +41,9 @@ def test_a_class_of_one_object_is_learnt_from():
         assert 99 in split_by_group(np.arange(100), labels, SHARES, seed)["train"]
 
 
-@pytest.mark.parametrize("shares", [{"train": 0.7}, {"train": 0.5, "tset": 0.5}, {"train": 1.2, "test": -0.2}])
+@pytest.mark.parametrize(
+    "shares", [{"train": 0.7}, {"train": 0.5, "tset": 0.5}, {"train": 1.2, "test": -0.2}, {"train": float("nan")}]
+)
 def test_shares_that_make_no_sense_are_refused(shares):
     with pytest.raises(BadInput, match=r"data\.split"):
         split_by_group(np.arange(10), np.full(10, None), shares, 0)
