@@ -13,13 +13,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
 from lightning_fabric.utilities import move_data_to_device
 from torch.utils.flop_counter import FlopCounterMode
 
-from astro_lightning.core.build import plain
+from astro_lightning.compose import composed
 from astro_lightning.core.compiled import compile_networks
-from astro_lightning.core.conf import conf_folder
 from astro_lightning.core.loader import Batch
 from astro_lightning.core.stages import make_datamodule, make_module, stages_of
 from astro_lightning.core.task import TaskModule
@@ -99,9 +97,7 @@ def prepared(name: str, objects: int | None) -> tuple[TaskModule, list[Batch]]:
     """The stage's untrained module and batches of its training objects."""
     words, stage_name, size = CASES[name]
     size = objects or size
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        overrides = [*words, f"batch_size={size}", f"data.simulation.n_objects={max(2 * BATCHES * size, SMALLEST)}"]
-        cfg = plain(compose("config", overrides))
+    cfg = composed(*words, f"batch_size={size}", f"data.simulation.n_objects={max(2 * BATCHES * size, SMALLEST)}")
     stage = next(stage for stage in stages_of(cfg) if stage["name"] == stage_name)
     datamodule = make_datamodule(cfg, stage)
     module = make_module(cfg, stage, datamodule.info())

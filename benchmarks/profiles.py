@@ -18,11 +18,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
 from pytorch_lightning.profilers import Profiler
 
-from astro_lightning.core.build import plain
-from astro_lightning.core.conf import conf_folder
+from astro_lightning.compose import composed
 from astro_lightning.core.stages import Artefacts, make_datamodule, run_stage, stages_of, take
 from benchmarks.short_runs import SHORT
 from benchmarks.table import RESULTS, Cell, write_table
@@ -99,9 +97,8 @@ def main(tasks: list[str]) -> None:
 def of_task(name: str) -> list[list[Cell]]:
     """A row for each stage that trains; of a cross-validation, those of the first fold."""
     rows: list[list[Cell]] = []
-    with tempfile.TemporaryDirectory() as folder, initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        words = [*SHORT[name], "trainer=cpu", "callbacks=quiet", "report=false"]
-        cfg = plain(compose("config", words))
+    with tempfile.TemporaryDirectory() as folder:
+        cfg = composed(*SHORT[name], "trainer=cpu", "callbacks=quiet", "report=false")
         artefacts = Artefacts()
         for stage in stages_of(cfg):
             if re.search(r"fold[1-9]", stage["name"]):

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from astro_lightning.compose import composed
 from astro_lightning.core.stages import make_datamodule, stages_of
-from astro_lightning.tasks.scope.label_runs import composed, run_labels
+from astro_lightning.tasks.scope.label_runs import run_labels
 from benchmarks.table import Cell, write_table
 
 RECIPE = ("task=scope_xgb", "data=catalina", "trainer=cpu")
@@ -29,9 +30,9 @@ def main(words: Sequence[str] | None = None) -> None:
     runs: Path = args.folder.resolve()
     table = runs / "labels.csv"
     if not table.exists():
-        cfg = composed(RECIPE)
+        cfg = composed(*RECIPE)
         make_datamodule(cfg, stages_of(cfg)[0]).setup()
-        run_labels(str(runs), RECIPE, args.jobs)
+        run_labels(str(runs), RECIPE, composed, args.jobs)
     started = min(file.stat().st_mtime for file in runs.glob("*/config.yaml"))
     with table.open() as file:
         found = {row["label"]: float(row["f1"]) for row in csv.DictReader(file)}

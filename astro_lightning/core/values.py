@@ -35,10 +35,8 @@ NUMBERS: dict[str, tuple[bool, float, float]] = {
     "trainer.check_val_every_n_epoch": (True, 1, INF),
     "trainer.log_every_n_steps": (True, 0, INF),
 }
-ENDLESS = (
-    "trainer.max_epochs",
-    "trainer.max_steps",
-)  # to the Trainer -1 is no end; 0 would leave nothing to score with
+# To the Trainer -1 is no end; 0 would leave nothing to score with.
+ENDLESS = ("trainer.max_epochs", "trainer.max_steps")
 # Keys that hold several values, and of which kind they are.
 SEVERAL: dict[str, type] = {"data.split": dict, "data.simulation": dict, "data.classes": list, "data.unknown": list}
 NEEDED = ("optimizer", "data.split", "task.stages")  # null is no choice

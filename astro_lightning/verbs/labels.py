@@ -9,6 +9,7 @@ def main(words: list[str]) -> None:
         raise BadInput(
             "labels takes the folder to write, then jobs=, labels= and what a run is given (task=, data=, ...)"
         )
+    from astro_lightning.compose import composed
     from astro_lightning.core.build import build
 
     given = dict(word.split("=", 1) for word in words[1:] if word.startswith(("jobs=", "labels=")))
@@ -17,4 +18,5 @@ def main(words: list[str]) -> None:
     if not given.get("jobs", "2").isdecimal():
         raise BadInput(f"jobs={given['jobs']}: give how many runs go on at a time")
     labels = given["labels"].split(",") if "labels" in given else None
-    print(build(block, folder=words[0], words=rest, jobs=int(given.get("jobs", 2)), labels=labels))
+    jobs = int(given.get("jobs", 2))
+    print(build(block, folder=words[0], words=rest, composed=composed, jobs=jobs, labels=labels))

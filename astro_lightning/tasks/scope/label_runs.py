@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hydra import compose, initialize_config_dir
 
-from astro_lightning.core.build import plain
-from astro_lightning.core.conf import conf_folder
 from astro_lightning.core.stages import datamodule_of
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.tables import write_parquet
@@ -23,7 +20,13 @@ from astro_lightning.report.labels import label_scores, write_label_table
 from astro_lightning.tasks.scope.taxonomy import Taxonomy
 
 
-def run_labels(folder: str, words: Sequence[str], jobs: int = 2, labels: Sequence[str] | None = None) -> str:
+def run_labels(
+    folder: str,
+    words: Sequence[str],
+    composed: Callable[..., dict[str, Any]],
+    jobs: int = 2,
+    labels: Sequence[str] | None = None,
+) -> str:
     """Train a classifier for each label; called again, go on with those that are not finished.
 
     Where the task chooses periods first, the first label's run does so and the others take its choice.
@@ -31,6 +34,7 @@ def run_labels(folder: str, words: Sequence[str], jobs: int = 2, labels: Sequenc
     Args:
         folder: A run folder for each label goes below it, then `labels.csv` and `predictions.parquet`.
         words: What else a run is given: `task=`, `data=`, ...
+        composed: `compose.composed`, which makes the configuration of words.
         jobs: Runs at once.
         labels: Tags; None = all that the types of the taxonomy decide, or that a training table has a column of.
 
@@ -41,7 +45,8 @@ def run_labels(folder: str, words: Sequence[str], jobs: int = 2, labels: Sequenc
         BadInput: The words do not compose, or a run failed.
     """
     out = Path(folder).expanduser().resolve()
-    cfg = composed([*words, *([f"label={labels[0]}"] if labels else [])])
+    own_words = [word for word in words if not word.startswith("hydra.")]  # of the jobs, not of their configuration
+    cfg = composed(*own_words, *([f"label={labels[0]}"] if labels else []))
     stages = {name: block for name, block in cfg["task"]["stages"].items() if isinstance(block, dict)}
     chosen = list(labels or all_labels(cfg))
     first, *others = chosen
@@ -72,12 +77,6 @@ def all_labels(cfg: Mapping[str, Any]) -> list[str]:
     """Tags that the types of the taxonomy decide; where it maps no type, those that the table has a column of."""
     taxonomy = Taxonomy.from_config(cfg["taxonomy"])
     return taxonomy.decided if taxonomy.types else datamodule_of(cfg, "classify").info()["tags"]
-
-
-def composed(words: Sequence[str]) -> dict[str, Any]:
-    """The configuration of these words, in plain containers."""
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return plain(compose("config", [word for word in words if not word.startswith("hydra.")]))
 
 
 def run_label(out: Path, label: str, words: Sequence[str]) -> str:

@@ -8,7 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from command import astro_lightning, run_folder
 
-from astro_lightning.tasks.scope.label_runs import all_labels, composed
+from astro_lightning.cli import call
+from astro_lightning.compose import composed
+from astro_lightning.data.errors import BadInput
+from astro_lightning.tasks.scope.label_runs import all_labels
 from astro_lightning.tasks.scope.simulate import simulate
 
 TINY = (
@@ -62,9 +65,15 @@ def test_every_stage_of_an_experiment_takes_the_periods_of_the_first_label(tmp_p
     assert not (tmp_path / "all" / "ea" / "checkpoints" / "periods").exists()
 
 
+def test_a_misspelt_word_is_said_as_it_is_of_a_run(tmp_path):
+    with pytest.raises(BadInput, match=r"^Could not override 'nokey'"):
+        call(["labels", str(tmp_path / "all"), "task=scope_xgb", "nokey=3"])
+    assert not (tmp_path / "all").exists()
+
+
 def test_without_a_list_a_training_table_has_a_run_for_each_of_its_label_columns(tmp_path):
     words = ("task=scope_table_xgb", "trainer=cpu", "data.simulation.n_objects=200", f"paths.cache={tmp_path}")
-    assert all_labels(composed(words)) == ["vnv", "pnp", "e", "i"]
+    assert all_labels(composed(*words)) == ["vnv", "pnp", "e", "i"]
 
 
 @pytest.mark.slow
