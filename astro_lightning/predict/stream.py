@@ -35,7 +35,7 @@ class Stream:
         group: Consumers of one group share its partitions, and its place in them.
         micro_batch: Messages scored together, at most.
         wait_s: Seconds that a batch may wait to fill.
-        idle_s: End after so many seconds without a message; None = never.
+        idle_s: End after so many seconds without a message, once the end of each partition was reached; None = never.
         schemas: `.avsc` file, or address of a schema registry, for packets in Confluent's form (Rubin); None = not needed.
         settings: Further settings of librdkafka (security, timeouts).
     """
@@ -89,22 +89,33 @@ def predict_stream(scorer: Scorer, data: Mapping[str, Any], stream: Stream, out:
         "auto.offset.reset": "earliest",
         **stream.settings,
         "enable.auto.commit": False,
+        "enable.partition.eof": True,
     }
     consumer = kafka.Consumer(settings)
     reach(kafka, consumer, stream.source)
-    consumer.subscribe([stream.source.name], on_assign=lambda own, assigned: own.assign(sink.places(own, assigned)))
+    ended: set[int] = set()  # partitions that were read to their end once
+
+    def take(own: Any, assigned: list[Any]) -> None:
+        ended.clear()
+        own.assign(sink.places(own, assigned))
+
+    consumer.subscribe([stream.source.name], on_assign=take)
     schema_of = schemas(stream.schemas)
     n, last = 0, time.monotonic()
     try:
         while stream.idle_s is None or time.monotonic() - last < stream.idle_s:
-            messages = [message for message in consumer.consume(stream.micro_batch, stream.wait_s) if _sound(message)]
+            received = consumer.consume(stream.micro_batch, stream.wait_s)
+            ended |= {message.partition() for message in received if _is_end(kafka, message)}
+            messages = [message for message in received if not _is_end(kafka, message) and _sound(message)]
             for partition in sorted({message.partition() for message in messages}):
                 own = [message for message in messages if message.partition() == partition]
                 n += _score(scorer, survey, own, schema_of, sink)
             if messages:
                 sink.flush()
                 _commit(kafka, consumer)
-            if messages or not consumer.assignment():  # joining a group takes seconds
+            own_places = {place.partition for place in consumer.assignment()}
+            # Joining a group, and fetching for the first time, take seconds.
+            if messages or not own_places or own_places - ended:
                 last = time.monotonic()
     except KeyboardInterrupt:
         log.info("stopped after %d alerts", n)
@@ -159,6 +170,10 @@ def _score(
     table = scorer.finish(scorer.score(Records.from_table(survey.from_packets(packets)))) if packets else None
     sink.write(table, messages)
     return len(packets)
+
+
+def _is_end(kafka: Any, message: Any) -> bool:
+    return message.error() is not None and message.error().code() == kafka.KafkaError._PARTITION_EOF
 
 
 def _sound(message: Any) -> bool:

@@ -75,7 +75,7 @@ def send(producer, topic, messages):
 def words_of(servers, topic, run, out, group):
     return (
         f"kafka://{servers}/{topic}", "--ckpt", str(run), "--out", str(out), "--group", group, "--micro-batch", "2",
-        "--idle", "5", "--kafka", "session.timeout.ms=6000",  # a busy machine takes seconds for the first fetch
+        "--idle", "0.5", "--kafka", "session.timeout.ms=6000",
     )  # fmt: skip
 
 
