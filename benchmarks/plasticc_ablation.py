@@ -1,12 +1,13 @@
-"""What each part of the light-curve transformer is worth, and what boosted trees are worth beside it: MALLORN, one split.
+"""What each part of the light-curve transformer is worth, and what boosted trees are worth beside it: MALLORN, a split a seed.
 
-    ASTRO_LIGHTNING_DATA=FOLDER python -m benchmarks.plasticc_ablation RUNS [--epochs 3 30]
+    ASTRO_LIGHTNING_DATA=FOLDER python -m benchmarks.plasticc_ablation RUNS [--epochs 3 30] [--seeds 0 1 2]
 
 RUNS keeps the run folders: what is done there is not repeated. The network is small, so that a row takes a minute or two on one
 core: rows can be compared with each other, not with the card's numbers.
 """
 
 import argparse
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +15,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from astro_lightning.core.metrics import classification_metrics, probabilities
-from astro_lightning.report.intervals import bootstrap
 from benchmarks.runs import run
+from benchmarks.seeds import over_seeds
 from benchmarks.table import Cell, write_table
 
 SHARED = ("data=mallorn", "trainer=cpu", "callbacks=quiet", "report=false")
@@ -39,7 +40,8 @@ TUNED: dict[str, tuple[str, ...]] = {
     "without augmentation in fine-tuning": (*SIZE, *NO_AUGMENTATION),
 }
 TREES = ("task=plasticc_trees", "task.stages.models=[trees]")
-COLUMNS = ("what", "accuracy", "accuracy, 95%", "macro-F1", "macro-F1, 95%", "F1 of TDE", "log loss")
+COLUMNS = ("what", "accuracy", "+-", "macro-F1", "+- (macro-F1)", "macro-F1 against the first row", "+- (against it)", "F1 of TDE",
+           "log loss")  # fmt: skip
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -47,32 +49,48 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, help="folder of the run folders")
     parser.add_argument("--epochs", type=int, nargs=2, default=(3, 30), help="of pretraining and of fine-tuning")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="each draws its own split")
     args = parser.parse_args(words)
-    runs, (pretrain, finetune) = args.runs.resolve(), args.epochs
-    shared = (*SHARED, f"seed={args.seed}", f"{FINETUNE}.trainer.max_epochs={finetune}")
-    both = (*shared, "task=plasticc", f"{PRETRAIN}.trainer.max_epochs={pretrain}")
-    alone = (*shared, "task=plasticc_finetune")
+    pretrain, finetune = args.epochs
+    found = [one_seed(args.runs.resolve() / str(seed), seed, pretrain, finetune) for seed in args.seeds]
     rows: list[list[Cell]] = []
-    for name, own in WHOLE.items():
-        rows.append(tested(name, runs, (*both, *own)))
-    backbone = f"{FINETUNE}.module.backbone={folder(runs, 'transformer') / 'checkpoints/pretrain/best.ckpt'}"
-    rows.append(tested("without pretraining", runs, (*alone, *SIZE)))
-    for name, own in TUNED.items():
-        rows.append(tested(name, runs, (*alone, *own, backbone)))
-    trees = "boosted trees on hand features"
-    rows.append(tested(trees, runs, (*SHARED, f"seed={args.seed}", *TREES)))
-    rows.append(averaged("transformer and boosted trees, averaged", [folder(runs, n) for n in ("transformer", trees)]))
+    for name in found[0]:
+        seeds = {metric: np.array([own[name][metric] for own in found]) for metric in found[0][name]}
+        gain = seeds["macro_f1"] - [own["transformer"]["macro_f1"] for own in found]
+        three = (over_seeds(values) for values in (seeds["accuracy"], seeds["macro_f1"], gain))
+        rows.append([name, *itertools.chain(*three), float(seeds["f1_TDE"].mean()), float(seeds["log_loss"].mean())])
     write_table(
         "plasticc_ablation",
         "Light curves: what each part is worth",
         COLUMNS,
         rows,
-        note=f"MALLORN, one split (20% of the objects tested), one seed; width 48, 2 layers, {pretrain} epochs of pretraining and "
-        f"{finetune} of fine-tuning, at most 96 observations in training. Intervals: bootstrap over the test objects.",
+        note=f"MALLORN, a split of its own for each seed (20% of the objects tested); width 48, 2 layers, {pretrain} epochs of "
+        f"pretraining and {finetune} of fine-tuning, at most 96 observations in training. +- is the 95% interval over seeds "
+        "(Student's t); differences from the first row are paired.",
         command=f"python -m benchmarks.plasticc_ablation RUNS --epochs {pretrain} {finetune}",
-        seeds=[args.seed],
+        seeds=args.seeds,
     )
+
+
+def one_seed(runs: Path, seed: int, pretrain: int, finetune: int) -> dict[str, dict[str, float]]:
+    """Test metrics of each row for one seed."""
+    drawn = (*SHARED, f"seed={seed}", f"data.split_seed={seed}")
+    shared = (*drawn, f"{FINETUNE}.trainer.max_epochs={finetune}")
+    alone = (*shared, "task=plasticc_finetune")
+    backbone = f"{FINETUNE}.module.backbone={folder(runs, 'transformer') / 'checkpoints/pretrain/best.ckpt'}"
+    trees, both = "boosted trees on hand features", "transformer and boosted trees, averaged"
+    all_words = (
+        {name: (*shared, "task=plasticc", f"{PRETRAIN}.trainer.max_epochs={pretrain}", *own) for name, own in WHOLE.items()}
+        | {"without pretraining": (*alone, *SIZE)}
+        | {name: (*alone, *own, backbone) for name, own in TUNED.items()}
+        | {trees: (*drawn, *TREES)}
+    )  # fmt: skip
+    found = {}
+    for name, words in all_words.items():
+        run(folder(runs, name), words)
+        found[name] = averaged([folder(runs, name)])
+        print(f"{seed} {name:<45} {found[name]['accuracy']:.3f} {found[name]['macro_f1']:.3f}", flush=True)
+    return found | {both: averaged([folder(runs, name) for name in ("transformer", trees)])}
 
 
 def folder(runs: Path, name: str) -> Path:
@@ -80,32 +98,17 @@ def folder(runs: Path, name: str) -> Path:
     return runs / name.replace(",", "").replace(" ", "_")
 
 
-def tested(name: str, runs: Path, words: Sequence[str]) -> list[Cell]:
-    """The row of a run."""
-    run(folder(runs, name), words)
-    return averaged(name, [folder(runs, name)])
-
-
-def averaged(name: str, folders: Sequence[Path]) -> list[Cell]:
-    """The row of the mean of the probabilities of runs with one test set."""
+def averaged(folders: Sequence[Path]) -> dict[str, float]:
+    """Metrics of the mean of the probabilities of runs with one test set."""
     tables = [pq.read_table(path / "predictions.parquet").sort_by("id") for path in folders]
     classes = [c.removeprefix("prob_") for c in tables[0].column_names if c.startswith("prob_") and c != "prob_99"]
     if any(table["id"] != tables[0]["id"] for table in tables):
-        raise ValueError(f"{name}: the runs have different test objects")
+        raise ValueError(f"the runs have different test objects: {', '.join(map(str, folders))}")
     mean = np.mean([probabilities(table, classes) for table in tables], 0)
     merged = tables[0].select(["label"])
     for i, class_ in enumerate(classes):
         merged = merged.append_column(f"prob_{class_}", [mean[:, i]])
-    found = classification_metrics(merged, classes)
-
-    def both(rows: np.ndarray) -> np.ndarray:
-        drawn = classification_metrics(merged.take(rows), classes)
-        return np.array([drawn["accuracy"], drawn["macro_f1"]])
-
-    low, high = bootstrap(both, [np.arange(len(merged))], n=200)
-    spans = [f"[{a:.3f}, {b:.3f}]" for a, b in zip(np.asarray(low), np.asarray(high))]
-    print(f"{name:<45} {found['accuracy']:.3f} {spans[0]} {found['macro_f1']:.3f} {spans[1]}", flush=True)
-    return [name, found["accuracy"], spans[0], found["macro_f1"], spans[1], found["f1_TDE"], found["log_loss"]]
+    return classification_metrics(merged, classes)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import t as student
 
 from benchmarks.runs import run
+from benchmarks.seeds import over_seeds
 from benchmarks.table import Cell, write_table
 
 LOOP = {
@@ -50,20 +50,13 @@ def sums(words: list[str], n_seeds: int, folder: Path) -> list[dict[str, float]]
     return found
 
 
-def difference(one: list[float], other: list[float]) -> tuple[float, float]:
-    """Mean difference of pairs and the half width of its 95% interval (Student's t)."""
-    d = np.subtract(one, other)
-    half = student.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d)) if len(d) > 1 else float("nan")
-    return float(d.mean()), float(half)
-
-
 def loop(n_seeds: int, folder: Path) -> Path:
     """The table of the stages."""
     runs = sums([], n_seeds, folder / "loop")
     by_stage = {name: [run["last" if name == "ssls2" else name] for run in runs] for name in LOOP}
     rows: list[list[Cell]] = []
     for name, learner in LOOP.items():
-        random, als = difference(by_stage[name], by_stage["random"]), difference(by_stage[name], by_stage["als"])
+        random, als = (over_seeds(np.subtract(by_stage[name], by_stage[other])) for other in ("random", "als"))
         spread = float(np.std(by_stage[name], ddof=1)) if n_seeds > 1 else float("nan")
         rows.append([name, learner, float(np.mean(by_stage[name])), spread, *random, *als])
     return write_table(
@@ -88,8 +81,9 @@ def choices(n_seeds: int, folder: Path) -> Path:
     for name, words in CHOICES.items():
         taught = "task.rounds=[student]" in words
         als = [run["als" if taught else "last"] for run in runs[name]]
-        last: tuple[Cell, Cell] = difference([run["last"] for run in runs[name]], als) if taught else (None, None)
-        rows.append([name, float(np.mean(als)), *difference(als, random), *last])
+        gain = np.subtract([run["last"] for run in runs[name]], als)
+        last: tuple[Cell, Cell] = over_seeds(gain) if taught else (None, None)
+        rows.append([name, float(np.mean(als)), *over_seeds(np.subtract(als, random)), *last])
     return write_table(
         "rb_des_choices",
         "Choices of the labelling loop on DES candidates, a perceptron learning",

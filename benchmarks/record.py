@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.report.run_folder import RunFolder, read_run
 from astro_lightning.report.scores import Scores
 from astro_lightning.report.wording import flat
+from benchmarks.seeds import over_seeds
 from benchmarks.table import RESULTS, write
 
 # What may differ between the runs of one experiment: the seeds, and where a run's files lie.
@@ -124,8 +124,8 @@ def metrics(runs: list[RunFolder]) -> dict[str, dict[str, Any]]:
             continue
         entry: dict[str, Any] = {"mean": float(np.mean(known)), "values": [_short(v) for v in values]}
         if len(known) > 1:
-            half = float(student.ppf(0.975, len(known) - 1) * np.std(known, ddof=1) / math.sqrt(len(known)))
-            entry["over_seeds"] = [_short(entry["mean"] - half), _short(entry["mean"] + half)]
+            mean, half = over_seeds(known)
+            entry["over_seeds"] = [_short(mean - half), _short(mean + half)]
         objects = of_objects(runs[0].scores, name, float(runs[0].metrics.get(name, math.nan)))
         if objects:
             entry["over_objects"] = [_short(bound) for bound in objects]
