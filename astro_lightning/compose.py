@@ -147,9 +147,9 @@ def meant(message: str) -> str:
 
 def job(cfg: DictConfig) -> dict[str, float]:
     """One job: what Hydra calls, here or in a launcher's worker. A sweep goes on after a job that cannot run."""
-    from astro_lightning.core.provenance import read_kept, write_json
+    from astro_lightning.core.provenance import asked, read_kept, write_json
     from astro_lightning.report.sweep import failures
-    from astro_lightning.run import asked, run
+    from astro_lightning.run import run
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import shutil
 import time
 from contextlib import nullcontext
@@ -15,7 +14,7 @@ from astro_lightning.data.errors import BadInput
 
 log = logging.getLogger(__name__)
 
-MODES = ("fit", "validate", "test", "predict", "embed", "export")
+MODES = ("fit", "validate", "test", "predict", "embed", "calibrate", "export")
 
 
 def run(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, Any]:
@@ -32,7 +31,7 @@ def run(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
     Raises:
         BadInput: The configuration, the data or the checkpoint cannot be used.
     """
-    from astro_lightning.core.provenance import write_json, write_text
+    from astro_lightning.core.provenance import asked, write_json, write_text
     from astro_lightning.core.ranks import own_rank, processes_wanted, start_ranks
     from astro_lightning.core.trainer import check_accelerator
     from astro_lightning.core.values import check_values
@@ -163,25 +162,6 @@ def with_tested(cfg: dict[str, Any]) -> dict[str, Any]:
     split = {**split, "train": split["train"] + split["test"], "test": 0.0}
     data = {**cfg["data"], "split": split, "train_column": None}
     return {**cfg, "data": data, "logger": dict.fromkeys(cfg["logger"])}
-
-
-def asked() -> dict[str, Any]:
-    """What the user typed for this run, or for this job of a sweep; from Python nothing, and no command repeats it."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    if not HydraConfig.initialized():
-        return {"overrides": [], "command": []}
-    words, runtime = list(HydraConfig.get().overrides.task), HydraConfig.get().runtime
-    name = HydraConfig.get().job.config_name
-    own = [source.path for source in runtime.config_sources if source.provider == "command-line"]
-    places = [f"--config-dir={os.path.relpath(path, runtime.cwd)}" for path in own]
-    if name != "config":
-        places.append(f"--config-name={name}")
-    found = {"overrides": words, "command": ["python", "-m", "astro_lightning", *places, *words]}
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        found["sweep"] = Path(HydraConfig.get().sweep.dir).name
-    return found
 
 
 def finish_loggers(cfg: dict[str, Any], folder: Path, metrics: dict[str, float]) -> None:

@@ -13,8 +13,8 @@ from hydra.types import RunMode
 
 from astro_lightning.__main__ import main, quoted
 from astro_lightning.compose import composed
+from astro_lightning.core.provenance import asked
 from astro_lightning.data.errors import BadInput
-from astro_lightning.run import asked
 
 
 def test_help_is_for_people_and_names_every_task(tmp_path):

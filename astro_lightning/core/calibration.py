@@ -40,9 +40,8 @@ class Evidence:
     label: np.ndarray
     own: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def only(self, i: int) -> "Evidence":
-        """Of one object."""
-        own = slice(i, i + 1)
+    def only(self, own: slice) -> "Evidence":
+        """Of some of the objects."""
         embedding = None if self.embedding is None else self.embedding[own]
         columns = {name: values[own] for name, values in self.own.items()}
         return Evidence(self.probability[own], self.logits[own], embedding, self.label[own], columns)
@@ -71,6 +70,10 @@ class Calibration(ABC):
         """
 
     @abstractmethod
+    def renew(self, held: Sequence[Evidence]) -> None:
+        """Take these objects, which no network trained on, in place of those that `fit` calibrated with; one set per fold."""
+
+    @abstractmethod
     def columns(self, evidence: Mapping[int, Evidence]) -> Columns:
         """Columns of single objects; they stand in place of the task's own of the same name.
 
@@ -95,6 +98,17 @@ class Calibration(ABC):
     @abstractmethod
     def from_state(cls, state: dict[str, Any]) -> "Calibration":
         """Inverse of `state`; arrays may be tensors."""
+
+
+def compared(given: Mapping[int, Evidence], n_folds: int) -> list[tuple[int, int]]:
+    """Pairs (fold whose models speak, fold whose calibration objects they are compared with).
+
+    Objects that one fold held out calibrated that fold: they are compared with those of all others.
+    """
+    own = next(iter(given))
+    if len(given) < n_folds:
+        return [(own, other) for other in range(n_folds) if other != own]
+    return [(fold, fold) for fold in given]
 
 
 def write_calibration(calibration: Calibration, run_folder: Path) -> None:

@@ -46,6 +46,25 @@ def provenance(seed: int, command: list[str]) -> dict[str, Any]:
     }
 
 
+def asked() -> dict[str, Any]:
+    """What the user typed for this run, or for this job of a sweep; from Python nothing, and no command repeats it."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    if not HydraConfig.initialized():
+        return {"overrides": [], "command": []}
+    words, runtime = list(HydraConfig.get().overrides.task), HydraConfig.get().runtime
+    name = HydraConfig.get().job.config_name
+    own = [source.path for source in runtime.config_sources if source.provider == "command-line"]
+    places = [f"--config-dir={os.path.relpath(path, runtime.cwd)}" for path in own]
+    if name != "config":
+        places.append(f"--config-name={name}")
+    found: dict[str, Any] = {"overrides": words, "command": ["python", "-m", "astro_lightning", *places, *words]}
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        found["sweep"] = Path(HydraConfig.get().sweep.dir).name
+    return found
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON whole or not at all."""
     write_text(path, json.dumps(content, indent=2, default=str) + "\n")

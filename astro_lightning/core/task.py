@@ -15,7 +15,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from astro_lightning.core.build import build
-from astro_lightning.core.calibration import EMBEDDING, LOGITS
+from astro_lightning.core.calibration import EMBEDDING, LOGITS, Calibration
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.core.metrics import classification_metrics
@@ -136,6 +136,11 @@ class TaskModule(pl.LightningModule):
     def finish(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:
         """Columns that need all predictions of a table, or of several checkpoints, together; the default adds none."""
         return predictions
+
+    @classmethod
+    def recalibration(cls, info: Mapping[str, Any]) -> Calibration | None:
+        """What `mode=calibrate` renews of a run without `task.calibrator`; the default has nothing of the kind."""
+        return None
 
     @classmethod
     def with_truth(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:

@@ -1,4 +1,4 @@
-"""The modes that work on a finished checkpoint: validate, test, predict, embed, export."""
+"""The modes that work on a finished checkpoint: validate, test, predict, embed, calibrate, export."""
 
 import copy
 import logging
@@ -13,16 +13,20 @@ import torch
 from astro_lightning.core.calibration import EMBEDDING
 from astro_lightning.core.checkpoint import REFIT, scoring_folder
 from astro_lightning.core.datamodule import RecordsData
-from astro_lightning.core.provenance import read_kept, write_json
+from astro_lightning.core.provenance import asked, provenance, read_kept, write_json
 from astro_lightning.core.stages import datamodule_of
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.fingerprint import object_hashes
+from astro_lightning.data.fingerprint import fingerprint, object_hashes
 from astro_lightning.data.records import Records
 from astro_lightning.data.tables import mean_of_objects, write_parquet
 from astro_lightning.predict.calibrate import fold_datamodules
 from astro_lightning.predict.export import export_network
 from astro_lightning.predict.files import predict_file, read_input
+from astro_lightning.predict.recalibrate import recalibrate, write_run
 from astro_lightning.predict.score import Scorer
+from astro_lightning.report.card import write_card
+from astro_lightning.report.html import write_report
+from astro_lightning.report.table import print_metrics
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +132,41 @@ def embedded_objects(scorer: Scorer, records: Records, rows: np.ndarray | None =
     return table.add_column(1, "label", pa.array(labels, pa.string()))
 
 
+def calibrate(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
+    """Calibrate a run anew on the labelled objects of `data.path`, into a run folder of its own.
+
+    Where the run has folds, the objects are tested too: each by the networks of one fold, against the calibration objects of
+    all others.
+    """
+    if cfg["out"]:
+        raise BadInput("mode=calibrate writes a run folder: leave out= out and give hydra.run.dir=FOLDER")
+    scorer = make_scorer(cfg)
+    calibration, records, parts = recalibrate(scorer, read_input(cfg["data"], scorer), cfg["seed"])
+    write_run(scorer, calibration, cfg, folder)
+    rows = np.sort(np.concatenate(parts))
+    data = fingerprint(records, {"calibration": rows}) | {"splits": {"calibration": len(rows)}}
+    job = asked() | {"finished": True}
+    write_json(folder / "job.json", job)
+    write_json(folder / "provenance.json", provenance(cfg["seed"], job["command"]) | {"data": data})
+    print(f"{scorer.path} calibrated on {len(rows)} objects: ckpt={folder}")
+    if len(parts) == 1:
+        return {}
+    scorer = Scorer(folder, *scorer.arguments[1:])
+    assert scorer.calibration is not None
+    kind = type(scorer.members[0].module)
+    table = scorer.finish(mean_of_objects([_held_out(scorer, records, part, f) for f, part in enumerate(parts)]))
+    table = kind.with_truth(table, scorer.info)
+    write_parquet([table], folder / "predictions.parquet")
+    found = kind.score(table, scorer.info) | scorer.calibration.score(table)
+    metrics = {f"test/{name}": value for name, value in found.items()}
+    write_json(folder / "metrics.json", metrics)
+    if cfg["report"]:
+        write_report(folder)
+        write_card(folder)
+    print_metrics(metrics, folder)
+    return metrics
+
+
 def export(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
     """Write the network as ONNX (`out=*.onnx`) or torch.export (`out=*.pt2`), checked against the network on real input."""
     scorer = make_scorer(cfg)
@@ -167,7 +206,7 @@ def test_run(
     rows = [module.splits[part] for module in datamodules]
     shared = all(np.array_equal(rows[0], own) for own in rows)
     tables = [
-        _held_out(scorer, module, own, None if shared else f)
+        _held_out(scorer, module.records, own, None if shared else f)
         for f, (module, own) in enumerate(zip(datamodules[: 1 if shared else None], rows, strict=False))
         if len(own)
     ]
@@ -205,10 +244,8 @@ def run_device(cfg: dict[str, Any]) -> str:
     return "cuda" if torch.cuda.is_available() and cfg["trainer"]["accelerator"] != "cpu" else "cpu"
 
 
-def _held_out(scorer: Scorer, datamodule: RecordsData, rows: np.ndarray, fold: int | None) -> pa.Table:
+def _held_out(scorer: Scorer, records: Records, rows: np.ndarray, fold: int | None) -> pa.Table:
     """Scores of rows with what they are measured against and their group; warns of rows that were trained on."""
-    records = datamodule.records
-    assert records is not None
     members = None if fold is None else scorer.folds[fold]
     seen = scorer.seen_in_training(object_hashes(records, rows), members)
     if seen:

@@ -122,7 +122,10 @@ class Scorer:
         own = self._merged([said.own for said in evidence.values()])
         if self.exact:
             n = len(next(iter(evidence.values())).label)
-            singles = [self.calibration.columns({f: said.only(i) for f, said in evidence.items()}) for i in range(n)]
+            singles = [
+                self.calibration.columns({f: said.only(slice(i, i + 1)) for f, said in evidence.items()})
+                for i in range(n)
+            ]
             found: Columns = {name: pa.concat_arrays([_arrow(one[name]) for one in singles]) for name in singles[0]}
         else:
             found = self.calibration.columns(evidence)

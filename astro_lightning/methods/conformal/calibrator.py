@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from astro_lightning.core.calibration import Calibration, Columns, Evidence, Fold
+from astro_lightning.core.calibration import Calibration, Columns, Evidence, Fold, compared
 from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.conformal.combine import RankCombination
 from astro_lightning.methods.conformal.cross import CrossConformal
@@ -97,29 +97,36 @@ class Calibrator(Calibration):
             p, y = (np.concatenate([getattr(fold.stop, n) for fold in folds]) for n in ("probability", "label"))
             self.scale = fit_temperature(logits_of(p), y)
         self.models = [NoveltyModel(self.n_component, self.scores).fit(fold.train) for fold in folds]
+        self._calibrate(held, [fold.stop for fold in folds], weights)
+
+    def renew(self, held: Sequence[Evidence]) -> None:
+        """See `Calibration.renew`; temperature and novelty models stay, and what calibrates is taken as it is, without weights."""
+        self.ratio, spare = None, held
+        if len(held) == 1:  # half of them give the ranks that join the novelty scores
+            spare, held = ([held[0].only(slice(first, None, 2))] for first in (0, 1))
+        self._calibrate(held, spare, None)
+
+    def _calibrate(self, held: Sequence[Evidence], spare: Sequence[Evidence], weights: list[np.ndarray] | None) -> None:
+        """Ranks and sets from `held`; where there is one fold, `spare` gives the ranks that join the novelty scores."""
         found = [model.scores(objects) for model, objects in zip(self.models, held, strict=True)]
-        for f, fold in enumerate(folds):
-            others = [found[g] for g in range(len(folds)) if g != f] or [self.models[f].scores(fold.stop)]
-            stop = {name: np.concatenate([scores[name] for scores in others]) for name in found[f]}
-            self.combinations.append(RankCombination().fit(stop))
-            weight = None if weights is None else weights[f]
-            self.ranks.append(Ranks(self.combinations[f].score(found[f]), weight))
+        self.combinations, self.ranks = [], []
+        for f, own in enumerate(found):
+            others = [found[g] for g in range(len(found)) if g != f] or [self.models[f].scores(spare[f])]
+            known = {name: np.concatenate([scores[name] for scores in others]) for name in own}
+            self.combinations.append(RankCombination().fit(known))
+            self.ranks.append(Ranks(self.combinations[f].score(own), None if weights is None else weights[f]))
         probs = [self._probability(objects) for objects in held]
         self.conformal.fit(probs, [objects.label for objects in held], weights)
         self._said(lambda: self.conformal.check_alpha(self.alpha))
 
     def columns(self, evidence: Mapping[int, Evidence]) -> Columns:
         """`prob_<class>`, `p_<class>`, `set` and `ood_p`; and a task's `threshold` at the temperature of the probabilities."""
-        own = list(evidence)
-        # Objects that one fold held out were calibration objects of that fold: they are compared with those of the others.
-        pairs = [(f, f) for f in own]
-        if len(own) < len(self.models):
-            pairs = [(own[0], g) for g in range(len(self.models)) if g != own[0]]
+        pairs = compared(evidence, len(self.models))
         probability = {f: self._probability(objects) for f, objects in evidence.items()}
         novelty = {f: self.combinations[f].score(self.models[f].scores(e)) for f, e in evidence.items()}
         weight = None
         if self.ratio is not None:
-            weight = self.ratio.weights(self._covariates(evidence[own[0]]))
+            weight = self.ratio.weights(self._covariates(evidence[pairs[0][0]]))
         against = [g for _, g in pairs]
         p = self.conformal.p_values([probability[f] for f, _ in pairs], weight, against)
         mean = np.mean(list(probability.values()), axis=0)

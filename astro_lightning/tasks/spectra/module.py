@@ -17,7 +17,7 @@ from astro_lightning.core.loader import Batch
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
 from astro_lightning.tasks.spectra.losses import SpectraLoss
-from astro_lightning.tasks.spectra.novelty import EMBEDDING, KEY, Novelty, attach_novelty
+from astro_lightning.tasks.spectra.novelty import EMBEDDING, KEY, KnownSpectra, Novelty, attach_novelty
 from astro_lightning.tasks.spectra.scoring import spectra_metrics, with_clean
 from astro_lightning.tasks.spectra.tested import report_stage
 
@@ -156,6 +156,11 @@ class SpectraModule(TaskModule):
         return predictions.append_column(
             "reject", pc.less_equal(predictions["p_known"], pa.scalar(info["alpha"], pa.float32()))
         )
+
+    @classmethod
+    def recalibration(cls, info: Mapping[str, Any]) -> calibration.Calibration:
+        """p-values of the classes and of being known."""
+        return KnownSpectra(info["classes"])
 
     @classmethod
     def with_truth(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:

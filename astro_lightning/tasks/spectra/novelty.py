@@ -1,19 +1,22 @@
 """Is a spectrum of a known class? Its distance from known spectra in the network's embedding, as a p-value."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 
+from astro_lightning.core.calibration import Calibration, Columns, Evidence, Fold, compared
 from astro_lightning.core.checkpoint import read_checkpoint, restore
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.whole import save_whole
+from astro_lightning.methods.conformal.cross import CrossConformal
 from astro_lightning.methods.conformal.novelty import KNearest
-from astro_lightning.methods.conformal.ranks import Ranks
+from astro_lightning.methods.conformal.ranks import Ranks, pooled_p_values
 from astro_lightning.methods.conformal.split import SplitConformal
 
 KEY = "novelty"
@@ -74,6 +77,60 @@ class Novelty:
         """Inverse of `state`."""
         arrays = {name: values.numpy() for name, values in state.items() if isinstance(values, Tensor)}
         return cls(state["classes"], **arrays)
+
+
+class KnownSpectra(Calibration):
+    """`p_known` and `p_<class>` from labelled spectra of another survey in place of the validation spectra.
+
+    A survey that no network saw lies further from the training spectra than those that it learned from, known kinds included.
+
+    Args:
+        classes: Known classes.
+    """
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self.classes = list(classes)
+        self.conformal = CrossConformal(self.classes)
+        self.known: list[Ranks] = []
+
+    def fit(self, folds: Sequence[Fold], names: Sequence[str], survey: Evidence | None) -> None:
+        """See `Calibration.fit`."""
+        self.renew([fold.calibration for fold in folds])
+
+    def renew(self, held: Sequence[Evidence]) -> None:
+        """See `Calibration.renew`."""
+        self.conformal.fit([objects.probability for objects in held], [objects.label for objects in held])
+        self.known = [Ranks(objects.own["ood_score"]) for objects in held]
+
+    def columns(self, evidence: Mapping[int, Evidence]) -> Columns:
+        """`p_<class>` and `p_known`; a spectrum without data stays unknown."""
+        pairs = compared(evidence, len(self.known))
+        said, against = [evidence[f] for f, _ in pairs], [g for _, g in pairs]
+        p = self.conformal.p_values([objects.probability for objects in said], folds=against)
+        known = pooled_p_values([self.known[g] for g in against], [objects.own["ood_score"] for objects in said])
+        seen = said[0].own["p_known"] > 0
+        found = {f"p_{name}": p[:, k] for k, name in enumerate(self.classes)} | {"p_known": known * seen}
+        return {name: values.astype(np.float32) for name, values in found.items()}
+
+    def finish(self, predictions: pa.Table) -> pa.Table:
+        """Nothing: what is rejected follows from `p_known` as before."""
+        return predictions
+
+    def score(self, predictions: pa.Table) -> dict[str, float]:
+        """Nothing beside the task's own metrics."""
+        return {}
+
+    def state(self) -> dict[str, Any]:
+        """Plain arrays, for a checkpoint."""
+        return {"classes": self.classes, "conformal": self.conformal.state(), "known": [r.state() for r in self.known]}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "KnownSpectra":
+        """Inverse of `state`."""
+        new = cls(state["classes"])
+        new.conformal = CrossConformal.from_state(state["conformal"])
+        new.known = [Ranks.from_state(ranks) for ranks in state["known"]]
+        return new
 
 
 def attach_novelty(checkpoint: Path, datamodule: RecordsData, device: torch.device) -> None:

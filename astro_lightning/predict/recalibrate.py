@@ -1,0 +1,78 @@
+"""A finished run, calibrated anew on labelled objects of another survey: its networks stay as they are."""
+
+import logging
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import yaml
+
+from astro_lightning.core.calibration import Calibration, write_calibration
+from astro_lightning.core.provenance import write_json, write_text
+from astro_lightning.data.errors import BadInput
+from astro_lightning.data.fingerprint import object_hashes
+from astro_lightning.data.records import Records
+from astro_lightning.data.splits import folds_by_group
+from astro_lightning.predict.score import Scorer
+
+log = logging.getLogger(__name__)
+
+
+def recalibrate(scorer: Scorer, tables: Iterable[pa.Table], seed: int) -> tuple[Calibration, Records, list[np.ndarray]]:
+    """The calibration of a run, from objects that none of its networks trained on.
+
+    Where the run has folds, the objects are divided among them, groups kept whole: each calibrates one fold's networks, so that
+    each can be tested against all the others.
+
+    Args:
+        scorer: Of the run.
+        tables: Records, labelled.
+        seed: Of the division.
+
+    Returns:
+        The calibration; the records; and of them the labelled rows, unknown kinds among them, that each fold took.
+
+    Raises:
+        BadInput: The run calibrates nothing, or there are fewer labelled objects of its classes than folds.
+    """
+    kind = type(scorer.members[0].module)
+    calibration = scorer.calibration or kind.recalibration(scorer.info)
+    if calibration is None:
+        raise BadInput(
+            f"{scorer.path} has no calibration to renew: give a run of task.calibrator with folds or data.split.calibration"
+        )
+    found = [table for table in tables if table.num_rows]
+    if not found:
+        raise BadInput("no object to calibrate with")
+    records = Records.from_table(pa.concat_tables(found, promote_options="permissive"))
+    labelled = np.array([label is not None for label in records.labels])
+    seen = np.isin(object_hashes(records), np.concatenate([member.train_hashes for member in scorer.members]))
+    if (seen & labelled).any():
+        log.warning("%d labelled objects were trained on: they calibrate nothing", (seen & labelled).sum())
+    rows, known = np.flatnonzero(labelled & ~seen), np.isin(records.labels.astype(str), scorer.classes)
+    n_folds = len(scorer.folds)
+    fold = np.zeros(len(rows), np.int64)
+    if 1 < n_folds <= len(np.unique(records.groups[rows].astype(str))):
+        fold = folds_by_group(records.groups[rows], records.labels[rows], n_folds, seed)
+    parts = [rows[fold == f] for f in range(n_folds)]
+    if min(known[part].sum() for part in parts) < 2:
+        raise BadInput(
+            f"{known[rows].sum()} labelled objects of {', '.join(scorer.classes)} that were not trained on are too few for the "
+            f"{n_folds} folds of {scorer.path}: give more"
+        )
+    calibration.renew([scorer.evidence(records, part[known[part]], f) for f, part in enumerate(parts)])
+    return calibration, records, parts
+
+
+def write_run(scorer: Scorer, calibration: Calibration, config: dict[str, Any], folder: Path) -> None:
+    """A folder that scores as a run's does: copies of its checkpoints, this configuration, and this calibration."""
+    names = [f"checkpoints/{i}/best.ckpt" for i in range(len(scorer.members))]
+    for name, file in zip(names, scorer.files, strict=False):  # behind them a calibration
+        (folder / name).parent.mkdir(parents=True)
+        shutil.copyfile(file, folder / name)
+    write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+    write_calibration(calibration, folder)
+    write_json(folder / "checkpoints" / "predicting.json", names)
