@@ -61,6 +61,9 @@ ELSEWHERE = {
     "+task.calibrator._target_=astro_lightning.methods.conformal.calibrator.Calibrator": (
         "predict/test_calibrated_tasks.py", "methods.conformal.calibrator.Calibrator",
     ),
+    f"{PYTHON} mode=calibrate ckpt=RUN_FOLDER data.path=LABELLED_FILE hydra.run.dir=outputs/calibrated": (
+        "predict/test_recalibrate.py", '"mode=calibrate", f"ckpt={run}"',
+    ),
     "make demo": ("docs/test_commands_run.py", "experiment=plasticc_demo"),
     "make test": ("docs/test_commands_run.py", "make test"),
     "export ASTRO_LIGHTNING_DATA=FOLDER": ("conftest.py", "ASTRO_LIGHTNING_DATA"),
