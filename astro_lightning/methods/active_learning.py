@@ -113,8 +113,8 @@ def select(
             )
         return core_set(embeddings, labelled_embeddings, k)
     if acquisition == "bald":
-        if len(draws) < 2:
-            raise BadInput("acquisition=bald needs several draws: give the network dropout or an ensemble")
+        if len(draws) < 2 or (draws == draws[0]).all():  # equal draws would choose by rounding
+            raise BadInput("acquisition=bald needs several draws that differ: give the network dropout or an ensemble")
         score = bald(draws)
     elif acquisition in SCORES:
         score = SCORES[acquisition](draws.mean(0))

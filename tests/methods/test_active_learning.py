@@ -15,8 +15,9 @@ def test_the_least_sure_are_asked_first(name):
 def test_bald_asks_where_models_disagree_not_where_all_are_unsure():
     disagree = np.array([[[1.0, 0.0], [0.5, 0.5]], [[0.0, 1.0], [0.5, 0.5]]])
     np.testing.assert_allclose(al.bald(disagree), [np.log(2), 0], atol=1e-9)
-    with pytest.raises(BadInput, match="several draws"):
-        al.select("bald", 1, P[None], np.random.default_rng(0))
+    for draws in (P[None], np.stack([P, P])):  # of trees, or of a network without dropout, all draws are one
+        with pytest.raises(BadInput, match="several draws"):
+            al.select("bald", 1, draws, np.random.default_rng(0))
 
 
 def test_core_set_covers_what_the_labelled_leave_open():
