@@ -43,23 +43,25 @@ def core_set(embeddings: np.ndarray, labelled: np.ndarray, k: int) -> np.ndarray
 
     Args:
         embeddings: (n, d) of the pool.
-        labelled: (m, d) of what is labelled already; m may be 0.
+        labelled: (m, d) of what is labelled already; m may be 0: the pool's mean then stands for it.
         k: How many to choose.
 
     Returns:
         (k,) row numbers of the pool, in the order chosen: each is the farthest from all before it.
     """
-    pool = np.asarray(embeddings, dtype=np.float32)
+    # about the mean: far from 0 the differences of squares would be rounding
+    centre = np.mean(embeddings, axis=0, dtype=np.float64)
+    pool, known = (np.asarray(points - centre, dtype=np.float32) for points in (embeddings, labelled))
     square = (pool**2).sum(1)
 
     def squared_distance(point: np.ndarray) -> np.ndarray:
         return np.maximum(square - 2 * pool @ point + point @ point, 0)
 
     nearest = np.full(len(pool), np.inf, dtype=np.float32)
-    for point in np.asarray(labelled, dtype=np.float32):
+    for point in known:
         np.minimum(nearest, squared_distance(point), out=nearest)
-    if not len(labelled):
-        nearest = squared_distance(pool.mean(0))
+    if not len(known):
+        nearest = square.copy()
     chosen = np.empty(min(k, len(pool)), dtype=np.int64)
     for i in range(len(chosen)):
         chosen[i] = nearest.argmax()
@@ -111,8 +113,8 @@ def select(
             )
         return core_set(embeddings, labelled_embeddings, k)
     if acquisition == "bald":
-        if len(draws) < 2:
-            raise BadInput("acquisition=bald needs several draws: give the network dropout or an ensemble")
+        if len(draws) < 2 or (draws == draws[0]).all():  # equal draws would choose by rounding
+            raise BadInput("acquisition=bald needs several draws that differ: give the network dropout or an ensemble")
         score = bald(draws)
     elif acquisition in SCORES:
         score = SCORES[acquisition](draws.mean(0))

@@ -40,11 +40,15 @@ class Forest(nn.Module):
             return np.concatenate(parts)
 
         leaf = joined("feature") < 0
+        # Rounded down: rounded up, a threshold may become the very value that belongs on its other side.
+        exact = joined("threshold")
+        threshold = exact.astype(np.float32)
+        threshold = np.where(threshold > exact, np.nextafter(threshold, np.float32(-np.inf)), threshold)
         itself = np.arange(starts[-1])
         self.nodes = {
             "root": torch.from_numpy(starts[:-1].astype(np.int32)),
             "feature": torch.from_numpy(np.where(leaf, 0, joined("feature")).astype(np.int32)),
-            "threshold": torch.from_numpy(joined("threshold").astype(np.float32)),
+            "threshold": torch.from_numpy(threshold),
             "left": torch.from_numpy(np.where(leaf, itself, joined("children_left", shift=True)).astype(np.int32)),
             "right": torch.from_numpy(np.where(leaf, itself, joined("children_right", shift=True)).astype(np.int32)),
             "value": torch.from_numpy(shares).half(),

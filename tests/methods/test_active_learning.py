@@ -15,13 +15,24 @@ def test_the_least_sure_are_asked_first(name):
 def test_bald_asks_where_models_disagree_not_where_all_are_unsure():
     disagree = np.array([[[1.0, 0.0], [0.5, 0.5]], [[0.0, 1.0], [0.5, 0.5]]])
     np.testing.assert_allclose(al.bald(disagree), [np.log(2), 0], atol=1e-9)
-    with pytest.raises(BadInput, match="several draws"):
-        al.select("bald", 1, P[None], np.random.default_rng(0))
+    for draws in (P[None], np.stack([P, P])):  # of trees, or of a network without dropout, all draws are one
+        with pytest.raises(BadInput, match="several draws"):
+            al.select("bald", 1, draws, np.random.default_rng(0))
 
 
 def test_core_set_covers_what_the_labelled_leave_open():
     pool = np.array([[0.0, 0], [0.1, 0], [10, 0], [0, 7]])
     assert al.core_set(pool, np.array([[0.0, 0]]), 2).tolist() == [2, 3]
+    assert al.core_set(pool, np.empty((0, 2)), 2).tolist() == [2, 3]
+
+
+def test_core_set_tells_distances_apart_far_from_zero():
+    points = np.random.default_rng(0).normal(size=(60, 5)) + 1000
+    known, pool, asked = points[:5], points[5:], []
+    for _ in range(10):
+        far = np.linalg.norm(pool[:, None] - np.vstack([known, pool[asked]])[None], axis=2).min(1).argmax()
+        asked.append(int(far))
+    assert al.core_set(pool, known, 10).tolist() == asked
 
 
 def test_pseudo_labels_keep_the_surest_in_the_given_share():

@@ -23,3 +23,11 @@ def test_tensors_give_what_scikit_learns_forest_gives_and_survive_a_checkpoint(t
     gaps = torch.from_numpy(features[:7]).masked_fill(torch.arange(6) == 2, torch.nan)
     torch.testing.assert_close(other(gaps), forest(gaps))
     torch.testing.assert_close(forest(gaps[:1]), forest(gaps)[:1])
+
+
+def test_trees_tell_neighbouring_numbers_apart():
+    features = (16 + np.arange(100) * np.spacing(np.float32(16))).astype(np.float32)[:, None]
+    target = np.arange(100) % 2
+    forest = ExtraTrees(2, n_trees=20)
+    forest.fit(features, target)
+    assert (forest(torch.from_numpy(features)).argmax(1).numpy() == target).all()

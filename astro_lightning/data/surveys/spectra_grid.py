@@ -31,7 +31,8 @@ def resample(wavelength_a: ArrayLike, flux: ArrayLike, ivar: ArrayLike) -> tuple
         ivar: (..., L); 0 = bad pixel, which takes no part where a bin has good ones.
 
     Returns:
-        Flux (..., 2600), NaN where the input does not reach, and inverse variance (..., 2600), 0 where it is bad.
+        Flux (..., 2600), NaN where the input does not reach, and inverse variance (..., 2600), 0 where it is bad. Its sum is
+        the input's: bins that share a pixel share what it tells, so that one of them alone scatters by less than it says.
     """
     wave = np.asarray(wavelength_a, np.float64)
     values, weight = np.atleast_2d(np.asarray(flux, np.float64)), np.atleast_2d(np.asarray(ivar, np.float64))

@@ -32,7 +32,8 @@ class Calibrator(Calibration):
     """Cross-conformal over the folds of a run; with one split and a calibration part, plain split conformal.
 
     The temperature comes from the validation objects, the ranks that join the novelty scores from the calibration objects of the
-    other folds, or from validation objects where there is one split: never from the objects whose p-values they shape.
+    other folds, or from validation objects where there is one split: never from the objects whose p-values they shape, but for
+    the one temperature of all folds, whose validation objects other folds hold out.
 
     Args:
         classes: Class names, in the order of the logits.

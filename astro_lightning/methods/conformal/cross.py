@@ -15,7 +15,8 @@ class CrossConformal:
     """Pools the ranks of K folds, each under the model that did not see it (Vovk 2015, Ann. Math. AI 74, 9).
 
     p_k = (1 + sum over folds of #{i in class k of the fold: s_i >= s_fold(x)}) / (n_k + 1). The guarantee is coverage
-    >= 1 - 2 alpha (Barber et al. 2021 for the same construction); in practice about 1 - alpha. One fold is `SplitConformal`.
+    >= 1 - 2 alpha - 2 (1 - alpha) (K - 1) / (n_k + K) (Barber et al. 2021, Ann. Stat. 49, 486; nothing for a class of a few
+    objects); in practice about 1 - alpha. One fold is `SplitConformal`.
 
     Args:
         classes: class names, in the order of the probability columns.

@@ -41,15 +41,16 @@ def benjamini_hochberg(
     flag = false_discovery_control(v) * known <= q if len(v) else np.zeros(0, bool)
     if n_calibration is not None and len(v) and not flag.any():
         smallest = 1 / (n_calibration + 1)
-        together = math.ceil(smallest * len(v) / q - 1e-9)
-        if smallest > q:
+        needed = len(v) * known / q  # times the smallest p-value: objects that must reach it together
+        together = math.ceil(smallest * needed - 1e-9)
+        if together > len(v):
             reason = f"no rejection is possible at q={q}: the smallest p-value is {smallest:.3g}"
         else:
             reason = (
                 f"nothing flagged at q={q}: at least {together} of {len(v)} objects must reach "
                 f"the smallest p-value {smallest:.3g}"
             )
-        enough = math.ceil(len(v) / q - 1 - 1e-9)
+        enough = math.ceil(needed - 1 - 1e-9)
         warnings.warn(
             f"{reason}; to flag a single object takes {enough} calibration objects", NoRejection, stacklevel=2
         )

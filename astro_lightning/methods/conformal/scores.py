@@ -64,7 +64,9 @@ def raps(prob: ArrayLike, penalty: float = 0.01, free: int = 2, u: ArrayLike | N
     """
     p = checked_prob(prob)
     order = np.argsort(-p, axis=1, kind="stable")
-    mass = np.cumsum(np.take_along_axis(p, order, axis=1), axis=1)
+    # 1 less the mass below: of the least likely class exactly 1 in every row, where a sum's rounding would break the ties
+    mass = np.ones_like(p)
+    mass[:, :-1] -= np.cumsum(np.take_along_axis(p, order, axis=1)[:, :0:-1], axis=1)[:, ::-1]
     mass += penalty * np.maximum(np.arange(1, p.shape[1] + 1) - free, 0)
     scores = np.empty_like(p)
     np.put_along_axis(scores, order, mass, axis=1)

@@ -40,7 +40,8 @@ def flux_nll(prediction: Tensor, features: Tensor, masked: Tensor, distribution:
 def flux_nll_each(prediction: Tensor, features: Tensor, distribution: str) -> Tensor:
     """Negative log-likelihood (...) of each flux in asinh(f / s).
 
-    The flux error, carried over to asinh(f / s), adds to the predicted scale in quadrature: a noisy point pulls less.
+    The flux error, carried over to asinh(f / s) at the flux observed, adds to the predicted scale in quadrature: a noisy point
+    pulls less. A density of the flux it is to first order in that error alone.
 
     Args:
         prediction: (..., 2) mean and log scale.

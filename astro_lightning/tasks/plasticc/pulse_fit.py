@@ -18,13 +18,14 @@ def pulse(phase: np.ndarray, rise: float, fall: float) -> np.ndarray:
 
 
 class PulseFit:
-    """Fits light curves of N objects with non-negative amplitudes in each band, weighted by the errors.
+    """Fits light curves of N objects, weighted by the errors; the pulse is chosen by its bands of positive amplitude alone.
 
     Attributes:
         peak: (N,) mjd of the maximum.
         log_rise, log_fall: (N,) posterior means of ln(days), and `log_rise_sd`, `log_fall_sd` their spreads.
         gain: (N,) chi2 of zero flux less chi2 of the fit.
-        amplitude, amplitude_err: (N, n_bands) flux at the maximum; an infinite error where the band has no observation.
+        amplitude, amplitude_err: (N, n_bands) flux at the maximum, of either sign; an infinite error where the band has no
+            observation.
         band_rise, band_fall, band_shift: (N, n_bands) the best pulse of each band alone: ln(days) and days after `peak`.
         band_gain: (N, n_bands) chi2 of zero flux less chi2 of that pulse.
         model: (n_observations,) flux of the fit.

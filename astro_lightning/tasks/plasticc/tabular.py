@@ -12,12 +12,12 @@ from astro_lightning.core.task import class_weights
 from astro_lightning.tasks.plasticc.trees import LabelShiftModule
 
 N_QUANTILES = 129
-# Normal scores beyond this are set to it: single wild values carry no weight.
-LARGEST_SCORE = 5.0
+# Scores beyond this, 3.5 standard deviations, are set to it: single wild values carry no weight.
+LARGEST_SCORE = 2.5
 
 
 class NormalScores(nn.Module):
-    """Each feature to the normal distribution by its rank in the training data; missing values to 0, with a flag of their own."""
+    """Each feature to a normal distribution of variance 1/2 by its rank in the training data; missing ones to 0, and flagged."""
 
     def __init__(self, n_features: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class NormalScores(nn.Module):
         share = ((values - low) / (high - low).clamp(min=1e-30)).clamp(0, 1)
         # A value that many objects share stands for the middle of their ranks.
         rank = torch.where(high > low, below + share, place - 0.5) / (N_QUANTILES - 1)
-        score = torch.erfinv((2 * rank - 1).clamp(-1 + 1e-6, 1 - 1e-6)).T.clamp(-LARGEST_SCORE / 2, LARGEST_SCORE / 2)
+        score = torch.erfinv((2 * rank - 1).clamp(-1 + 1e-6, 1 - 1e-6)).T.clamp(-LARGEST_SCORE, LARGEST_SCORE)
         return torch.cat([score.masked_fill(missing, 0), missing.float()], dim=1)
 
 

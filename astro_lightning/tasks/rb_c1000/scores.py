@@ -44,7 +44,8 @@ def real_bogus_scores(
         positives = truth[decided]
         scores["ap_published"] = average_precision_score(positives, p_real[decided]) if positives.any() else 0.0
         scores["auc"] = roc_auc_score(truth, p_real)
-        false_rate, true_rate, _ = roc_curve(truth, p_real)
+        # of tied scores sklearn leaves thresholds out
+        false_rate, true_rate, _ = roc_curve(truth, p_real, drop_intermediate=False)
         scores["mdr_at_fpr_1"] = 1 - true_rate[false_rate <= 0.01].max()
         order = np.argsort(-np.asarray(p_real), kind="stable")
         scores |= {f"recall_at_{k}": truth[order[:k]].sum() / truth.sum() for k in recall_at if k <= len(truth)}

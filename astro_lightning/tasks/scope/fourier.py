@@ -35,7 +35,7 @@ def fourier_features(curves: LightCurves, period_d: Tensor) -> Tensor:
     weight = curves.weight
     mean = (weight * curves.mag).sum(1) / weight.sum(1)
     # The power is of the periodic part alone: relative to the line.
-    power = 1 - chi2.gather(1, terms[:, None])[:, 0] / chi2[:, 0].clamp_min(1e-300)
+    power = (chi2[:, 0] - chi2.gather(1, terms[:, None])[:, 0]) / chi2[:, 0].clamp_min(1e-300)
     slope = coefficient[:, 1] / curves.baseline_d.clamp_min(1e-9)
     cos, sin = coefficient[:, 2::2], coefficient[:, 3::2]
     used = order[1:] <= terms[:, None]

@@ -37,7 +37,7 @@ class ScopeModule(TaskModule):
     """Base of the classifiers; logits are those of the types, then those of the tags, shape (batch, types + tags).
 
     A tag's probability is the mean of its own and of its share among the types. It is shifted so that 0.5 is the
-    threshold that serves the F1 score best on the validation objects.
+    threshold of the highest F1 score that the probabilities of the validation objects let expect.
 
     Args:
         chooser: Checkpoint of the stage that learned to choose periods; null = the rule of `Chooser` without trees decides.

@@ -127,8 +127,13 @@ def test_bh_by_hand_and_its_warnings():
         benjamini_hochberg([1 / 9, 1 / 9], 0.1, n_calibration=8)
     with pytest.warns(NoRejection, match=r"at least 10 of 100 objects.*999 calibration"):
         benjamini_hochberg(np.r_[np.full(9, 0.01), np.ones(91)], 0.1, n_calibration=99)
+    # nine of 100 above 1/2 show that a fifth is known: a fifth of the usual number suffices
+    with pytest.warns(NoRejection, match=r"at least 20 of 100 objects.*199 calibration"):
+        benjamini_hochberg(np.r_[np.full(91, 0.5), np.ones(9)], 0.1, n_calibration=9, adaptive=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        flag = benjamini_hochberg(np.r_[np.full(20, 0.1), np.full(71, 0.5), np.ones(9)], 0.1, 9, adaptive=True)
+        assert flag.sum() == 20
         assert benjamini_hochberg(np.r_[np.full(10, 0.01), np.ones(90)], 0.1, n_calibration=99).sum() == 10
         assert benjamini_hochberg([], 0.1, n_calibration=9).shape == (0,)
 

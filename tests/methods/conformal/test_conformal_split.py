@@ -167,6 +167,12 @@ def test_scores_by_hand():
     np.testing.assert_allclose(aps(prob, [0.5]), [[0.25, 0.9, 0.65]])
 
 
+def test_the_least_likely_class_ties_in_every_row():
+    prob = np.random.default_rng(0).dirichlet(np.ones(5), 500)
+    least = np.arange(500), prob.argmin(1)
+    assert (aps(prob)[least] == 1).all() and (raps(prob, 0.25, 2)[least] == 1.75).all()
+
+
 def test_warns_with_the_smallest_alpha():
     prob, y = draw(0, 60, 3)
     y[:] = 0

@@ -120,6 +120,10 @@ def test_scores_of_a_hand_made_case():
     )
     perfect = real_bogus_scores(truth, truth.astype(float))
     assert perfect["sum"] == pytest.approx(600) and perfect["mdr_at_fpr_1"] == 0
+    tied = real_bogus_scores(
+        np.tile([1, 0], 200), np.repeat(np.linspace(1, 0, 200), 2)
+    )  # a real and a bogus object each
+    assert tied["mdr_at_fpr_1"] == pytest.approx(1 - 2 / 200)
 
 
 def test_quantile_scale_is_monotone_and_unit_normal():

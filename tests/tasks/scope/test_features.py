@@ -69,6 +69,12 @@ def test_fourier_features_equal_separate_fits(curves, separate, ragged):
             assert abs(distance) < 1e-4 * max(1, abs(want[name])), (row, name)
 
 
+def test_no_period_explains_a_constant_star():
+    constant = LightCurves.from_ragged(np.arange(20.0), np.full(20, 15.0), np.full(20, 0.05), np.array([0, 20]))
+    value = dict(zip(FOURIER, fourier_features(constant, torch.tensor([3.3], dtype=torch.float64))[0].tolist()))
+    assert value["f1_power"] == 0 and value["f1_a"] == pytest.approx(15)
+
+
 def test_periodic_features_follow_the_highest_score(curves, ragged):
     found = aperiodic(curves, max_per_day=8)
     assert {name: values.shape[1] for name, values in found.items()} == WIDTHS
