@@ -40,7 +40,7 @@ class Evidence:
     label: np.ndarray
     own: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def only(self, own: slice) -> "Evidence":
+    def only(self, own: slice | np.ndarray) -> "Evidence":
         """Of some of the objects."""
         embedding = None if self.embedding is None else self.embedding[own]
         columns = {name: values[own] for name, values in self.own.items()}

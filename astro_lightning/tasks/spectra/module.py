@@ -160,7 +160,7 @@ class SpectraModule(TaskModule):
     @classmethod
     def recalibration(cls, info: Mapping[str, Any]) -> calibration.Calibration:
         """p-values of the classes and of being known."""
-        return KnownSpectra(info["classes"])
+        return KnownSpectra(info["classes"], info["alpha"])
 
     @classmethod
     def with_truth(cls, predictions: pa.Table, info: Mapping[str, Any]) -> pa.Table:

@@ -1,5 +1,6 @@
 """Is a spectrum of a known class? Its distance from known spectra in the network's embedding, as a p-value."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from astro_lightning.methods.conformal.cross import CrossConformal
 from astro_lightning.methods.conformal.novelty import KNearest
 from astro_lightning.methods.conformal.ranks import Ranks, pooled_p_values
 from astro_lightning.methods.conformal.split import SplitConformal
+
+log = logging.getLogger(__name__)
 
 KEY = "novelty"
 EMBEDDING = "_embedding"  # column of `SpectraModule.columns` that no user sees
@@ -86,10 +89,11 @@ class KnownSpectra(Calibration):
 
     Args:
         classes: Known classes.
+        alpha: A spectrum is rejected where `p_known` is at most this.
     """
 
-    def __init__(self, classes: Sequence[str]) -> None:
-        self.classes = list(classes)
+    def __init__(self, classes: Sequence[str], alpha: float) -> None:
+        self.classes, self.alpha = list(classes), alpha
         self.conformal = CrossConformal(self.classes)
         self.known: list[Ranks] = []
 
@@ -101,6 +105,11 @@ class KnownSpectra(Calibration):
         """See `Calibration.renew`."""
         self.conformal.fit([objects.probability for objects in held], [objects.label for objects in held])
         self.known = [Ranks(objects.own["ood_score"]) for objects in held]
+        n = sum(ranks.n for ranks in self.known)
+        if 1 / (n + 1) > self.alpha:
+            log.warning(
+                "%d spectra calibrate: none is rejected at %g before there are %d", n, self.alpha, 1 / self.alpha
+            )
 
     def columns(self, evidence: Mapping[int, Evidence]) -> Columns:
         """`p_<class>` and `p_known`; a spectrum without data stays unknown."""
@@ -122,12 +131,13 @@ class KnownSpectra(Calibration):
 
     def state(self) -> dict[str, Any]:
         """Plain arrays, for a checkpoint."""
-        return {"classes": self.classes, "conformal": self.conformal.state(), "known": [r.state() for r in self.known]}
+        own = {"classes": self.classes, "alpha": self.alpha}
+        return own | {"conformal": self.conformal.state(), "known": [r.state() for r in self.known]}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "KnownSpectra":
         """Inverse of `state`."""
-        new = cls(state["classes"])
+        new = cls(state["classes"], state["alpha"])
         new.conformal = CrossConformal.from_state(state["conformal"])
         new.known = [Ranks.from_state(ranks) for ranks in state["known"]]
         return new
