@@ -98,7 +98,8 @@ def predict_stream(scorer: Scorer, data: Mapping[str, Any], stream: Stream, out:
     try:
         while stream.idle_s is None or time.monotonic() - last < stream.idle_s:
             messages = [message for message in consumer.consume(stream.micro_batch, stream.wait_s) if _sound(message)]
-            for partition in sorted({message.partition() for message in messages}):
+            partitions = {message.partition() for message in messages}
+            for partition in sorted(partitions):  # type: ignore[type-var]  # none only of a message to be sent
                 own = [message for message in messages if message.partition() == partition]
                 n += _score(scorer, survey, own, schema_of, sink)
             if messages:
