@@ -94,7 +94,7 @@ def fit(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
         metrics = train(cfg, folder)
         if again and not is_trial(cfg):
             train(again, folder / REFIT)
-        if rank_zero_only.rank != 0:
+        if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
             return metrics
         if is_trial(cfg):
             shutil.rmtree(folder / "checkpoints")
@@ -138,11 +138,12 @@ def train(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
     from astro_lightning.predict.modes import run_device
 
     check_calibrator(cfg)
-    stages, artefacts, metrics = stages_of(cfg), Artefacts(), {}
+    stages, artefacts = stages_of(cfg), Artefacts()
+    metrics: dict[str, float] = {}
     for stage in stages:
         found = run_stage(cfg, stage, folder, artefacts)
         metrics |= {f"{stage['name']}/{name}": value for name, value in found.items()}
-    if rank_zero_only.rank == 0 and not is_trial(cfg):
+    if rank_zero_only.rank == 0 and not is_trial(cfg):  # type: ignore[attr-defined]
         files = [Path(artefacts[f"{stage['name']}/checkpoint"]) for stage in stages if stage["predicts"]]
         write_json(folder / "checkpoints" / "predicting.json", [str(file.relative_to(folder)) for file in files])
         calibrate(cfg, folder, run_device(cfg))
@@ -178,7 +179,7 @@ def asked() -> dict[str, Any]:
     places = [f"--config-dir={os.path.relpath(path, runtime.cwd)}" for path in own]
     if name != "config":
         places.append(f"--config-name={name}")
-    found = {"overrides": words, "command": ["python", "-m", "astro_lightning", *places, *words]}
+    found: dict[str, Any] = {"overrides": words, "command": ["python", "-m", "astro_lightning", *places, *words]}
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         found["sweep"] = Path(HydraConfig.get().sweep.dir).name
     return found
