@@ -198,7 +198,7 @@ def check_overrides(settings: dict[str, Any], about: Any) -> None:
     groups = [word for key, word in zip(keys, overrides, strict=True) if key.lstrip("+") in chosen]
     if len(groups) < len(overrides):
         usual = hydra.compose(about.job.config_name, groups)
-        check_kinds(settings, OmegaConf.to_container(usual, resolve=True), keys)
+        check_kinds(settings, OmegaConf.to_container(usual, resolve=True), keys)  # type: ignore[arg-type]
 
 
 def resume(words: list[str]) -> None:

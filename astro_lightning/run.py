@@ -93,7 +93,7 @@ def fit(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
         metrics = train(cfg, folder)
         if again and not is_trial(cfg):
             train(again, folder / REFIT)
-        if rank_zero_only.rank != 0:
+        if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
             return metrics
         if is_trial(cfg):
             shutil.rmtree(folder / "checkpoints")
@@ -137,11 +137,12 @@ def train(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
     from astro_lightning.predict.modes import run_device
 
     check_calibrator(cfg)
-    stages, artefacts, metrics = stages_of(cfg), Artefacts(), {}
+    stages, artefacts = stages_of(cfg), Artefacts()
+    metrics: dict[str, float] = {}
     for stage in stages:
         found = run_stage(cfg, stage, folder, artefacts)
         metrics |= {f"{stage['name']}/{name}": value for name, value in found.items()}
-    if rank_zero_only.rank == 0 and not is_trial(cfg):
+    if rank_zero_only.rank == 0 and not is_trial(cfg):  # type: ignore[attr-defined]
         files = [Path(artefacts[f"{stage['name']}/checkpoint"]) for stage in stages if stage["predicts"]]
         write_json(folder / "checkpoints" / "predicting.json", [str(file.relative_to(folder)) for file in files])
         calibrate(cfg, folder, run_device(cfg))

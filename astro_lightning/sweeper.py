@@ -5,6 +5,7 @@ Written here because the published sweeper plug-in is pinned to Optuna 2, while 
 
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +14,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -32,6 +34,9 @@ class OptunaSweeper(Sweeper):
         seed: Of the sampler.
         direction: `minimize` or `maximize`; None = as the last stage's `mode` says.
     """
+
+    config: DictConfig
+    launcher: Launcher
 
     def __init__(self, n_trials: int, n_jobs: int, storage: str | None, seed: int, direction: str | None) -> None:
         self.n_trials, self.n_jobs, self.storage, self.seed, self.direction = n_trials, n_jobs, storage, seed, direction
@@ -57,10 +62,11 @@ class OptunaSweeper(Sweeper):
             raise BadInput(f"hydra.sweeper.direction={self.direction}: give minimize, maximize or null")
         try:
             import optuna
+            from optuna.study import StudyDirection
         except ImportError as error:
             raise BadInput("sweep=optuna needs a further package: pip install 'astro-lightning[sweep]'") from error
         parsed = OverridesParser.create().parse_overrides(arguments)
-        fixed = [override.input_line for override in parsed if not override.is_sweep_override()]
+        fixed = [word for word, override in zip(arguments, parsed, strict=True) if not override.is_sweep_override()]
         searched = {override.get_key_element(): override for override in parsed if override.is_sweep_override()}
         if not searched:
             raise BadInput(
@@ -72,7 +78,10 @@ class OptunaSweeper(Sweeper):
         file = Path(self.storage or folder / "study.db").expanduser().resolve()
         direction = self.direction or ("maximize" if self._mode() == "max" else "minimize")
         study = optuna.create_study(
-            study_name="sweep", storage=f"sqlite:///{file}", direction=direction, load_if_exists=True
+            study_name="sweep",
+            storage=f"sqlite:///{file}",
+            direction=StudyDirection[direction.upper()],
+            load_if_exists=True,
         )
         if study.direction.name.lower() != direction:  # Optuna would go on with the file's
             raise BadInput(
@@ -102,7 +111,7 @@ class OptunaSweeper(Sweeper):
         from astro_lightning.core.build import plain
         from astro_lightning.core.stages import sought, stages_of
 
-        own = OmegaConf.masked_copy(self.config, [key for key in self.config if key != "hydra"])
+        own = OmegaConf.masked_copy(self.config, [str(key) for key in self.config if key != "hydra"])
         return sought(stages_of(plain(own)))[1]
 
 
@@ -114,7 +123,7 @@ def _distribution(override: Override) -> Any:
         return CategoricalDistribution([_choice(element) for element in value.list])
     if isinstance(value, IntervalSweep):
         whole = isinstance(value.start, int) and isinstance(value.end, int)
-        kind = IntDistribution if whole else FloatDistribution
+        kind: Callable[..., Any] = IntDistribution if whole else FloatDistribution
         try:
             return kind(value.start, value.end, log="log" in value.tags)
         except ValueError as error:  # the ends the wrong way round, a logarithm of zero

@@ -113,6 +113,7 @@ def step(module: TaskModule, half: bool) -> Callable[[Batch], Any]:
         module.train()
         with torch.autocast(module.device.type, dtype=torch.bfloat16, enabled=half):
             loss = module.training_step(batch, 0)
+        assert loss is not None
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

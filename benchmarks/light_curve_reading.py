@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from astro_lightning.data.surveys.plasticc import Plasticc
-from benchmarks.table import write_table
+from benchmarks.table import Cell, write_table
 
 
 def write_challenge(folder: Path, rows: int, epochs: int = 180) -> None:
@@ -86,7 +86,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         write_challenge(Path(name), options.rows)
         forms = {"CSV": Path(name), "Parquet": Path(name) / "parquet"}
-        rows = [[form, *in_fresh_process(path, options.memory_gib)] for form, path in forms.items()]
+        rows: list[list[Cell]] = [[form, *in_fresh_process(path, options.memory_gib)] for form, path in forms.items()]
     write_table(
         "light_curve_reading",
         "Light-curve files read",

@@ -8,6 +8,7 @@ model). Each is shown alone and left out, metadata always in.
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +38,7 @@ def load(survey: str, folder: Path, cache: Path) -> tuple[np.ndarray, list[str],
     """Features (n, n_features) with their names, and the labelled records."""
     reader = SURVEYS[survey]()
     records = Records.from_table(pa.concat_tables(reader.read(folder / survey, part="labelled")))
-    info = {"bands": reader.bands, "deredden": True}
+    info: dict[str, Any] = {"bands": reader.bands, "deredden": True}
     info["features"] = list(FeatureData.features(records, np.arange(2), info))
     file = cache / f"{survey}-{VERSION}-{len(info['features'])}.npy"
     if not file.exists():

@@ -5,6 +5,7 @@ python -m benchmarks.plasticc_training [--threads 1]
 
 import argparse
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -55,10 +56,12 @@ def main(words: Sequence[str] | None = None) -> None:
     lengths = records.ragged["mjd"].lengths
     keys = list(BatchSampler(np.arange(OBJECTS), BATCH, shuffle=True, lengths=lengths))
     rows: list[list[Cell]] = []
+    rates: dict[str, float] = {}
 
     def row(name: str, objects: int, work: Callable[[], object], repeats: int = 2) -> None:
         rate = objects / seconds(work, repeats)
-        against = rate / rows[0][1] if rows else 1.0
+        rates[name] = rate
+        against = rate / next(iter(rates.values()))
         rows.append([name, rate, against])
         print(f"{name:<62} {rate:>10.1f} light curves/s {against:>9.1f}x", flush=True)
 
@@ -82,7 +85,7 @@ def main(words: Sequence[str] | None = None) -> None:
             ("pretraining, masks alone", pretrainer, alone),
             ("fine-tuning", classifier, batches["fine-tuning"]),
         ):
-            row(f"{name}, {said}", OBJECTS, lambda n=network, s=some, p=precision: backward(n, s, p))
+            row(f"{name}, {said}", OBJECTS, partial(backward, network, some, precision))
 
         def score(precision: str = precision) -> None:
             with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision != "32-true"):
@@ -93,14 +96,11 @@ def main(words: Sequence[str] | None = None) -> None:
         row(f"scoring, {said}", OBJECTS, score)
         classifier.train()
     for name, made in sets.items():
-        row(f"data path alone, {name}", OBJECTS, lambda made=made: [made[key] for key in keys], 5)
+        row(f"data path alone, {name}", OBJECTS, partial(lambda made: [made[key] for key in keys], made), 5)
     # The network at its fastest with the whole objective: what the data path must keep fed.
-    network_rate = max(
-        float(rate) for name, rate, _ in rows if str(name).startswith("pretraining, ") and "alone" not in str(name)
-    )  # type: ignore[arg-type]
-    for cells in rows:
-        ratio = float(cells[1]) / network_rate  # type: ignore[arg-type]
-        cells[2:] = [None, ratio] if "data path" in str(cells[0]) else [cells[2], None]
+    network_rate = max(rate for name, rate in rates.items() if name.startswith("pretraining, ") and "alone" not in name)
+    for cells, (name, rate) in zip(rows, rates.items(), strict=True):
+        cells[2:] = [None, rate / network_rate] if "data path" in name else [cells[2], None]
     print(f"data path over pretraining network: {rows[-1][3]:.0f}x")
     write_table(
         "plasticc_training",

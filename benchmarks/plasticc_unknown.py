@@ -83,7 +83,6 @@ def evidence(folder: Path) -> tuple[list[str], Fold, Evidence]:
     cfg = read_run(folder).config
     scorer = Scorer(folder, "cpu", cfg["batch_size"], cfg["trainer"]["precision"])
     (data,) = fold_datamodules(cfg, scorer)
-    assert data.records is not None
     records, classes = data.records, scorer.info["classes"]
     known = np.isin(records.labels.astype(str), classes)
     rows = [data.splits[name][known[data.splits[name]]] for name in ("train", "val", "calibration")]

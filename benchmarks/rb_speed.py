@@ -5,6 +5,7 @@ python -m benchmarks.rb_speed FOLDER_OF_AVRO_PACKETS
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,14 +37,14 @@ def main(folder: Path) -> None:
     found = {
         "packets read": rate(lambda: len(read())),
         "packets read and preprocessed": rate(lambda: len(preprocess(np.stack(read())))),
-        **{f"preprocess={choice}": rate(lambda c=choice: len(preprocess(stamps, c))) for choice in CHOICES},
+        **{f"preprocess={choice}": rate(partial(lambda c: len(preprocess(stamps, c)), choice)) for choice in CHOICES},
         "stamp features": rate(lambda: len(stamp_features(stamps))),
     }
     x = torch.rand(64, 3, 63, 63)
     with torch.inference_mode():
         for backbone in ("vgg6", "resnet18"):
             network = StampNetwork(2, backbone).eval()
-            found[backbone] = rate(lambda n=network: len(n({"stamp": x})))
+            found[backbone] = rate(partial(lambda n: len(n({"stamp": x})), network))
         vae, frames = Vae().eval(), torch.rand(512, 28, 28)
         found["frames embedded"] = rate(lambda: len(vae.encode(frames)[0]))
         lengths = torch.tensor([1000] + [50] * 31)

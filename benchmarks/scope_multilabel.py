@@ -9,7 +9,6 @@ from the probabilities of the validation objects); the single networks are the p
 
 import argparse
 import copy
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from astro_lightning.core.stages import make_datamodule, stages_of
 from astro_lightning.tasks.scope.module import expected_f1_threshold, tags_of_types
 from astro_lightning.tasks.scope.network import ScopeNetwork
 from astro_lightning.tasks.scope.scaling import Preparation
-from benchmarks.table import write_table
+from benchmarks.table import Cell, write_table
 
 BATCH = 256
 NAMES = ("features", "dmdt", "tags", "target")
@@ -108,7 +107,7 @@ def main() -> None:
     every = list(range(len(tags)))
     joint = trained(parts, every, 128, given.epochs, given.seed, share)
     single = {c: trained(parts, [c], 16, given.epochs_each, given.seed)[c] for c in every}
-    rows = [[tags[c], int(parts["test"]["tags"][:, c].sum()), single[c], joint[c]] for c in every]
+    rows: list[list[Cell]] = [[tags[c], int(parts["test"]["tags"][:, c].sum()), single[c], joint[c]] for c in every]
     means = [float(np.mean(list(found.values()))) for found in (single, joint)]
     write_table(
         "scope_multilabel",
@@ -124,4 +123,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,7 +1,6 @@
 """Speed of the features and periodograms on one core:  python -m benchmarks.scope_speed [FILE_OR_FOLDER]."""
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from astro_lightning.tasks.scope.measure import magnitudes
 from astro_lightning.tasks.scope.simulate import simulate
 from astro_lightning.tasks.scope.statistics import basic_statistics
 from benchmarks.clock import seconds
-from benchmarks.table import write_table
+from benchmarks.table import Cell, write_table
 
 BLOCK = 16
 
@@ -60,9 +59,9 @@ def main() -> None:
     table = next(Catalina(memory_gib=2).read(arguments.path)) if arguments.path else simulate(arguments.curves, 0)
     table = table.take(np.linspace(0, table.num_rows - 1, arguments.curves).astype(np.int64))
     records = Records.from_table(table.combine_chunks())
-    rows = np.argsort(records.ragged["mag"].lengths, kind="stable")
-    curves = LightCurves.from_ragged(*magnitudes(records, rows))
-    period = torch.from_numpy(records.column("period")[rows].copy())
+    order = np.argsort(records.ragged["mag"].lengths, kind="stable")
+    curves = LightCurves.from_ragged(*magnitudes(records, order))
+    period = torch.from_numpy(records.column("period")[order].copy())
     blocks = [slice(i, i + BLOCK) for i in range(0, len(curves), BLOCK)]
     count = len(curves)
 
@@ -75,7 +74,7 @@ def main() -> None:
             basic_statistics(part), fourier_features(part, period[block]), dmdt(part)
 
     few = curves[:BLOCK]
-    rows = [
+    rows: list[list[Cell]] = [
         ["statistics + Fourier + dm-dt", count / seconds(features), "curves/s", None],
         ["candidate periods to 20/d", BLOCK / seconds(lambda: candidate_periods(few), 2), "curves/s", None],
     ]
@@ -106,8 +105,7 @@ def main() -> None:
             start = time.perf_counter()
             fast(many, trials)
             torch.cuda.synchronize()
-            points = float(many.count.sum()) * 1000
-            rate = points / (time.perf_counter() - start) / 1e6
+            rate = float(many.count.sum()) * 1000 / (time.perf_counter() - start) / 1e6
             rows.append(
                 [f"{fast.__name__} on {torch.cuda.get_device_name()}", rate, "million points x periods/s", None]
             )
@@ -123,4 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

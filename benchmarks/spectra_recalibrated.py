@@ -32,8 +32,8 @@ def main(folder: Path) -> None:
     rows: list[list[Cell]] = []
     for name in json.loads((folder / "checkpoints" / "predicting.json").read_text()):
         scorer = Scorer(folder / name)
-        data = datamodule_of(config, scorer.members[0].identity["stage"])
-        assert data.records is not None
+        stage = scorer.members[0].identity["stage"]
+        data = datamodule_of(config, stage)
         tested = data.splits["test"]
         clean = tested[is_clean(data.records.flat.take(tested), scorer.classes)]
         own = scorer.evidence(data.records, clean, 0)
@@ -42,7 +42,7 @@ def main(folder: Path) -> None:
         before = [float(np.mean(e.own["p_known"] <= alpha)) for e in (own, *kinds)]
         after = np.mean([calibrated(scorer, own, kinds, draw) for draw in range(DRAWS)], axis=0)
         pairs = [share for both in zip(before, after.tolist(), strict=True) for share in both]
-        rows.append([data.leave_out, len(clean), *pairs])
+        rows.append([stage.removeprefix("without_"), len(clean), *pairs])
         print(*rows[-1], flush=True)
     columns = ["survey", "clean spectra", "lost", "lost, calibrated"]
     for kind in KINDS:
@@ -53,8 +53,8 @@ def main(folder: Path) -> None:
         columns,
         rows,
         f"Each survey by the network that never saw it, as trained and calibrated anew on {OWN} of its clean spectra (mean of "
-        f"{DRAWS} draws; lost are those of the others), rejection at p_known <= {alpha:g}; {N} synthetic spectra of each unknown kind at "
-        f"S/N {SNR[0]:g} to {SNR[1]:g}.",
+        f"{DRAWS} draws; lost are those of the others), rejection at p_known <= {alpha:g}; {N} synthetic spectra of each unknown "
+        f"kind at S/N {SNR[0]:g} to {SNR[1]:g}.",
         "python -m benchmarks.spectra_recalibrated RUN_FOLDER   # of experiment=spectra_leave_one_out",
         [0],
     )

@@ -4,7 +4,7 @@ python -m benchmarks.start_up
 """
 
 from benchmarks.clock import run
-from benchmarks.table import write_table
+from benchmarks.table import Cell, write_table
 
 STARTS = {
     "import astro_lightning": ["-c", "import astro_lightning"],
@@ -16,7 +16,7 @@ STARTS = {
 
 def main() -> None:
     """Measure and write the table."""
-    rows = []
+    rows: list[list[Cell]] = []
     for name, words in STARTS.items():
         taken = min((run(words) for _ in range(3)), key=lambda p: p.cpu_s)
         rows.append([name, taken.cpu_s, taken.wall_s, taken.peak_gib])

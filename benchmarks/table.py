@@ -64,7 +64,7 @@ def write_table(
             raise ValueError(f"{topic}: row {row[0]!r} has {len(row)} cells for {len(columns)} columns")
     if len({row[0] for row in rows}) != len(rows):
         raise ValueError(f"{topic}: two rows have the same name in column {columns[0]!r}")
-    content = {
+    content: dict[str, Any] = {
         "title": title,
         "note": note,
         "command": command or " ".join(["python", *map(_inside, sys.argv)]),

@@ -42,6 +42,7 @@ class RecordsData(pl.LightningDataModule):
         balanced: Draw training objects so that classes come equally often.
     """
 
+    records: Records  # from `setup` on
     part = "labelled"
     fold: int | None = None  # the one that it tests, where a task cross-validates
 
@@ -59,7 +60,6 @@ class RecordsData(pl.LightningDataModule):
         super().__init__()
         self.data, self.cache, self.seed = data, expanded(cache), seed
         self.batch_size, self.workers, self.simulate, self.balanced = batch_size, workers, simulate, balanced
-        self.records: Records | None = None
         self.splits: dict[str, np.ndarray] = {}
         self._info: dict[str, Any] | None = None
         self._datasets: dict[bool, BatchDataset] = {}
@@ -138,7 +138,7 @@ class RecordsData(pl.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Open the records, split them, fit the statistics."""
-        if self.records is not None:
+        if hasattr(self, "records"):
             return
         self.prepare_data()
         self.records = Records.open(self.records_folder())
@@ -162,7 +162,6 @@ class RecordsData(pl.LightningDataModule):
         """All that a batch or a network must know of the training data, in plain containers, for the checkpoint."""
         if self._info is None:
             self.setup()
-            assert self.records is not None
             train = self.splits["train"]
             found = self._labels(train)
             # folds of one run must agree on the classes, also on one whose only object a fold holds out
@@ -189,7 +188,6 @@ class RecordsData(pl.LightningDataModule):
         return self._info
 
     def _labels(self, rows: np.ndarray | slice) -> list[str]:
-        assert self.records is not None
         return sorted({label for label in self.records.labels[rows] if label is not None}, key=_natural)
 
     def keep_batches(self, n: int) -> None:
@@ -200,7 +198,6 @@ class RecordsData(pl.LightningDataModule):
     def train_hashes(self) -> np.ndarray:
         """Content hashes (uint64) of the training objects, so that a later prediction on them can warn."""
         self.setup()
-        assert self.records is not None
         return object_hashes(self.records, self.splits["train"])
 
     def repeat_batches(self, batches: list[Batch]) -> None:
@@ -223,7 +220,6 @@ class RecordsData(pl.LightningDataModule):
 
     def _loader(self, part: str, train: bool = False) -> EpochLoader:
         self.setup()
-        assert self.records is not None
         rows = self.splits[part]
         if not len(rows):
             raise BadInput(f"the {part} split is empty: give data.split.{part} a share above 0")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 from threading import get_ident
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,8 @@ from astro_lightning.core.optim import make_optimizer, make_schedule, settings
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 
+Kind = TypeVar("Kind", bound=nn.Module)
+
 
 class TaskModule(pl.LightningModule):
     """Base of a task's module: a classifier over `info["classes"]`; a task overrides what differs.
@@ -35,7 +37,12 @@ class TaskModule(pl.LightningModule):
         info: What the data module learned from the training data; plain containers, kept in the checkpoint.
         monitor: Validation metric that chooses the best epoch.
         mode: `min` or `max` of that metric.
+
+    Attributes:
+        network: From `configure_model` on; a task names its own kind.
     """
+
+    network: nn.Module
 
     def __init__(
         self,
@@ -53,7 +60,6 @@ class TaskModule(pl.LightningModule):
             logger=False,  # the loggers have the run's configuration
         )
         self.info = info
-        self.network: nn.Module | None = None
         metrics = self.metrics()
         self.train_metrics, self.val_metrics = metrics.clone(prefix="train/"), metrics.clone(prefix="val/")
         self._best: float | None = None
@@ -67,7 +73,6 @@ class TaskModule(pl.LightningModule):
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits of shape (batch, n_classes)."""
-        assert self.network is not None
         return self.network(batch)
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -109,7 +114,6 @@ class TaskModule(pl.LightningModule):
 
         Where no linear layer sees one row for each object, the logits stand for it.
         """
-        assert self.network is not None
         if hasattr(self.network, "embed"):
             return self.network.embed(batch)  # type: ignore[operator]
         read: list[Tensor] = []
@@ -168,6 +172,17 @@ class TaskModule(pl.LightningModule):
     # ---- what all tasks share
 
     @property
+    def datamodule(self) -> RecordsData:
+        """What the Trainer fits on."""
+        return self.trainer.datamodule  # type: ignore[attr-defined]
+
+    def part(self, name: str, kind: type[Kind]) -> Kind:
+        """A part of the network by its dotted name."""
+        found = self.network.get_submodule(name)
+        assert isinstance(found, kind)
+        return found
+
+    @property
     def model_settings(self) -> dict[str, Any]:
         """The network's own settings, for a network that is not built from its `_target_`."""
         return {key: value for key, value in self.hparams["model"].items() if key != "_target_"}
@@ -178,11 +193,11 @@ class TaskModule(pl.LightningModule):
 
     def configure_model(self) -> None:
         """Build the network once, where the strategy wants it."""
-        if self.network is None:
+        if not hasattr(self, "network"):
             self.network = self.make_network()
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of a batch."""
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """Loss of a batch; None where a module steps by itself."""
         logits = self(batch)
         loss = self.loss(logits, batch["target"])
         self.train_metrics.update(logits.detach(), batch["target"])

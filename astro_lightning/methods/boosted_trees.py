@@ -93,7 +93,8 @@ class BoostedTrees(nn.Module):
     def gain(self) -> dict[int, float]:
         """Total gain of each feature that a tree uses, by its number."""
         scores = self.booster.get_score(importance_type="total_gain") if self.booster else {}
-        return {int(name.removeprefix("f")): float(value) for name, value in scores.items()}
+        # a list only of linear boosters
+        return {int(name.removeprefix("f")): float(value) for name, value in scores.items()}  # type: ignore[arg-type]
 
 
 class BoostedTreesModule(GradientFreeModule):
@@ -103,6 +104,8 @@ class BoostedTreesModule(GradientFreeModule):
 
     The training set is gathered once, and an epoch is one batch of it, kept: `rounds_per_epoch` trees (times classes).
     """
+
+    network: BoostedTrees
 
     def __init__(self, *, rounds_per_epoch: int = 20, **arguments: Any) -> None:
         super().__init__(rounds_per_epoch=rounds_per_epoch, **arguments)
@@ -114,17 +117,15 @@ class BoostedTreesModule(GradientFreeModule):
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (batch, n_classes)."""
-        assert self.network is not None
         return self.network(batch["features"])
 
     def embed(self, batch: Batch) -> Tensor:
         """See `BoostedTrees.embed`."""
-        assert isinstance(self.network, BoostedTrees)
         return self.network.embed(batch["features"])
 
     def on_fit_start(self) -> None:
         """Gather the training features and quantise them once."""
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self.datamodule
         batches = list(whole(data.train_dataloader()))
         features = torch.cat([batch["features"] for batch in batches]).numpy()
         name = "soft" if "soft" in batches[0] else "target"
@@ -138,7 +139,7 @@ class BoostedTreesModule(GradientFreeModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Boosting rounds, at the only batch of an epoch."""
-        assert isinstance(self.network, BoostedTrees) and self.matrix is not None
+        assert self.matrix is not None
         self.network.grow(self.matrix, self.hparams["rounds_per_epoch"])
         self.log("train/loss", self.loss(self(batch), batch["target"]), batch_size=len(batch["row"]))
         super().training_step(batch, batch_idx)
@@ -146,5 +147,4 @@ class BoostedTreesModule(GradientFreeModule):
     def on_validation_epoch_end(self) -> None:
         """Log the number of rounds: as the stage's monitor (mode max) it keeps the last epoch."""
         super().on_validation_epoch_end()
-        assert isinstance(self.network, BoostedTrees)
         self.log("val/rounds", float(self.network.booster.num_boosted_rounds() if self.network.booster else 0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from sklearn.ensemble import RandomForestRegressor
-from torch import Tensor
+from torch import nn
 
 from astro_lightning.methods.forest import Forest, finite
 
@@ -25,14 +25,12 @@ class DensityForest(Forest):
         centre: (n_bins,) median of the training rows of each bin.
     """
 
-    centre: Tensor
-
     def __init__(
         self, n_bins: int = 40, n_trees: int = 200, max_features: float = 0.33, min_samples_leaf: int = 5
     ) -> None:
         super().__init__(n_bins)
         self.n_trees, self.max_features, self.min_samples_leaf = n_trees, max_features, min_samples_leaf
-        self.register_buffer("centre", torch.zeros(n_bins))
+        self.centre = nn.Buffer(torch.zeros(n_bins))
 
     def fit(self, features: np.ndarray, value: np.ndarray, seed: int = 0) -> None:
         """Grow the forest.

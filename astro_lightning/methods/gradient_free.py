@@ -20,15 +20,15 @@ class GradientFreeModule(TaskModule):
         # The Trainer counts optimizer steps; without one it would never save a checkpoint.
         self.step_counter = nn.Parameter(torch.zeros(1))
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:  # type: ignore[override]
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
         """The step that the Trainer counts; it changes nothing."""
         optimizer = self.optimizers()
         optimizer.step()  # type: ignore[union-attr]
         optimizer.zero_grad()  # type: ignore[union-attr]
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> torch.optim.Optimizer:
         """An optimizer of one parameter that no gradient ever reaches."""
-        return {"optimizer": torch.optim.SGD([self.step_counter], lr=0.0)}
+        return torch.optim.SGD([self.step_counter], lr=0.0)
 
     def on_train_epoch_end(self) -> None:
         """No learning rate to lower."""

@@ -40,12 +40,12 @@ class Imputer(nn.Module):
             raise BadInput(f"{len(self.strategy)} imputation strategies stand for {n_features} features: give one each")
         wide = n_features if "regress" in self.strategy else 0
         donors = DONORS if "knn" in self.strategy else 0
-        self.register_buffer("filling", torch.zeros(n_features))
-        self.register_buffer("median", torch.zeros(n_features))
-        self.register_buffer("spread", torch.ones(n_features))
-        self.register_buffer("slopes", torch.zeros(wide, wide))
-        self.register_buffer("intercept", torch.zeros(wide))
-        self.register_buffer("donors", torch.zeros(donors, n_features if donors else 0))
+        self.filling = nn.Buffer(torch.zeros(n_features))
+        self.median = nn.Buffer(torch.zeros(n_features))
+        self.spread = nn.Buffer(torch.ones(n_features))
+        self.slopes = nn.Buffer(torch.zeros(wide, wide))
+        self.intercept = nn.Buffer(torch.zeros(wide))
+        self.donors = nn.Buffer(torch.zeros(donors, n_features if donors else 0))
 
     def fit(self, features: Tensor) -> None:
         """Learn from training rows, shape (rows, n_features); NaN and inf are missing values."""

@@ -33,7 +33,7 @@ def check_calibrator(cfg: Mapping[str, Any]) -> None:
             "task.calibrator.shift needs test objects, of which refit=true leaves none: leave one of them out"
         )
     for stage in (stage for stage in stages_of(cfg) if stage["predicts"]):
-        kind = class_of(stage["module"]["_target_"], TaskModule)
+        kind: type[TaskModule] = class_of(stage["module"]["_target_"], TaskModule)
         if not kind.exclusive(stage["module"]):
             raise BadInput(
                 f"task.calibrator: stage {stage['name']} of task={cfg['task']['name']} names no classes of which an object has "
@@ -81,7 +81,6 @@ def calibrate(cfg: dict[str, Any], run_folder: Path, device: str) -> None:
     calibrator: Calibration = build(block, classes=info["classes"])
     survey = None
     if block.get("shift"):
-        assert datamodules[0].records is not None
         survey = scorer.evidence(datamodules[0].records, parts[0]["test"], 0)
     calibrator.fit(folds, info.get("features", []), survey)
     write_calibration(calibrator, run_folder)
@@ -89,7 +88,6 @@ def calibrate(cfg: dict[str, Any], run_folder: Path, device: str) -> None:
 
 def _known(module: RecordsData) -> np.ndarray:
     """(objects,) whether an object is of a class that the module knows."""
-    assert module.records is not None
     return np.isin(module.records.labels.astype(str), module.info()["classes"])
 
 

@@ -60,7 +60,6 @@ def _at(days: float, scorers: Sequence[Scorer], data: Sequence[RecordsData]) -> 
             continue
         if folder not in kept:
             every = np.unique(np.concatenate([one.splits["test"] for one in data if one.records_folder() == folder]))
-            assert module.records is not None
             kept[folder] = every, cut(module.records, every, days)
         every, records = kept[folder]
         table = scorer.predict(records, np.searchsorted(every, rows))

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
 from astro_lightning.predict.score import Scorer
 
@@ -31,7 +32,7 @@ class Asked(dict[str, Tensor]):
 class Probabilities(nn.Module):
     """Named tensors of a batch in, probabilities (batch, n_classes) out."""
 
-    def __init__(self, module: nn.Module, names: list[str]) -> None:
+    def __init__(self, module: TaskModule, names: list[str]) -> None:
         super().__init__()
         self.module, self.names = module, names
 

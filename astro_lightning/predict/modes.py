@@ -223,7 +223,6 @@ def test_run(
     if "label" not in table.column_names and not kind.references:
         return {}, info
     if part == "test":
-        assert datamodules[0].records is not None
         kind.show_tested(datamodules[0].records, np.unique(np.concatenate(rows)), folder)
     metrics = kind.score(table, scorer.info)
     if scorer.calibration is not None:
@@ -231,9 +230,8 @@ def test_run(
     return {f"{part}/{name}": value for name, value in metrics.items()}, info
 
 
-def _map(scorer: Scorer, records: Records | None, rows: np.ndarray, folder: Path) -> None:
+def _map(scorer: Scorer, records: Records, rows: np.ndarray, folder: Path) -> None:
     """`examples/embedding.parquet` for the report: vectors of up to 2,000 of these rows, drawn evenly."""
-    assert records is not None
     if len(rows) > N_MAPPED:
         rows = np.sort(np.random.default_rng(0).choice(rows, N_MAPPED, replace=False))
     write_parquet([embedded_objects(scorer, records, rows)], folder / "examples" / "embedding.parquet")
@@ -291,7 +289,6 @@ def _scored_split(cfg: dict[str, Any], folder: Path, part: str) -> dict[str, flo
 
 def _records_of(cfg: dict[str, Any], name: str) -> Records:
     datamodule = datamodule_of(cfg, name)
-    assert datamodule.records is not None
     return datamodule.records
 
 

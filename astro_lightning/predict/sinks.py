@@ -78,7 +78,8 @@ class TopicSink:
     """JSON messages under the alert's number as key."""
 
     def __init__(self, kafka: Any, topic: Topic, settings: Mapping[str, str]) -> None:
-        self.topic, self.errors = topic, []
+        self.topic = topic
+        self.errors: list[str] = []
         sure = {"enable.idempotence": True, "acks": "all"}
         consumers = ("session.timeout.ms", "max.poll.interval.ms", "fetch.")
         own = {key: value for key, value in settings.items() if not key.startswith(consumers)}

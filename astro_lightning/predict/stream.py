@@ -93,7 +93,7 @@ def predict_stream(scorer: Scorer, data: Mapping[str, Any], stream: Stream, out:
     }
     consumer = kafka.Consumer(settings)
     reach(kafka, consumer, stream.source)
-    ended: set[int] = set()  # partitions that were read to their end once
+    ended: set[int | None] = set()  # partitions that were read to their end once
 
     def take(own: Any, assigned: list[Any]) -> None:
         ended.clear()
@@ -107,7 +107,8 @@ def predict_stream(scorer: Scorer, data: Mapping[str, Any], stream: Stream, out:
             received = consumer.consume(stream.micro_batch, stream.wait_s)
             ended |= {message.partition() for message in received if _is_end(kafka, message)}
             messages = [message for message in received if not _is_end(kafka, message) and _sound(message)]
-            for partition in sorted({message.partition() for message in messages}):
+            partitions = {message.partition() for message in messages}
+            for partition in sorted(partitions):  # type: ignore[type-var]  # none only of a message to be sent
                 own = [message for message in messages if message.partition() == partition]
                 n += _score(scorer, survey, own, schema_of, sink)
             if messages:

@@ -68,10 +68,10 @@ def compare(run_folders: Sequence[Path | str], out: Path | None = None) -> Path:
     if rows := _class_rows(runs):
         body.append(_section("F1 by class", html_table(["Class", *names], rows)))
     body += _pictures(runs, names)
-    if rows := setting_differences(runs):
-        cells = [[f"<code>{breakable(key)}</code>", *(escape(str(v)) for v in values)] for key, values in rows]
+    if settings := setting_differences(runs):
+        cells = [[f"<code>{breakable(key)}</code>", *(escape(str(v)) for v in values)] for key, values in settings]
         table = html_table(["Setting", *names], cells, text_columns=len(runs) + 1)
-        few = len(rows) <= _FEW_SETTINGS
+        few = len(settings) <= _FEW_SETTINGS
         body.append(
             _section("Settings that differ", table) if few else folded(f"{len(rows)} settings that differ", table)
         )
@@ -195,9 +195,10 @@ def _difference_rows(runs: Sequence[RunFolder]) -> list[list[str]]:
 
 def _differences(first: RunFolder, other: RunFolder) -> list[Estimate] | None:
     """Accuracy and macro F1 of `other` minus `first` on the objects both scored; None where they do not match."""
-    if not (first.scores and other.scores) or first.scores.classes != other.scores.classes:
+    a, b = first.predictions, other.predictions
+    if not (a and b and first.scores and other.scores) or first.scores.classes != other.scores.classes:
         return None
-    a, b = first.predictions.scored(), other.predictions.scored()
+    a, b = a.scored(), b.scored()
     if len(set(a.ids)) < len(a.ids) or len(set(b.ids)) < len(b.ids):
         return None
     _, i, j = np.intersect1d(a.ids.astype(str), b.ids.astype(str), return_indices=True)

@@ -53,11 +53,11 @@ def conformal_coverage(p_values: np.ndarray, truth: np.ndarray, classes: Sequenc
 def coverage_by_class(p_values: np.ndarray, truth: np.ndarray, classes: Sequence[str], alpha: float) -> Figure:
     """Coverage of each class and of all at one alpha, with 95 % Clopper-Pearson intervals; arguments as above."""
     own = p_values[np.arange(len(truth)), truth]
-    rows = [(name, own[truth == c]) for c, name in enumerate(classes)] + [("all", own)]
-    rows = [(name, values[np.isfinite(values)]) for name, values in rows]
+    named = [(name, own[truth == c]) for c, name in enumerate(classes)] + [("all", own)]
+    named = [(name, values[np.isfinite(values)]) for name, values in named]
     rows = [
         (f"{short(name)} ({len(values):,})", (values > alpha).sum(), len(values))
-        for name, values in rows
+        for name, values in named
         if len(values)
     ]
     figure, (axes,) = canvas(4.7, 1.2 + 0.28 * len(rows))

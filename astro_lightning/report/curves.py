@@ -1,6 +1,7 @@
 """ROC and precision-recall curves, one class against the rest."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -73,9 +74,9 @@ def _draw(
     step: bool,
 ) -> None:
     defined = np.flatnonzero(np.isfinite(area))
-    for c in sorted(defined, key=lambda c: c in named):
+    for c in sorted(defined.tolist(), key=lambda c: c in named):
         x, y = thinned(*curve(c))
-        style = {"color": FAINT, "linewidth": 0.8}
+        style: dict[str, Any] = {"color": FAINT, "linewidth": 0.8}
         if c in named:
             style = {"color": named[c], "label": f"{short(classes[c])} {area[c]:.3f}"}
         axes.plot(x, y, drawstyle="steps-pre" if step else "default", **style)

@@ -41,7 +41,7 @@ def early_table(predictions: pa.Table) -> pd.DataFrame:
         low, high = bootstrap(scores, pair, n=RESAMPLES)
         row = {"days": float(day), "objects": int(chosen.sum())}
         for i, name in enumerate(METRICS):
-            row |= {name: scores(*pair)[i], f"{name}_low": np.asarray(low)[i], f"{name}_high": np.asarray(high)[i]}
+            row |= {name: scores(*pair)[i], f"{name}_low": low[i], f"{name}_high": high[i]}
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -13,7 +13,7 @@ def bootstrap(
     n: int = 1000,
     seed: int = 0,
     level: float = 0.95,
-) -> tuple[float | np.ndarray, float | np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Percentile interval of a metric under resampling with replacement (Efron 1979).
 
     The interval covers the choice of test objects only, not the scatter between training seeds.
@@ -40,7 +40,7 @@ def bootstrap(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a metric that no resample defines stays NaN
         low, high = np.nanquantile(np.where(np.isfinite(values), values, np.nan), [tail, 1 - tail], axis=0)
-    return (float(low), float(high)) if values.ndim == 1 else (low, high)
+    return low, high
 
 
 def _resamples(rows: int, groups: np.ndarray | None, n: int, seed: int) -> Iterator[np.ndarray]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,7 +61,7 @@ def learning_curves(logged: Sequence[pd.DataFrame]) -> Figure | None:
                 values = _values(table, part, name)
                 if len(values):
                     y = values.iloc[:, 1].to_numpy(float)
-                    few = {"marker": "o", "markersize": 3} if len(y) < 15 and len(logged) == 1 else {}
+                    few: dict[str, Any] = {"marker": "o", "markersize": 3} if len(y) < 15 and len(logged) == 1 else {}
                     thin = len(logged) > 1 or (part == "train" and len(y) > 60)
                     place.plot(
                         values["step"],

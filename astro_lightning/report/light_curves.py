@@ -90,8 +90,8 @@ def _draw(axes: Axes, example: LightCurve) -> None:
         band = example.band == name
         colour, symbol = BAND_COLOURS.get(name, MUTED), BAND_SYMBOLS.get(name, "o")
         for part, filling, label in ((band & ~hidden, colour, name), (band & hidden, "none", None)):
-            mark = {"marker": symbol, "markersize": 4, "markerfacecolor": filling, "linestyle": "none"}
-            axes.plot(example.mjd[part], example.flux[part], color=colour, label=label, **mark)
+            x, y = example.mjd[part], example.flux[part]
+            axes.plot(x, y, symbol, color=colour, label=label, markersize=4, markerfacecolor=filling)
         if example.reconstruction is not None:
             told = band & np.isfinite(example.reconstruction)
             x, y = _with_gaps(example.mjd[told], example.reconstruction[told])
@@ -118,11 +118,10 @@ def _with_gaps(mjd: np.ndarray, flux: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _light_curve(row: dict) -> LightCurve:
-    def numbers(key: str) -> np.ndarray | None:
-        return None if row.get(key) is None else np.array([np.nan if v is None else v for v in row[key]], float)
+    def numbers(key: str) -> np.ndarray:
+        return np.array([np.nan if v is None else v for v in row[key]], float)
 
     order = np.argsort(numbers("mjd"), kind="stable")
-    reconstruction = numbers("reconstruction")
     return LightCurve(
         id=str(row["id"]),
         label=_text(row.get("label")),
@@ -131,7 +130,7 @@ def _light_curve(row: dict) -> LightCurve:
         band=np.array([_BANDS[b] if isinstance(b, int) and b < len(_BANDS) else str(b) for b in row["band"]])[order],
         flux=numbers("flux")[order],
         flux_err=numbers("flux_err")[order],
-        reconstruction=None if reconstruction is None else reconstruction[order],
+        reconstruction=None if row.get("reconstruction") is None else numbers("reconstruction")[order],
         masked=None if row.get("masked") is None else np.array(row["masked"], bool)[order],
     )
 

@@ -20,7 +20,7 @@ def reliability_diagram(confidence: np.ndarray, correct: np.ndarray) -> Figure:
     """
     mean, accuracy, count = calibration_bins(confidence, correct)
     figure, (axes, below) = canvas(4.7, 4.4, rows=2)
-    axes.get_gridspec().set_height_ratios([4, 1])
+    axes.get_gridspec().set_height_ratios([4, 1])  # type: ignore[union-attr]  # those of a grid have it
     some, firm = count > 0, count >= _FIRM
     low, high = _wilson(accuracy[some], count[some])
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":", label="perfect")

@@ -78,7 +78,6 @@ def score(predictions: Predictions) -> Scores | None:
         return None
     truth, predicted = kept.truth, kept.predicted
     loss = -np.log(own_probability(kept))
-    weights = {"groups": kept.groups, "seed": 0}
 
     def counted(truth: np.ndarray, predicted: np.ndarray, loss: np.ndarray) -> np.ndarray:
         table = confusion_counts(truth, predicted, n_classes)
@@ -88,7 +87,7 @@ def score(predictions: Predictions) -> Scores | None:
 
     arrays = (truth, predicted, loss)
     point = counted(*arrays)
-    low, high = bootstrap(counted, arrays, n=_resamples(rows), **weights)
+    low, high = bootstrap(counted, arrays, groups=kept.groups, n=_resamples(rows))
     ranks = descending_ranks(kept.probabilities)
     levels = int(ranks.max()) + 1
 
@@ -97,7 +96,7 @@ def score(predictions: Predictions) -> Scores | None:
         return np.array([_mean(roc), _mean(precision)])
 
     roc, average_precision = areas(truth, ranks, levels)
-    area_low, area_high = bootstrap(ranked, (truth, ranks), n=_resamples(rows * n_classes), **weights)
+    area_low, area_high = bootstrap(ranked, (truth, ranks), groups=kept.groups, n=_resamples(rows * n_classes))
     table = confusion_counts(truth, predicted, n_classes)
     precision, recall, f1 = precision_recall_f1(table)
     names = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")

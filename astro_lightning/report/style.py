@@ -67,7 +67,7 @@ RC = {
     "svg.fonttype": "none",
     "svg.hashsalt": "astro-lightning",
 }
-styled = mpl.rc_context(RC)
+styled = mpl.rc_context(RC)  # type: ignore[arg-type]  # newer stubs take literal names alone
 
 
 @styled
@@ -112,8 +112,8 @@ def themed_svg(figure: Figure) -> str:
     """SVG without background whose colours follow the reader's light or dark preference."""
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    for place in (figure, *figure.axes):
-        place.patch.set_facecolor("none")
+    for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+        patch.set_facecolor("none")
     FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].replace("'DejaVu Sans'", "system-ui, 'DejaVu Sans', sans-serif")

@@ -26,7 +26,12 @@ class SweepTable(Callback):
         subdir = OmegaConf.to_container(config.hydra.sweep)["subdir"]  # type: ignore[index,call-overload]
         jobs = []
         for path in job_folders(folder, subdir):
-            job = {"job": path.relative_to(folder).as_posix(), "objective": None, "overrides": [], "metrics": {}}
+            job: dict[str, Any] = {
+                "job": path.relative_to(folder).as_posix(),
+                "objective": None,
+                "overrides": [],
+                "metrics": {},
+            }
             for part in ("job.json", "metrics.json"):
                 if (path / part).exists():
                     found_there = json.loads((path / part).read_text())

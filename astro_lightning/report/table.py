@@ -29,8 +29,8 @@ def print_metrics(metrics: Mapping[str, float], folder: Path, console: Console |
     run = read_run(folder)
     scores = run.scores
     table = Table(title="Simulated data: not evidence of quality" if run.simulated else None)
-    for name, justify in (("Of", "left"), ("Metric", "left"), ("Value", "right"), ("95 % interval", "left")):
-        table.add_column(name, justify=justify, overflow="fold")
+    for name in ("Of", "Metric", "Value", "95 % interval"):
+        table.add_column(name, justify="right" if name == "Value" else "left", overflow="fold")
     shown = (key for key in metrics if "/lr-" not in key)
     keys = [key for key in shown if not of_class(key, scores.classes if scores else ())]
     last = None

@@ -32,7 +32,7 @@ def page(run: RunFolder, entity: str, project: str) -> Any:
     classes = run.scores.classes if run.scores else ()
     first = [key for name in METRIC_NAMES if (key := f"test/{name}") in tests]
     first += [key for key in tests if key not in first and key != "test/n" and not of_class(key, classes)]
-    sections = {
+    sections: dict[str, list[Any]] = {
         "Test": [panels.BarPlot(title=metric_name(key), metrics=[key]) for key in first[:_TILES]],
         "By class": [panels.BarPlot(title=f"F1 of {name}", metrics=[f"test/f1_{name}"]) for name in classes],
         "Pictures": [

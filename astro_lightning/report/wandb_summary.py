@@ -52,7 +52,7 @@ def _charts(predictions: Predictions) -> dict[str, Any]:
     present, truth = np.unique(predictions.truth, return_inverse=True)
     names = [predictions.classes[i] for i in present]
     probabilities = predictions.probabilities[:, present]
-    charts = {
+    charts: dict[str, Any] = {
         "test/confusion_matrix": wandb.plot.confusion_matrix(
             y_true=predictions.truth.tolist(),
             preds=predictions.predicted.tolist(),
@@ -62,7 +62,7 @@ def _charts(predictions: Predictions) -> dict[str, Any]:
     }
     if len(present) > 1:
         charts |= {
-            "test/roc": wandb.plot.roc_curve(truth, probabilities, names, title="ROC curves"),
+            "test/roc": wandb.plot.roc_curve(truth, probabilities, names, title="ROC curves"),  # type: ignore[arg-type]
             "test/precision_recall": wandb.plot.pr_curve(truth, probabilities, names, title="Precision and recall"),
         }
     return charts

@@ -1,6 +1,7 @@
 """Download cutouts of ZTF's images."""
 
 from pathlib import Path
+from typing import Any
 
 from astro_lightning.data.errors import BadInput
 
@@ -24,9 +25,8 @@ def main(words: list[str]) -> None:
     from astro_lightning.data.surveys.ztf_cutouts import fetch_cutouts, read_sights
 
     sights = read_sights(places[0])
-    numbers = {name: int(value) for name, value in given.items() if name != "archive"}
-    archive = {"archive": given["archive"]} if "archive" in given else {}
-    failed = fetch_cutouts(sights, places[1], **numbers, **archive)
+    settings: dict[str, Any] = {name: value if name == "archive" else int(value) for name, value in given.items()}
+    failed = fetch_cutouts(sights, places[1], **settings)
     print(f"{len(sights) - len(failed)} of {len(sights)} cutouts: {places[1]}")
     if failed:
         raise BadInput(

@@ -100,7 +100,8 @@ def summary(predictions: pa.Table, classes: Sequence[str]) -> dict[str, float]:
         classes: class names.
     """
     labels = np.array(predictions["label"].to_pylist(), dtype=object)
-    known, unknown = np.isin(labels, list(classes)), ~np.isin(labels, [*classes, None])
+    known = np.isin(labels, list(classes))
+    unknown = predictions["label"].is_valid().to_numpy() & ~known
     member = members(predictions["set"], classes)[known]
     found = coverage(member, [list(classes).index(name) for name in labels[known]], classes)
     metrics = {"coverage": found.pop("all")["value"], "set_size": set_sizes(member)["mean"]}

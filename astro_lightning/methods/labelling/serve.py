@@ -28,6 +28,8 @@ def make_server(folder: Path, port: int = 0) -> ThreadingHTTPServer:
     writing = Lock()
 
     class Handler(BaseHTTPRequestHandler):
+        server: ThreadingHTTPServer
+
         def do_GET(self) -> None:
             if self._foreign():
                 return
@@ -57,7 +59,7 @@ def make_server(folder: Path, port: int = 0) -> ThreadingHTTPServer:
         def _foreign(self) -> bool:
             """Refuse what a page of another site, or a name that was bent to this address, sends through the browser."""
             host = self.headers.get("Host", "")
-            own = {f"{name}:{self.server.server_address[1]}" for name in ("127.0.0.1", "localhost")}
+            own = {f"{name}:{self.server.server_port}" for name in ("127.0.0.1", "localhost")}
             origin = self.headers.get("Origin")
             foreign = host not in own or (origin is not None and origin != f"http://{host}")
             if foreign:

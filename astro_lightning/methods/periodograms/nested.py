@@ -42,7 +42,8 @@ def els_ece_eaov(
         if excise:
             frequency = frequency[~terrestrial(frequency)]
         valid = curve.valid[0].cpu().numpy()
-        power = lomb_scargle(*(a[0].cpu().numpy()[valid] for a in (curve.time_d, curve.mag, curve.mag_err)), grid)
+        time_d, mag, mag_err = (a[0].cpu().numpy()[valid] for a in (curve.time_d, curve.mag, curve.mag_err))
+        power = lomb_scargle(time_d, mag, mag_err, grid)
         power = power[np.rint(frequency / grid.spacing_per_day).astype(np.int64) - 1]
         trial = torch.from_numpy(frequency).to(curve.mag.device)
         parts = [conditional_entropy(curve, part[None])[0] for part in trial.split(FREQUENCIES_AT_ONCE)]

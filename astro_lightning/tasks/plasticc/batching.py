@@ -190,7 +190,7 @@ def _join(
     column = starts.ravel()[parts.owner] + parts.position
     shape = (n_objects, int(ends[:, -1].max(initial=1)))
 
-    batch = {name: np.zeros(shape, dtype=np.int64) for name in ("band", "day", "segment")}
+    batch: dict[str, np.ndarray] = {name: np.zeros(shape, dtype=np.int64) for name in ("band", "day", "segment")}
     batch["tokens"] = np.full(shape, PAD, dtype=np.int64)
     batch["tokens"][:, 0] = CLS
     if separate:

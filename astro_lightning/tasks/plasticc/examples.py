@@ -14,6 +14,7 @@ from astro_lightning.core.loader import Batch
 from astro_lightning.data.records import Records
 from astro_lightning.data.tables import write_parquet
 from astro_lightning.report.mistakes import mistaken_objects
+from astro_lightning.tasks.plasticc.network import Pretrainer
 
 N_EXAMPLES, N_CANDIDATES = 9, 2000
 _SHOWN = ("mjd", "band", "flux", "flux_err")
@@ -29,12 +30,12 @@ def reconstruct_examples(checkpoint: Path, datamodule: RecordsData, run_folder: 
     restored = restore(checkpoint)
     if restored.info["tokenizer"]["kind"] != "continuous":
         return
-    assert datamodule.records is not None
     rows = choose(datamodule.records, datamodule.splits["val"])
-    backbone = restored.module.to(device).network.backbone  # type: ignore[union-attr]
+    network = restored.module.to(device).network
+    assert isinstance(network, Pretrainer)
     batch = _batch(datamodule, rows, device)
     with torch.inference_mode():
-        prediction = backbone.reconstruct(backbone.encode(batch)[0])
+        prediction = network.backbone.reconstruct(network.backbone.encode(batch)[0])
     seen = batch["mask"]
     masked = batch["masked"][seen].cpu().numpy()
     flux = np.sinh(prediction[..., 0][seen].float().cpu().numpy()) * restored.info["flux_scale"]
@@ -47,7 +48,6 @@ def reconstruct_examples(checkpoint: Path, datamodule: RecordsData, run_folder: 
 
 def predict_examples(checkpoint: Path, datamodule: RecordsData, run_folder: Path, device: torch.device) -> None:
     """Say what a classifier takes the example light curves for; without examples of a pretraining, choose some."""
-    assert datamodule.records is not None
     records, path = datamodule.records, run_folder / "examples" / "light_curves.parquet"
     held_out = datamodule.splits["val"]
     if path.exists():

@@ -107,7 +107,8 @@ class FeatureData(RecordsData):
     ) -> None:
         super().__init__(**shared)
         self.fold, self.n_folds, self.val_share = fold, n_folds, val_share
-        self.settings = {
+        self._names: list[str] = []
+        self.settings: dict[str, Any] = {
             "deredden": deredden,
             "balance": balance,
             "copies": copies,
@@ -166,10 +167,9 @@ class FeatureData(RecordsData):
 
     def setup(self, stage: str | None = None) -> None:
         """Open the records and the features kept beside them; make these where there are none yet."""
-        if self.records is not None:
+        if hasattr(self, "records"):
             return
         super().setup(stage)
-        assert self.records is not None
         info = self.statistics(self.records, self.splits["train"])
         self._names = info["features"]
         every = np.arange(len(self.records))
@@ -206,13 +206,14 @@ class FeatureData(RecordsData):
 
     def _loader(self, part: str, train: bool = False) -> EpochLoader:
         loader = super()._loader(part, train)
-        if train and self.settings["copies"] and self._datasets[True].copied is None:
-            self._datasets[True].copied = self._copies()
+        batches = self._datasets[train]
+        assert isinstance(batches, FeatureBatches)
+        if train and self.settings["copies"] and batches.copied is None:
+            batches.copied = self._copies()
         return loader
 
     def _copies(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and features of the moved copies of the training objects: made once, as trees need all at once, and kept."""
-        assert self.records is not None
         # Folds share the copies of all objects that one of them trains on, and each takes those of its own training objects.
         parts = [part for part in self.splits if part != "test" or not self.data.get("train_column")]
         sources = np.unique(np.concatenate([self.splits[part] for part in parts]))

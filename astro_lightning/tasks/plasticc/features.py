@@ -148,13 +148,13 @@ def _variability(
     table |= _structure_function(curves, error)
     count = _by_band(curves, np.ones(len(owner)))
     deviation = flux - average[owner, curves.band]
-    top, low = np.full((n, N_BANDS), -np.inf), np.full((n, N_BANDS), np.inf)
+    top, bottom = np.full((n, N_BANDS), -np.inf), np.full((n, N_BANDS), np.inf)
     np.maximum.at(top, (owner, curves.band), flux)
-    np.minimum.at(low, (owner, curves.band), flux)
+    np.minimum.at(bottom, (owner, curves.band), flux)
     scatter = np.sqrt(_by_band(curves, deviation**2) / np.maximum(count, 1))
     with np.errstate(divide="ignore", invalid="ignore"):
         level = average / scatter
-        lopsided = (top - average) / (average - low)
+        lopsided = (top - average) / (average - bottom)
         skew = _by_band(curves, deviation**3) / np.maximum(count, 1) / scatter**3
         excess = np.log(scatter**2 / (_by_band(curves, error**2) / np.maximum(count, 1)))
     for b in bands:

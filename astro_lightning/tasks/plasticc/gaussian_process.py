@@ -109,17 +109,15 @@ def _fit(
 ) -> FittedProcess:
     shape = (len(rows), int(curves.lengths.max()))
     first = curves.mjd[curves.offsets[:-1]]
-    error = np.hypot(curves.flux_err.astype(np.float64), SYSTEMATIC * curves.flux)
-    padded = [
+    time, wavelength, flux, error = (
         _pad(values, curves, shape)
         for values in (
             curves.mjd - first[curves.owner],
             wavelength_nm[curves.band] / wavelength_scale,
             curves.flux,
-            error,
+            np.hypot(curves.flux_err.astype(np.float64), SYSTEMATIC * curves.flux),
         )
-    ]
-    time, wavelength, flux, error = padded
+    )
     mask = _pad(np.ones(len(curves.mjd)), curves, shape).bool()
     # Padding is independent noise of unit variance around a flux of zero: it changes no posterior.
     noise = torch.where(mask, error**2, 1.0)
@@ -130,7 +128,8 @@ def _fit(
     lag = (time[:, :, None] - time[:, None]).abs_()
     silent = -0.5 * (flux**2 / noise + noise.log()).sum(1)
 
-    table, best = [], None
+    table = []
+    best: tuple[Tensor, ...] = ()
     for scale in time_scales:
         prior = matern(lag / scale) * colour
         of_scale = torch.full((shape[0],), -torch.inf, dtype=torch.float64)
@@ -141,9 +140,8 @@ def _fit(
             fit = -0.5 * (flux * weights).sum(1) - torch.diagonal(factor, dim1=1, dim2=2).log().sum(1) - silent
             of_scale = torch.maximum(of_scale, fit)
             new = (fit, torch.full_like(fit, scale), amplitude, factor, weights)
-            best = new if best is None else _better(best, new)
+            best = _better(best, new) if best else new
         table.append(of_scale)
-    assert best is not None
     _, time_scale, amplitude, factor, weights = best
     return FittedProcess(
         rows,

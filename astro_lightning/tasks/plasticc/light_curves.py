@@ -9,6 +9,8 @@ import numpy as np
 
 from astro_lightning.data.records import Records
 
+COLUMNS = ("mjd", "band", "flux", "flux_err", "detected")
+
 
 @dataclass(frozen=True, slots=True)
 class LightCurves:
@@ -33,8 +35,8 @@ class LightCurves:
     @classmethod
     def of(cls, records: Records, rows: np.ndarray) -> LightCurves:
         """Light curves of these rows."""
-        taken = [records.ragged[name].take(rows) for name in ("mjd", "band", "flux", "flux_err", "detected")]
-        return cls(*(values for values, _ in taken), taken[0][1])
+        taken = {name: records.ragged[name].take(rows) for name in COLUMNS}
+        return cls(offsets=taken["mjd"][1], **{name: values for name, (values, _) in taken.items()})
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -100,5 +102,4 @@ class LightCurves:
 
     def _gather(self, index: np.ndarray, lengths: np.ndarray) -> LightCurves:
         offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
-        columns = (self.mjd, self.band, self.flux, self.flux_err, self.detected)
-        return LightCurves(*(column[index] for column in columns), offsets)
+        return LightCurves(offsets=offsets, **{name: getattr(self, name)[index] for name in COLUMNS})

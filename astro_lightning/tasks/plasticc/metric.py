@@ -60,7 +60,8 @@ def contest_metrics(predictions: pa.Table, classes: Sequence[str]) -> dict[str, 
         classes: Names of the known classes.
     """
     labels = np.array(predictions["label"].to_pylist(), dtype=object)
-    known, strange = np.isin(labels, list(classes)), ~np.isin(labels, [*classes, None])
+    known = np.isin(labels, list(classes))
+    strange = predictions["label"].is_valid().to_numpy() & ~known
     if not known.any() or not all(name.isdigit() for name in classes):
         return {}
     probability, names = probabilities(predictions, classes), list(classes)

@@ -36,6 +36,8 @@ class PretrainModule(TaskModule):
         **shared: See `TaskModule`.
     """
 
+    network: Pretrainer
+
     def __init__(
         self,
         *,
@@ -83,16 +85,14 @@ class PretrainModule(TaskModule):
 
     def novelty(self, batch: Batch) -> Tensor:
         """How badly the network foretells the object (B,), see `hidden_nll`."""
-        assert self.network is not None
         return hidden_nll(self.network.backbone, batch, self.hparams["flux_loss"])
 
     def embed(self, batch: Batch) -> Tensor:
         """One vector (B, d) for each object, from the whole light curve: what a batch hides is shown again."""
-        assert self.network is not None
         seen = {name: value for name, value in batch.items() if name != "masked"}
         if "labels" in batch:
             seen["tokens"] = torch.where(batch["labels"] == IGNORED, batch["tokens"], batch["labels"])
-        return self.network.backbone.embed(seen)  # type: ignore[union-attr, operator]
+        return self.network.backbone.embed(seen)
 
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
         """Draws on validation objects what the network makes of hidden observations."""
@@ -101,7 +101,6 @@ class PretrainModule(TaskModule):
         return {}
 
     def _step(self, batch: Batch, part: str) -> Tensor:
-        assert self.network is not None
         losses = self.network(batch)
         weights = {"masked": self.hparams["masked_weight"], "same_source": self.hparams["same_source_weight"]}
         loss = torch.stack([weights[name] * value for name, value in losses.items()]).sum()
@@ -125,6 +124,8 @@ class FinetuneModule(TaskModule):
         **shared: See `TaskModule`.
     """
 
+    network: Classifier
+
     def __init__(
         self,
         *,
@@ -135,10 +136,11 @@ class FinetuneModule(TaskModule):
         novelty: str | None = None,
         **shared: Any,
     ) -> None:
-        chosen = {"backbone": backbone, "frozen": frozen, "layer_decay": layer_decay, "balance": balance}
         if novelty not in (None, "student", "gaussian"):
             raise BadInput(f"novelty={novelty} is unknown; choose student, gaussian or null")
-        super().__init__(**chosen, novelty=novelty, **shared)
+        super().__init__(
+            backbone=backbone, frozen=frozen, layer_decay=layer_decay, balance=balance, novelty=novelty, **shared
+        )
         if novelty and self.info.get("tokenizer", {}).get("kind") == "seed":
             raise BadInput("novelty: discrete tokens have no likelihood of a flux; use task.tokenizer.kind=continuous")
         self.criterion = ClassificationLoss(self.info["counts"], balance)
@@ -152,11 +154,10 @@ class FinetuneModule(TaskModule):
         if stage != "fit":
             return
         self.configure_model()
-        assert self.network is not None
         if self.hparams["backbone"]:
-            load_backbone(self.network.backbone, Path(self.hparams["backbone"]))  # type: ignore[arg-type]
+            load_backbone(self.network.backbone, Path(self.hparams["backbone"]))
         if self.hparams["frozen"]:
-            self.network.backbone.requires_grad_(False)  # type: ignore[union-attr]
+            self.network.backbone.requires_grad_(False)
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         """Cross-entropy for unequal classes."""
@@ -164,16 +165,14 @@ class FinetuneModule(TaskModule):
 
     def embed(self, batch: Batch) -> Tensor:
         """One vector (B, d) for each object."""
-        assert self.network is not None
-        return self.network.backbone.embed(batch)  # type: ignore[union-attr, operator]
+        return self.network.backbone.embed(batch)
 
     def evidence(self, batch: Batch) -> dict[str, Tensor]:
         """Logits (B, K) and embedding (B, d) from one pass, and `novelty` (B,) where it is asked for."""
-        assert self.network is not None
         embedding = self.embed(batch)
-        found = {LOGITS: self.network.head(embedding), EMBEDDING: embedding}  # type: ignore[union-attr, operator]
+        found = {LOGITS: self.network.head(embedding), EMBEDDING: embedding}
         if self.hparams["novelty"]:
-            found["novelty"] = hidden_nll(self.network.backbone, batch, self.hparams["novelty"])  # type: ignore[arg-type]
+            found["novelty"] = hidden_nll(self.network.backbone, batch, self.hparams["novelty"])
         return found
 
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
@@ -195,8 +194,7 @@ class FinetuneModule(TaskModule):
 
     def groups(self) -> list[dict[str, Any]]:
         """Head at the full rate, encoder layers decayed from the top, everything below them decayed once more."""
-        assert self.network is not None
-        depth = len(self.network.backbone.encoder.layers)  # type: ignore[union-attr, arg-type]
+        depth = len(self.network.backbone.encoder.layers)
         groups: dict[tuple[float, bool], list[Tensor]] = {}
         for name, parameter in self.network.named_parameters():
             if not parameter.requires_grad:

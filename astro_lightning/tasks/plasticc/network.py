@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from astro_lightning.core.loader import Batch
 from astro_lightning.tasks.plasticc.objectives import (
+    Backbone,
     ClassificationHead,
     InfoNCE,
     PairHead,
@@ -24,10 +25,10 @@ class Pretrainer(nn.Module):
         flux_loss: `student` or `gaussian`, of the continuous tokens.
     """
 
-    def __init__(self, backbone: nn.Module, same_source: str, flux_loss: str) -> None:
+    def __init__(self, backbone: Backbone, same_source: str, flux_loss: str) -> None:
         super().__init__()
         self.backbone, self.flux_loss = backbone, flux_loss
-        width: int = backbone.d_model  # type: ignore[assignment]
+        width = backbone.d_model
         self.contrast = InfoNCE(width) if same_source == "infonce" else None
         # Two separate views are joined by concatenation; a pair in one sequence has one vector already.
         self.pair = PairHead(width) if same_source == "two_way" else None
@@ -63,10 +64,10 @@ class Pretrainer(nn.Module):
 class Classifier(nn.Module):
     """Backbone and a classification head."""
 
-    def __init__(self, backbone: nn.Module, n_classes: int) -> None:
+    def __init__(self, backbone: Backbone, n_classes: int) -> None:
         super().__init__()
         self.backbone = backbone
-        self.head = ClassificationHead(backbone.d_model, n_classes)  # type: ignore[arg-type]
+        self.head = ClassificationHead(backbone.d_model, n_classes)
 
     def forward(self, batch: Any) -> Tensor:
         """Logits (B, n_classes)."""

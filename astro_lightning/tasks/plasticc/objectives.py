@@ -10,10 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from astro_lightning.data.errors import BadInput
+from astro_lightning.tasks.plasticc.bert import PlasticcBert
 from astro_lightning.tasks.plasticc.encoder import init_weights
 from astro_lightning.tasks.plasticc.masking import IGNORED
+from astro_lightning.tasks.plasticc.transformer import PlasticcTransformer
 
 DEGREES_OF_FREEDOM = 4.0  # of Student's t
+Backbone = PlasticcTransformer | PlasticcBert
 FAR = -1e9  # logit of what is no candidate; finite, or where none is the gradient would not be
 
 
@@ -64,7 +67,7 @@ def flux_nll_each(prediction: Tensor, features: Tensor, distribution: str) -> Te
     return constant + 0.5 * variance.log() + (nu + 1) / 2 * torch.log1p(chi2 / nu)
 
 
-def hidden_nll(backbone: nn.Module, batch: Mapping[str, Tensor], distribution: str) -> Tensor:
+def hidden_nll(backbone: Backbone, batch: Mapping[str, Tensor], distribution: str) -> Tensor:
     """Negative log-likelihood (B,) of a flux given every other observation, the mean over an object's.
 
     Each half of the observations, every second one, is told from the other; the mean is over both. Nothing is random, and
@@ -78,8 +81,8 @@ def hidden_nll(backbone: nn.Module, batch: Mapping[str, Tensor], distribution: s
     mask, total = batch["mask"], torch.zeros(len(batch["mask"]), device=batch["mask"].device)
     for parity in (0, 1):
         hidden = mask & (torch.arange(mask.shape[1], device=mask.device) % 2 == parity)
-        states, _ = backbone.encode({**batch, "masked": hidden})  # type: ignore[operator]
-        prediction = backbone.reconstruct(states).float()  # type: ignore[operator]
+        states, _ = backbone.encode({**batch, "masked": hidden})
+        prediction = backbone.reconstruct(states).float()
         each = flux_nll_each(prediction, batch["features"], distribution)
         total = total + torch.where(hidden, each, 0.0).sum(1)
     return total / mask.sum(1)
@@ -175,8 +178,8 @@ class ClassificationLoss(nn.Module):
             )
         prior = counts / counts.sum()
         weight = 1 / (len(counts) * prior) if balance == "balanced" else torch.ones_like(prior)
-        self.register_buffer("weight", weight, persistent=False)
-        self.register_buffer("shift", prior.log() * (balance == "logit_adjusted"), persistent=False)
+        self.weight = nn.Buffer(weight, persistent=False)
+        self.shift = nn.Buffer(prior.log() * (balance == "logit_adjusted"), persistent=False)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Mean over the batch of logits (B, K) and target (B,) int64."""

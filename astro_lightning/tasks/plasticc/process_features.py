@@ -56,9 +56,9 @@ def process_features(curves: LightCurves, redshift: np.ndarray, wavelength_nm: n
 @lru_cache
 def feature_names(bands: tuple[int, ...]) -> tuple[str, ...]:
     """Names of the features of a survey with these bands, in order; those of any light curve, hence of this one."""
-    single = [np.zeros(1), np.array([bands[0]]), np.ones(1), np.ones(1), np.ones(1, bool)]
+    single = (np.zeros(1), np.array([bands[0]]), np.ones(1), np.ones(1), np.ones(1, bool), np.array([0, 1]))
     wavelength_nm = np.arange(400.0, 1000.0, 100.0)
-    process = next(fit_processes(LightCurves(*single, offsets=np.array([0, 1])), wavelength_nm, TIME_SCALES_DAYS))
+    process = next(fit_processes(LightCurves(*single), wavelength_nm, TIME_SCALES_DAYS))
     return tuple(_read(process, np.array([0.1]), wavelength_nm, np.array(bands)))
 
 
@@ -81,8 +81,8 @@ def _read(process: FittedProcess, redshift: np.ndarray, wavelength_nm: np.ndarra
         "peak_day": peak.numpy(),
         "peak_to_end": (process.time.amax(1) - peak).numpy(),
     }
-    for k, scale in enumerate(TIME_SCALES_DAYS):
-        table[f"likelihood_{scale:.0f}"] = np.log1p(best - likelihood[:, k])
+    for k, days in enumerate(TIME_SCALES_DAYS):
+        table[f"likelihood_{days:.0f}"] = np.log1p(best - likelihood[:, k])
     scale = np.where(size > 2 * size_err, size, np.nan)
     table |= _bands(process, peak, stretch, scale, wavelength_nm, bands)
     table |= _rest_frame(process, peak, redshift, scale, modulus, low, high)

@@ -42,7 +42,7 @@ class RedshiftMixture(LabelShiftModule):
 
     def on_fit_start(self) -> None:
         """Grow the forest, then what the classifier does at its start."""
-        batches = list(self.trainer.datamodule.loader("train"))  # type: ignore[attr-defined]
+        batches = list(self.datamodule.loader("train"))
         seen, offset = (torch.cat([batch[name] for batch in batches]).numpy() for name in ("seen", "offset"))
         known = np.isfinite(offset)
         if known.sum() >= MIN_KNOWN:

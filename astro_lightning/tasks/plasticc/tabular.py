@@ -21,7 +21,7 @@ class NormalScores(nn.Module):
 
     def __init__(self, n_features: int) -> None:
         super().__init__()
-        self.register_buffer("quantiles", torch.zeros(n_features, N_QUANTILES))
+        self.quantiles = nn.Buffer(torch.zeros(n_features, N_QUANTILES))
 
     def fit(self, features: Tensor) -> None:
         """Quantiles of features (n_objects, n_features), NaN where missing."""
@@ -88,7 +88,7 @@ class TabularModule(LabelShiftModule):
     def on_fit_start(self) -> None:
         """Quantiles of the training features."""
         assert isinstance(self.network, TabularNetwork)
-        batches = list(self.trainer.datamodule.loader("train"))  # type: ignore[attr-defined]
+        batches = list(self.datamodule.loader("train"))
         self.network.scores.fit(torch.cat([batch["features"] for batch in batches]))
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ class FourierFeatures(nn.Module):
 
     def __init__(self, d_model: int, n_frequencies: int, shortest_period: float, longest_period: float) -> None:
         super().__init__()
-        self.register_buffer("start", angular_frequencies(n_frequencies, shortest_period, longest_period))
+        self.start = nn.Buffer(angular_frequencies(n_frequencies, shortest_period, longest_period))
         # learned in units of the lowest frequency: the gradient is of order one even though times are in the thousands
         self.change = nn.Parameter(torch.zeros(n_frequencies))
         self.unit = 2 * math.pi / longest_period
@@ -112,9 +112,10 @@ class PlasticcTransformer(nn.Module):
         self.d_model, self.rotary = d_model, rotary
         self.features = nn.Linear(N_FEATURES, d_model)
         self.time = FourierFeatures(d_model, n_frequencies, SHORTEST_PERIOD_DAYS, LONGEST_PERIOD_DAYS)
-        # periods in ln(wavelength): from about one optical band to four times the optical range
-        self.wavelength = FourierFeatures(d_model, 8, 0.2, 4.0) if wavelength else None
-        self.band = None if wavelength else nn.Embedding(n_bands, d_model)
+        if wavelength:  # periods in ln(wavelength): from about one optical band to four times the optical range
+            self.wavelength = FourierFeatures(d_model, 8, 0.2, 4.0)
+        else:
+            self.band = nn.Embedding(n_bands, d_model)
         self.metadata = MetadataTokens(n_metadata, d_model)
         self.cls = nn.Parameter(torch.empty(d_model))
         self.mask_vector = nn.Parameter(torch.empty(d_model))
@@ -125,7 +126,7 @@ class PlasticcTransformer(nn.Module):
         self.merge = nn.Linear(2 * d_model, d_model)
         self.reconstruction = nn.Sequential(nn.Linear(d_model, d_model), nn.GELU(), nn.Linear(d_model, 2))
         frequencies = angular_frequencies(head_dim // 2, SHORTEST_PERIOD_DAYS, LONGEST_PERIOD_DAYS)
-        self.register_buffer("rotary_frequencies", frequencies, persistent=False)
+        self.rotary_frequencies = nn.Buffer(frequencies, persistent=False)
         self.apply(init_weights)
         for vector in (self.cls, self.mask_vector):
             nn.init.trunc_normal_(vector, std=0.02)
@@ -159,7 +160,7 @@ class PlasticcTransformer(nn.Module):
         return self.reconstruction(states)
 
     def _band(self, batch: Mapping[str, Tensor]) -> Tensor:
-        if self.band is not None:
+        if hasattr(self, "band"):
             return self.band(batch["band"])
         # padding has wavelength 0; any finite number will do there
         return self.wavelength((batch["wavelength_nm"].clamp(min=1) / 500).log())

@@ -94,7 +94,7 @@ class LoopData(RecordsData):
         unknown = np.setdiff1d(np.arange(len(records)), known)
         sets["pool"] = np.concatenate([sets["pool"], unknown])[: self.n_pool]
         rng = np.random.default_rng([self.data["split_seed"], 1])
-        pool, extra, is_real = sets["pool"], np.empty(0, dtype=np.int64), np.empty(0)
+        pool, extra, is_real = sets["pool"], np.empty(0, dtype=np.int64), np.empty(0, dtype=bool)
         if self.role in ("random", "full"):
             extra = np.intersect1d(pool, known)  # what no expert labelled teaches nothing
             extra = rng.permutation(extra)[: self.n_select] if self.role == "random" else extra
@@ -124,7 +124,6 @@ class LoopData(RecordsData):
         return len(self._labelled()) + len(self.splits["val"])
 
     def _labelled(self) -> np.ndarray:
-        assert self.records is not None
         return np.setdiff1d(self.splits["train"], self._believed(self.records))
 
     def _believed(self, records: Records) -> np.ndarray:
@@ -158,6 +157,8 @@ class FoldData(RecordsData):
         side_px: Crop stamps to this side; null = as they are.
         **shared: See `RecordsData`.
     """
+
+    fold: int
 
     def __init__(
         self,

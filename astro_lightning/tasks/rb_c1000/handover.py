@@ -102,7 +102,7 @@ def pool_draws(module: TaskModule, datamodule: Any, n_draws: int) -> np.ndarray:
 
 @torch.inference_mode()
 def _embeddings(module: TaskModule, datamodule: Any, part: str) -> np.ndarray:
-    found = [module.embed(move_data_to_device(b, module.device)).cpu().numpy() for b in datamodule.loader(part)]  # type: ignore[operator]
+    found = [module.embed(move_data_to_device(b, module.device)).cpu().numpy() for b in datamodule.loader(part)]
     return np.concatenate(found)
 
 

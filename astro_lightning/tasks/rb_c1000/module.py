@@ -113,7 +113,7 @@ class LoopModule(TaskModule):
         )
         return build(self.hparams["model"], n_classes=2, **sizes)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Weighted cross-entropy against labels that may be soft."""
         logits = self(batch)
         soft = torch.stack([1 - batch["soft"], batch["soft"]], 1)

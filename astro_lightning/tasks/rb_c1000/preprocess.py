@@ -54,7 +54,7 @@ def preprocess(stamps: np.ndarray, choice: str = "robust", side_px: int | None =
 def robust(x: np.ndarray, missing: np.ndarray) -> np.ndarray:
     """Asinh of (x - median) / (1.4826 MAD) of each image; missing pixels and images without any become 0."""
     flat = np.where(missing, np.nan, x).reshape(*x.shape[:-2], -1)
-    empty = missing.reshape(flat.shape).all(-1)
+    empty = np.all(missing.reshape(flat.shape), axis=-1)
     flat = np.where(empty[..., None], 0, flat)
     # Without missing pixels the plain median is ten times faster.
     median = np.nanmedian if missing.any() else np.median

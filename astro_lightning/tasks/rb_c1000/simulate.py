@@ -1,5 +1,6 @@
 """Synthetic twin: stamps of transients and of what imitates them in difference images."""
 
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ def inject(kind: np.ndarray, real: np.ndarray, rng: np.random.Generator) -> np.n
     n, side = len(kind), real.shape[-1]
     images = np.empty((n, 3, side, side), dtype=np.float32)
     for i, row in enumerate(rng.integers(0, len(real), n)):
-        turned = np.rot90(real[row], rng.integers(4), (1, 2))[:, :, :: rng.choice([-1, 1])]
+        turned = np.rot90(real[row], int(rng.integers(4)), (1, 2))[:, :, :: rng.choice([-1, 1])]
         way, far = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 0.4) * side
         dy, dx = round(far * np.sin(way)), round(far * np.cos(way))
         wide = np.pad(turned, ((0, 0), (abs(dy),) * 2, (abs(dx),) * 2), mode="reflect")
@@ -173,7 +174,7 @@ def _added(
         "noise_peak": (peak, 0 * peak, peak),
     }
     return {
-        image: sum(np.where(is_kind[name], piece[i], 0) for name, piece in pieces.items())
+        image: reduce(np.add, (np.where(is_kind[name], piece[i], 0) for name, piece in pieces.items()))
         for i, image in enumerate(("science", "template", "difference"))
     }
 

@@ -16,7 +16,7 @@ def loop_stages(cfg: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         BadInput: A learner is not one of `task.learner`.
     """
     task = cfg["task"]
-    plan = [("its", task["main"], "its", {})]
+    plan: list[tuple[str, str, str, dict[str, str]]] = [("its", task["main"], "its", {})]
     if task["baselines"]:
         plan += [("random", task["main"], "random", {}), ("full", task["main"], "full", {})]
     chosen = {"datamodule.selected": "its/selected"}

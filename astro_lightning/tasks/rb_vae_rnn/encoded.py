@@ -22,6 +22,8 @@ class EncodedModule(SequenceModule):
         **shared: See `SequenceModule`.
     """
 
+    network: nn.ModuleDict
+
     def __init__(self, *, encoder: str | None = None, **shared: Any) -> None:
         # The path ends with the fit: the weights travel in the checkpoint.
         super().__init__(encoder=encoder, **shared)
@@ -37,12 +39,11 @@ class EncodedModule(SequenceModule):
         if stage != "fit" or not self.hparams["encoder"]:
             return
         self.configure_model()
-        assert isinstance(self.network, nn.ModuleDict)
         self.network["vae"].load_state_dict(read_weights(Path(self.hparams["encoder"])))
 
     def on_train_epoch_start(self) -> None:
         """A frozen encoder keeps its running statistics too."""
-        self.network["vae"].eval()  # type: ignore[index]
+        self.network["vae"].eval()
 
     def hand_over(self, best: Path, datamodule: Any, folder: Path) -> dict[str, Path]:
         """A picture of the frames that decided, once a run."""
@@ -52,7 +53,6 @@ class EncodedModule(SequenceModule):
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (batch, n_classes) of embeddings, or of raw frames."""
-        assert isinstance(self.network, nn.ModuleDict)
         if "pixels" in batch:
             batch = {**batch, "frames": self.encode(batch)}
         return self.network["head"](batch)
@@ -60,7 +60,7 @@ class EncodedModule(SequenceModule):
     @torch.no_grad()
     def encode(self, batch: Batch) -> Tensor:
         """The head's inputs (total_frames, n_inputs) of raw frames."""
-        mu, logvar = self.network["vae"].encode(batch["pixels"])  # type: ignore[index]
+        mu, logvar = self.part("vae", Vae).encode(batch["pixels"])
         values = frame_inputs(
             mu.float().cpu().numpy(), logvar.float().cpu().numpy(), batch["offsets"].cpu().numpy(), self.info
         )

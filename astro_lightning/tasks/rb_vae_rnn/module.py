@@ -62,11 +62,14 @@ class ArtefactScores(TaskModule):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.register_buffer("threshold", torch.tensor(0.5))
+        self.threshold = nn.Buffer(torch.tensor(0.5))
 
     def metrics(self) -> MetricCollection:
         """With area and threshold."""
-        further = {"auc": MulticlassAUROC(len(self.info["classes"])), "threshold": BestThreshold()}
+        further: dict[str, Metric | MetricCollection] = {
+            "auc": MulticlassAUROC(len(self.info["classes"])),
+            "threshold": BestThreshold(),
+        }
         return MetricCollection(
             [super().metrics(), MetricCollection(further, compute_groups=False)], compute_groups=False
         )
@@ -170,13 +173,14 @@ def tversky_loss(logits: Tensor, target: Tensor, alpha: float = 0.5) -> Tensor:
 class KernelModule(GradientFreeModule, ArtefactScores):
     """A sum of kernels over pooled statistics and light-curve features: one solution, found in the first epoch."""
 
+    network: KernelRidge
+
     def make_network(self) -> nn.Module:
         """Without support yet."""
         return KernelRidge(self.info["feature_blocks"], **self.model_settings)
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (batch, 2)."""
-        assert self.network is not None
         return self.network(batch["features"])
 
     def embed(self, batch: Batch) -> Tensor:
@@ -185,8 +189,7 @@ class KernelModule(GradientFreeModule, ArtefactScores):
 
     def on_fit_start(self) -> None:
         """Solve for the whole training set, on every rank."""
-        assert isinstance(self.network, KernelRidge)
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self.datamodule
         batches = list(whole(data.train_dataloader()))
         features, target = (torch.cat([batch[name] for batch in batches]) for name in ("features", "target"))
         self.network.fit(features.to(self.device), target.to(self.device))

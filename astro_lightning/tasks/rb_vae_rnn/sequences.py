@@ -107,7 +107,7 @@ class SequenceData(FoldData):
             "scaled": scaled,
             "max_frames": max_frames,
         }
-        strange = set(self.settings["inputs"]) - set(INPUTS)
+        strange = set(inputs or []) - set(INPUTS)
         if strange or not (inputs or pooled or lightcurves):
             raise BadInput(f"inputs={inputs}: choose any of {', '.join(INPUTS)}, or pooled=true, or lightcurves=true")
 

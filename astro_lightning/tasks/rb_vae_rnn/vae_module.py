@@ -31,6 +31,8 @@ class VaeModule(TaskModule):
         **shared: See `TaskModule`.
     """
 
+    network: Vae
+
     def __init__(self, *, beta: float = 8e-5, free_nats: float = 0.0, warmup_epochs: int = 0, **shared: Any) -> None:
         super().__init__(beta=beta, free_nats=free_nats, warmup_epochs=warmup_epochs, **shared)
         self.kl: list[Tensor] = []
@@ -50,7 +52,6 @@ class VaeModule(TaskModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Both terms."""
-        assert self.network is not None
         warmup = self.hparams["warmup_epochs"]
         beta = self.hparams["beta"] * (min(1.0, (self.current_epoch + 1) / warmup) if warmup else 1.0)
         reconstruction, mu, logvar = self.network(batch["pixels"])
@@ -62,7 +63,6 @@ class VaeModule(TaskModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Both terms at full weight, and the divergence of each dimension."""
-        assert self.network is not None
         reconstruction, mu, logvar = self.network(batch["pixels"])
         beta, free = self.hparams["beta"], self.hparams["free_nats"]
         error, kl = vae_loss(reconstruction, batch["pixels"], batch["mask"], mu, logvar, beta, free)
@@ -82,12 +82,13 @@ class VaeModule(TaskModule):
 
     def embed(self, batch: Batch) -> Tensor:
         """(n, latent_dims)."""
-        mu, _ = self.network.encode(batch["pixels"])  # type: ignore[union-attr, operator]
+        mu, _ = self.network.encode(batch["pixels"])
         return torch.stack([part.mean(0) for part in mu.split(batch["offsets"].diff().tolist())])
 
     def hand_over(self, best: Path, datamodule: Any, folder: Path) -> dict[str, Path]:
         """The embeddings of all objects' frames, test fold included, streamed into a Parquet file."""
         module = restore(best).module.to(self.device)
+        assert isinstance(module, VaeModule)
         path = best.parent / "embeddings.parquet"
         records = datamodule.records
         data = datamodule.dataset(records, self.info)
@@ -102,11 +103,11 @@ class VaeModule(TaskModule):
 
 
 @torch.inference_mode()
-def embedded(module: TaskModule, loader: Any, records: Any) -> Iterator[pa.Table]:
+def embedded(module: VaeModule, loader: Any, records: Any) -> Iterator[pa.Table]:
     """Tables of `oid`, `label` (1 artefact, 0 other, null unknown), `mu` and `logvar`, as `SnadEmbeddings` reads them."""
     label = {"artefact": 1, "other": 0}
     for batch in loader:
-        mu, logvar = (x.cpu().numpy() for x in module.network.encode(batch["pixels"].to(module.device)))  # type: ignore[union-attr, operator]
+        mu, logvar = (x.cpu().numpy() for x in module.network.encode(batch["pixels"].to(module.device)))
         rows = batch["row"].numpy()
         offsets = pa.array(batch["offsets"].numpy() * mu.shape[1], pa.int32())
         yield pa.table(

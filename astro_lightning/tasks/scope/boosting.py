@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import xgboost as xgb
@@ -24,9 +23,9 @@ class BoostingModule(GradientFreeModule):
         super().__init__(rounds_per_epoch=rounds_per_epoch, **arguments)
         self.matrices: list[xgb.QuantileDMatrix] = []
 
-    def boosters(self) -> Sequence[BoostedTrees]:
+    def boosters(self) -> list[BoostedTrees]:
         """What grows, in the order of `matrices`."""
-        raise NotImplementedError
+        return [part for part in self.network.modules() if isinstance(part, BoostedTrees)]
 
     @property
     def bins(self) -> int:

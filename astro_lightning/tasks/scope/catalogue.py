@@ -81,8 +81,8 @@ def _columns(
     tensors = {name: torch.from_numpy(np.asarray(values)) for name, values in found.items()}
     score = tensors["candidates"].unflatten(1, (CANDIDATES, len(DESCRIPTORS)))[..., DESCRIPTORS.index("log_aov")]
     values = torch.cat([tensors["statistics"], periodic(curves, tensors, score.nan_to_num(0.0))], 1)
-    values = values.masked_fill((curves.count < MIN_POINTS)[:, None], torch.nan).numpy()
-    named = dict(zip(FEATURES, values.T))
+    values = values.masked_fill((curves.count < MIN_POINTS)[:, None], torch.nan)
+    named = dict(zip(FEATURES, values.numpy().T))
     columns = {name: pa.array(named[name]) for name in STATISTICS}
     period_d = 10 ** named["log_period"].astype(np.float64)
     columns |= _at_period(ALGORITHM, period_d, named["significance"], np.stack([named[name] for name in FOURIER], 1))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
 
-RULES = {"mean": np.mean, "median": np.median, "max": np.max}
+RULES: dict[str, Callable[..., np.ndarray]] = {"mean": np.mean, "median": np.median, "max": np.max}
 
 
 def consolidate(scores: pa.Table, rule: str) -> pa.Table:
@@ -25,7 +25,7 @@ def consolidate(scores: pa.Table, rule: str) -> pa.Table:
 def labels_above(scores: pa.Table, tags: Sequence[str], threshold: float = 0.5) -> list[list[str]]:
     """The tags of each object whose probability is above the threshold."""
     on = np.column_stack([scores[f"prob_{tag}"].to_numpy() > threshold for tag in tags])
-    return [[tags[i] for i in np.flatnonzero(row)] for row in on]
+    return [[tag for tag, above in zip(tags, row) if above] for row in on]
 
 
 def labelling_sample(

@@ -160,7 +160,6 @@ class ScopeData(RecordsData):
         """As for any data, with the features at the periods that an earlier stage chose."""
         if self.score is not None and not self._datasets:
             self.setup()
-            assert self.records is not None
             features = periodic_features(self.records, Path(self.score), self.features)
             chosen = ScopeBatches(self.records, self.info(), features)
             self._datasets = {False: chosen, True: chosen}
@@ -169,7 +168,6 @@ class ScopeData(RecordsData):
     def train_hashes(self) -> np.ndarray:
         """Hashes of the curves alone: a file to score has no feature columns."""
         self.setup()
-        assert self.records is not None
         return object_hashes(Records(self.records.flat, self.records.ragged, {}), self.splits["train"])
 
     def records_folder(self) -> Path:

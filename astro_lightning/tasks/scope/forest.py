@@ -55,10 +55,10 @@ class ScopeForestModule(GradientFreeModule, ScopeModule):
     def on_fit_start(self) -> None:
         """Take over the chooser; grow the forest."""
         super().on_fit_start()
-        batches = list(self.trainer.datamodule.loader("train"))  # type: ignore[attr-defined]
+        batches = list(self.datamodule.loader("train"))
         scales = torch.cat([timescales(batch) for batch in batches])
         features = torch.cat([self.features_of(batches).cpu(), scales], 1).numpy()
         target = torch.cat([batch["target"] for batch in batches]).numpy()
         known = target >= 0
         weight = class_weights(self.info["counts"], self.hparams["balance"]).numpy()[target[known]]
-        self.network["classifier"].fit(np.ascontiguousarray(features[known]), target[known], weight)
+        self.part("classifier", ExtraTrees).fit(np.ascontiguousarray(features[known]), target[known], weight)

@@ -55,14 +55,16 @@ def write_pages(sample: pa.Table, period_d: dict[object, float], survey: Survey,
     pages = []
     for tag in dict.fromkeys(sample["tag"].to_pylist()):
         of_tag = sample.filter(pc.equal(sample["tag"], tag))
-        rows = np.array([row_of[identifier] for identifier in of_tag["id"].to_pylist()])
-        folded = [period_d[identifier] for identifier in of_tag["id"].to_pylist()]
-        cards = star_cards(records, rows, folded, of_tag["probability"].to_pylist())
+        ids = of_tag["id"].to_pylist()
+        folded = [period_d[identifier] for identifier in ids]
+        cards = star_cards(
+            records, [row_of[identifier] for identifier in ids], folded, of_tag["probability"].to_pylist()
+        )
         pages.append(write_question(Question(f"Is it {tag}?", VOTES), of_tag, cards, out / tag))
     return pages
 
 
-def star_cards(records: Records, rows: np.ndarray, period_d: list[float], probability: list[float]) -> Iterator[Card]:
+def star_cards(records: Records, rows: list[int], period_d: list[float], probability: list[float]) -> Iterator[Card]:
     """A card for each of some stars."""
     for row, period, p in zip(rows, period_d, probability):
         curve = LightCurves.from_ragged(*magnitudes(records, np.array([row])))

@@ -105,7 +105,9 @@ def measure(
     """
     mjd, mag, mag_err, offsets = magnitudes(records, rows, min_gap_d)
     widths = WIDTHS | ({"nested": 2} if nested else {})
-    out = {name: np.full((len(rows), width), np.nan, _dtype(name)) for name, width in widths.items()}
+    out: dict[str, np.ndarray] = {
+        name: np.full((len(rows), width), np.nan, _dtype(name)) for name, width in widths.items()
+    }
     out["frequency"][:] = 1.0
     out["dmdt"][:] = 0.0
     blocks = _blocks(np.diff(offsets))

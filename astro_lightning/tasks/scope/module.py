@@ -47,6 +47,8 @@ class ScopeModule(TaskModule):
         arguments: Of `TaskModule`.
     """
 
+    network: nn.ModuleDict
+
     def __init__(
         self, *, chooser: str | None = None, chooser_folds: int = 4, types: bool = True, weight_per_class: bool = False,
         **arguments: Any,
@@ -57,9 +59,9 @@ class ScopeModule(TaskModule):
         tags = self.info["tags"]
         self.n_types = len(self.info["classes"]) if types else 0
         share = torch.from_numpy(tags_of_types(self.info).astype(np.float32))
-        self.register_buffer("share", share)
-        self.register_buffer("threshold", torch.full((len(tags),), 0.5))
-        self.register_buffer("positive_weight", torch.ones(len(tags)))
+        self.share = nn.Buffer(share)
+        self.threshold = nn.Buffer(torch.full((len(tags),), 0.5))
+        self.positive_weight = nn.Buffer(torch.ones(len(tags)))
         self._validated: list[tuple[Tensor, Tensor, Tensor]] = []
 
     @classmethod
@@ -93,7 +95,7 @@ class ScopeModule(TaskModule):
         if path is not None:
             self.network["chooser"].load_state_dict(read_weights(Path(path)))
         if self.hparams["weight_per_class"]:
-            batches = self.trainer.datamodule.loader("train")  # type: ignore[attr-defined]
+            batches = self.datamodule.loader("train")
             tags = torch.cat([batch["tags"] for batch in batches])
             self.positive_weight.copy_((tags == 0).sum(0) / (tags == 1).sum(0).clamp_min(1))
 
@@ -120,7 +122,7 @@ class ScopeModule(TaskModule):
         """None of (logits, target): see `on_validation_epoch_end`."""
         return MetricCollection({})
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Cross-entropy of the type plus the mean binary cross-entropy of the tags."""
         loss = self.joint_loss(self(batch), batch)
         self.log("train/loss", loss, batch_size=len(batch["row"]), prog_bar=True)

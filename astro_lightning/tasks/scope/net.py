@@ -57,13 +57,13 @@ class ScopeNetModule(ScopeModule):
 
     def classify(self, features: Tensor, batch: Batch) -> Tensor:
         """Logits of types, where they are learned, and tags."""
-        parts = self.network["classifier"]
+        parts = self.part("classifier", nn.ModuleDict)
         inputs = parts["preparation"](features[:, self.columns_used].float())
         return parts["network"]({"features": inputs, "dmdt": batch["dmdt"]})
 
     def on_fit_start(self) -> None:
         """Take over the chooser; fit the preparation on the training rows."""
         super().on_fit_start()
-        loader = self.trainer.datamodule.loader("train")  # type: ignore[attr-defined]
+        loader = self.datamodule.loader("train")
         features = self.features_of(loader)
-        self.network["classifier"]["preparation"].fit(features[:, self.columns_used])
+        self.part("classifier.preparation", Preparation).fit(features[:, self.columns_used])

@@ -15,7 +15,7 @@ from astro_lightning.core.checkpoint import read_checkpoint
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch
 from astro_lightning.data.errors import BadInput
-from astro_lightning.methods.boosted_trees import BoostedTrees
+from astro_lightning.methods.periodograms.candidates import CANDIDATES
 from astro_lightning.tasks.scope.boosting import BoostingModule
 from astro_lightning.tasks.scope.chooser import Chooser
 
@@ -29,6 +29,8 @@ class PeriodModule(BoostingModule):
         arguments: Of `BoostingModule`; `model` holds XGBoost's parameters.
     """
 
+    network: Chooser
+
     def __init__(self, *, folds: int = 4, negatives: float = 0.4, **arguments: Any) -> None:
         super().__init__(folds=folds, negatives=negatives, **arguments)
 
@@ -36,22 +38,17 @@ class PeriodModule(BoostingModule):
         """The chooser without trees."""
         return Chooser(self.hparams["folds"], self.model_settings)
 
-    def boosters(self) -> list[BoostedTrees]:
-        """One for each fold."""
-        return list(self.network.folds)
-
     def metrics(self) -> MetricCollection:
         """Share of objects whose best candidate is within 1% of the catalogue's period."""
         return MetricCollection({"exact": MeanMetric()})
 
     def forward(self, batch: Batch) -> Tensor:
         """Scores, shape (batch, candidates)."""
-        assert self.network is not None
         return self.network(batch)
 
     def on_fit_start(self) -> None:
         """Gather and quantise each fold's candidates once."""
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self.datamodule
         rng = np.random.default_rng(0)
         parts: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in range(self.hparams["folds"])]
         for batch in data.loader("train"):
@@ -73,7 +70,6 @@ class PeriodModule(BoostingModule):
 
     def fold(self, data: RecordsData, rows: np.ndarray) -> np.ndarray:
         """Fold of training rows, by their group; -1 for rows of other splits, shape (rows,)."""
-        assert data.records is not None
         _, group = np.unique(data.records.groups, return_inverse=True)
         fold = np.random.default_rng(1).integers(0, self.hparams["folds"], group.max() + 1)[group]
         of_row = np.full(len(data.records), -1)
@@ -90,13 +86,12 @@ class PeriodModule(BoostingModule):
         loss = nn.functional.binary_cross_entropy_with_logits(score, right)
         self.val_metrics["exact"].update(right.gather(1, score.argmax(1, keepdim=True)))
         self.log("val/loss", loss, batch_size=len(right), on_epoch=True, prog_bar=True, sync_dist=True)
-        self.log_dict(dict(self.val_metrics), on_step=False, on_epoch=True, prog_bar=True)
+        self.log_dict(self.val_metrics, on_step=False, on_epoch=True, prog_bar=True)
 
     def hand_over(self, best: Path, datamodule: RecordsData, folder: Path) -> dict[str, Path]:
         """`score`: scores of all candidates of all objects (`.npy`), training objects by trees that never saw them."""
         self.load_state_dict(read_checkpoint(best)["state_dict"])
-        assert isinstance(self.network, Chooser) and datamodule.records is not None
-        out: np.ndarray | None = None
+        out = np.zeros((len(datamodule.records), CANDIDATES), np.float32)
         for part, rows in datamodule.splits.items():
             for batch in datamodule.loader(part) if len(rows) else ():
                 row = batch["row"].numpy()
@@ -107,7 +102,6 @@ class PeriodModule(BoostingModule):
                         mine = torch.from_numpy(np.flatnonzero(fold == i))
                         if len(mine):
                             score[mine] = self.network.scores(inputs[mine], i).numpy()
-                out = np.zeros((len(datamodule.records), score.shape[1]), np.float32) if out is None else out
                 out[row] = score
         path = folder / "checkpoints" / best.parent.name / "score.npy"
         np.save(path, out)

@@ -30,9 +30,9 @@ class Preparation(nn.Module):
             raise BadInput(f"scaling={scaling} is unknown; choose {', '.join(SCALINGS)}")
         self.scaling = scaling
         self.imputer = Imputer(n_features, imputation)
-        self.register_buffer("centre", torch.zeros(n_features))
-        self.register_buffer("width", torch.ones(n_features))
-        self.register_buffer("knots", torch.zeros(n_features, QUANTILES))
+        self.centre = nn.Buffer(torch.zeros(n_features))
+        self.width = nn.Buffer(torch.ones(n_features))
+        self.knots = nn.Buffer(torch.zeros(n_features, QUANTILES))
 
     def fit(self, features: Tensor) -> None:
         """Learn fillings and scales from training rows, shape (rows, n_features); NaN and inf are missing values."""

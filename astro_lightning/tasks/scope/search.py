@@ -61,8 +61,8 @@ def staged_search(
                 dict(values) | {"eval_metric": metric}, matrix, rounds, folds=parts, early_stopping_rounds=PATIENCE,
                 as_pandas=False, seed=SEED,
             )  # fmt: skip
-            curve = history[f"test-{metric}-mean"]
-            tried[key] = (float(min(curve)), int(np.argmin(curve)) + 1)
+            curve = np.asarray(history[f"test-{metric}-mean"])
+            tried[key] = (float(curve.min()), int(curve.argmin()) + 1)
         return tried[key]
 
     best = dict(parameters)

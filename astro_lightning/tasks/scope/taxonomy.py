@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -103,9 +103,9 @@ class Taxonomy:
             parent = self.parents[parent]
         return found
 
-    def targets(self, types: Sequence[str | None], tags: Sequence[str]) -> np.ndarray:
+    def targets(self, types: Iterable[str | None], tags: Sequence[str]) -> np.ndarray:
         """1 where a tag holds for an object's type, NaN where the taxonomy does not map it; shape (objects, tags), float32."""
-        rows = {
+        rows: dict[str | None, list[float]] = {
             name: [float(any(t == tag or tag in self.ancestors(t) for t in held)) for tag in tags]
             for name, held in self.types.items()
         }
@@ -121,7 +121,7 @@ class Taxonomy:
         """
         found = []
         for tag, parent in self.parents.items():
-            if parent in probability and tag in probability:
+            if parent is not None and {parent, tag} <= probability.keys():
                 rows = np.flatnonzero(probability[tag] > probability[parent] + MARGIN)
                 found.append(Conflict("child above parent", (tag, parent), rows))
         for group in self.exclusive:

@@ -45,7 +45,7 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
 
     def boosters(self) -> list[BoostedTrees]:
         """Of the types, then of the tags."""
-        return list(self.network["classifier"])
+        return [part for part in self.network["classifier"].modules() if isinstance(part, BoostedTrees)]
 
     def classify(self, features: Tensor, batch: Batch) -> Tensor:
         """Logits of the types and log odds of the tags."""
@@ -56,7 +56,7 @@ class ScopeTreesModule(BoostingModule, ScopeModule):
     def on_fit_start(self) -> None:
         """Take over the chooser; gather features, types and tags."""
         super().on_fit_start()
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self.datamodule
         batches = list(data.loader("train"))
         data.repeat_batches(batches[:1])
         features = self.features_of(batches).cpu().numpy()

@@ -86,7 +86,8 @@ def write_votes(folders: Sequence[Path], out: Path) -> tuple[int, int]:
     Returns:
         Number of labels and of objects that were voted on.
     """
-    ids, tags, votes = [], [], []
+    ids: list[int | str] = []
+    tags, votes = [], []
     questions: dict[Path, None] = {}  # each once, were a sample and one of its tags both named
     for folder in folders:
         asked = (

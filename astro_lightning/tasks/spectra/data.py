@@ -116,7 +116,6 @@ class SpectraData(RecordsData):
     def train_dataloader(self) -> DataLoader:
         """Training batches, drawn so that neither a class nor a survey rules."""
         loader = super().train_dataloader()
-        assert self.records is not None
         if self.survey_power > 0 and isinstance(loader, EpochLoader):
             assert isinstance(loader.sampler, BatchSampler)
             rows = loader.sampler.rows

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]  # single precision where they are kept
 
 LOG_START, LOG_STEP, LOG_PIXELS = 2.95, 1e-4, 10600  # 891 to 10230 Angstrom, 69 km/s a pixel
 LOG_WAVELENGTH = LOG_START + LOG_STEP * np.arange(LOG_PIXELS)

@@ -34,7 +34,7 @@ class SpectraLoss(nn.Module):
         if kind not in KINDS:
             raise BadInput(f"loss={kind!r} is unknown: choose one of {', '.join(KINDS)}")
         self.kind, self.smoothing, self.unknown_weight = kind, smoothing, unknown_weight
-        self.register_buffer("weights", class_weights(counts) if kind == "weighted" else None, persistent=False)
+        self.weights = nn.Buffer(class_weights(counts), persistent=False) if kind == "weighted" else None
 
     def forward(self, logits: Tensor, unknown: Tensor, target: Tensor) -> Tensor:
         """Scalar loss.
@@ -54,5 +54,6 @@ class SpectraLoss(nn.Module):
             return loss
         if self.kind == "soft_f1":
             return loss + soft_macro_f1(logits[known], target[known])
-        weights: Tensor | None = self.weights  # type: ignore[assignment]
-        return loss + nn.functional.cross_entropy(logits[known], target[known], weights, label_smoothing=self.smoothing)
+        return loss + nn.functional.cross_entropy(
+            logits[known], target[known], self.weights, label_smoothing=self.smoothing
+        )

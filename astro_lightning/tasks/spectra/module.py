@@ -17,6 +17,7 @@ from astro_lightning.core.loader import Batch
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
 from astro_lightning.tasks.spectra.losses import SpectraLoss
+from astro_lightning.tasks.spectra.network import MultiKernel, SpectraResNet
 from astro_lightning.tasks.spectra.novelty import EMBEDDING, KEY, KnownSpectra, Novelty, attach_novelty
 from astro_lightning.tasks.spectra.scoring import spectra_metrics, with_clean
 from astro_lightning.tasks.spectra.tested import report_stage
@@ -35,6 +36,8 @@ class SpectraModule(TaskModule):
         member: Number in an ensemble over seeds; each has its own initial weights.
         **shared: See `TaskModule`.
     """
+
+    network: SpectraResNet | MultiKernel
 
     def __init__(
         self,
@@ -81,7 +84,6 @@ class SpectraModule(TaskModule):
         if stage != "fit":
             return
         self.configure_model()
-        assert self.network is not None
         if self.hparams["backbone"]:
             weights = read_weights(Path(self.hparams["backbone"]))
             try:
@@ -97,7 +99,7 @@ class SpectraModule(TaskModule):
         known = self._known(batch)
         self.train_metrics.update(logits[known].detach(), batch["target"][known])
         self.log("train/loss", loss, batch_size=len(known), prog_bar=True)
-        self.log_dict(dict(self.train_metrics), on_step=False, on_epoch=True)
+        self.log_dict(self.train_metrics, on_step=False, on_epoch=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -107,7 +109,7 @@ class SpectraModule(TaskModule):
         self.val_metrics.update(logits[known], batch["target"][known])
         loss = self.criterion(logits, unknown, batch["target"])
         self.log("val/loss", loss, batch_size=len(known), on_epoch=True, prog_bar=True, sync_dist=True)
-        self.log_dict(dict(self.val_metrics), on_step=False, on_epoch=True, prog_bar=True)
+        self.log_dict(self.val_metrics, on_step=False, on_epoch=True, prog_bar=True)
 
     def on_validation_epoch_end(self) -> None:
         """Log how far training is, for stages that take the last epoch."""
@@ -174,12 +176,11 @@ class SpectraModule(TaskModule):
 
     def _averaged(self, batch: Batch) -> tuple[Tensor, ...]:
         """Means over the shifts: probabilities (B, n), logit of an unknown kind (B,), embedding (B, d), log sum of exp(logits)."""
-        assert self.network is not None
         n, found = len(self.info["classes"]), []
         for shift in self.hparams["shifts"]:
             shifted = batch if shift == 0 else {**batch, "inputs": batch["inputs"].roll(shift, 2)}
             embedding = self.embed(shifted)
-            logits = self.network.head(embedding, shifted)  # type: ignore[operator]
+            logits = self.network.head(embedding, shifted)
             found.append((logits[:, :n].softmax(1), logits[:, n], embedding, logits[:, :n].logsumexp(1)))
         return tuple(torch.stack(parts).mean(0) for parts in zip(*found, strict=True))
 

@@ -1,6 +1,7 @@
 """Pictures of a tested network: tables by survey and signal-to-noise ratio, rejection, and the confident mistakes."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from astro_lightning.tasks.spectra.normalise import smooth
 from astro_lightning.tasks.spectra.scoring import SNR_EDGES, column, is_clean
 
 # Lines drawn over a spectrum: those that decide its class by eye.
-MARKED = {
+MARKED: dict[str, dict[str, Iterable[float]]] = {
     "STAR": {
         "H": lines.BALMER[:5],
         "CaII": [*lines.CALCIUM_HK, *lines.CALCIUM_TRIPLET],
@@ -163,7 +164,7 @@ def rejection(tested: pa.Table, classes: list[str]) -> Figure:
     labels, score = column(tested, "label", ""), column(tested, "ood_score", np.nan)
     clean = is_clean(tested, classes)
     figure, (axes,) = canvas()
-    bins = np.linspace(np.nanmin(score), np.nanmax(score) + 1e-6, 40)
+    bins = np.linspace(np.nanmin(score), np.nanmax(score) + 1e-6, 40).tolist()
     for name, colour in zip([*classes, *sorted(set(labels) - set(classes) - {None, ""})], SERIES, strict=False):
         here = (labels == name) & (clean | ~np.isin(labels, classes))
         if here.any():

@@ -38,7 +38,6 @@ def saliency(module: TaskModule, batch: Batch, decided: Tensor) -> Tensor:
 
 def test_table(module: TaskModule, datamodule: RecordsData) -> pa.Table:
     """Predictions of the test split with id, row, label and redshift."""
-    assert datamodule.records is not None
     rows = datamodule.splits["test"]
     parts: list[dict[str, np.ndarray]] = []
     with torch.inference_mode():
@@ -71,7 +70,6 @@ def surest_mistakes(module: TaskModule, datamodule: RecordsData, table: pa.Table
     wrong = wrong[np.argsort(-probability[wrong].max(1), kind="stable")][:MISTAKES]
     if not len(wrong):
         return []
-    assert datamodule.records is not None
     rows = np.asarray(table["row"])[wrong]
     records = datamodule.records
     batch = datamodule.dataset(records, module.info)[(rows, 0)]

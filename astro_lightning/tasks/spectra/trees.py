@@ -31,18 +31,18 @@ class PcaTrees(BoostedTrees):
 
     def __init__(self, n_classes: int, n_inputs: int, n_components: int, parameters: dict[str, Any]) -> None:
         super().__init__(n_classes, parameters)
-        self.register_buffer("mean", torch.zeros(n_inputs))
-        self.register_buffer("components", torch.zeros(n_inputs, n_components))
+        self.mean = nn.Buffer(torch.zeros(n_inputs))
+        self.components = nn.Buffer(torch.zeros(n_inputs, n_components))
 
     def fit_components(self, flat: Tensor) -> None:
         """Principal components of (n, n_inputs) by randomised singular value decomposition."""
-        self.mean.copy_(flat.mean(0))  # type: ignore[union-attr, operator]
-        _, _, vectors = torch.pca_lowrank(flat - self.mean, self.components.shape[1], center=False, niter=4)  # type: ignore[union-attr]
-        self.components.copy_(vectors)  # type: ignore[union-attr, operator]
+        self.mean.copy_(flat.mean(0))
+        _, _, vectors = torch.pca_lowrank(flat - self.mean, self.components.shape[1], center=False, niter=4)
+        self.components.copy_(vectors)
 
     def project(self, flat: Tensor) -> Tensor:
         """(n, n_inputs) -> (n, n_components)."""
-        return (flat - self.mean) @ self.components  # type: ignore[operator]
+        return (flat - self.mean) @ self.components
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits (n, n_classes) of flattened inputs (n, n_inputs)."""
@@ -51,6 +51,8 @@ class PcaTrees(BoostedTrees):
 
 class SpectraTreesModule(BoostedTreesModule):
     """PCA + XGBoost on spectra; it has no logit of unknown kinds, so it rejects nothing."""
+
+    network: PcaTrees
 
     def make_network(self) -> nn.Module:
         """Components without values and no trees yet.
@@ -65,18 +67,15 @@ class SpectraTreesModule(BoostedTreesModule):
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (B, n_classes)."""
-        assert self.network is not None
         return self.network(flat_inputs(batch))
 
     def embed(self, batch: Batch) -> Tensor:
         """Principal components (B, n_components)."""
-        assert isinstance(self.network, PcaTrees)
         return self.network.project(flat_inputs(batch))
 
     def on_fit_start(self) -> None:
         """Fit the components and quantise the training set once."""
-        assert isinstance(self.network, PcaTrees)
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        data = self.datamodule
         batches = list(whole(data.train_dataloader()))
         flat = torch.cat([flat_inputs(batch) for batch in batches]).to(self.device)
         if self.network.booster is None:
