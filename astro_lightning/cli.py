@@ -1,5 +1,6 @@
 """The verbs beside a run, each a file of `verbs/`, and the help. Nothing heavy is imported before it is needed."""
 
+import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable
@@ -13,9 +14,9 @@ GROUPS = {
     "data": "on which survey's files",
     "model": "with which network",
     "trainer": "where it runs",
-    "logger": "who keeps the metrics",
-    "callbacks": "what watches the run",
-    "experiment": "a whole recipe with its numbers in the docs",
+    "logger": "where metrics are kept",
+    "callbacks": "progress bar, early stopping, averaged weights",
+    "experiment": "a complete recipe; its numbers are in docs/results.md",
     "sweep": "how -m searches",
     "debug": "short runs that find faults",
 }
@@ -30,7 +31,7 @@ EXAMPLES = """\
 def help_text() -> str:
     """What can be typed, for people."""
     lines = [
-        "Astro Lightning: experiments on light curves, spectra and alert images.",
+        "Astro Lightning: machine learning on light curves, spectra and alert images.",
         "",
         "Examples:",
         EXAMPLES,
@@ -41,7 +42,7 @@ def help_text() -> str:
     lines += ["", "Groups (group=choice):"]
     for group, meaning in GROUPS.items():
         lines.append(f"  {group:<12} {meaning}: {', '.join(name for name in configs(group) if name != 'none')}")
-    lines += ["", "Single values (key=value; all of them with their meaning: --cfg job, and the comments in conf/):"]
+    lines += ["", "Single values (key=value; --cfg job prints all of them, the comments in conf/ explain them):"]
     for line in (conf_folder() / "config.yaml").read_text().splitlines():
         key, _, comment = line.partition("#")
         if comment and not line.startswith((" ", "#")) and ":" in key:
@@ -51,7 +52,7 @@ def help_text() -> str:
         "Verbs:",
         *(f"  astro-lightning {name:<20} {(verb(name).__doc__ or '').splitlines()[0]}" for name in names()),
         "",
-        "  resume=RUN_FOLDER goes on with a stopped run;  -m runs a sweep;  --cfg job shows the composed configuration.",
+        "  resume=RUN_FOLDER continues a stopped run;  -m runs a sweep;  --cfg job shows the composed configuration.",
         '  Completion with Tab: eval "$(astro-lightning -sc install=bash)"',
     ]
     return "\n".join(lines)
@@ -75,7 +76,18 @@ def call(words: list[str]) -> None:
     """
     name, *rest = words
     if name not in names():
+        if rest and rest[0].startswith("="):
+            raise BadInput(f"{' '.join(words)}: a setting has no blanks around its equals sign, {name}=VALUE")
+        from astro_lightning.run import MODES
+
+        choices = {word: f"mode={word}" for word in MODES}
+        for group in ("task", "experiment"):
+            choices = {word: f"{group}={word}" for word in configs(group)} | choices
+        if name in choices:
+            raise BadInput(f"{name!r} is no verb: type python -m astro_lightning {choices[name]}")
+        near = difflib.get_close_matches(name, names(), n=1)
+        meant = f" (did you mean {near[0]}?)" if near else ""
         raise BadInput(
-            f"{name!r} is neither a verb ({', '.join(names())}) nor a setting (key=value); see astro-lightning --help"
+            f"{name!r}{meant} is neither a verb ({', '.join(names())}) nor a setting (key=value); see astro-lightning --help"
         )
     verb(name)(rest)

@@ -47,6 +47,10 @@ def run(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
         raise BadInput(
             "ckpt= and out= are of a trained run: give mode=predict (validate, test, embed, export), or leave them out"
         )
+    if cfg["mode"] == "fit" and cfg["data"].get("path"):
+        raise BadInput(
+            "data.path= is what a finished run scores (mode=predict); to train, give data=SURVEY data.root=FOLDER"
+        )
     if cfg["mode"] != "fit" and (folder / "checkpoints").exists():
         raise BadInput(f"{folder} holds a run, which mode={cfg['mode']} would write over: choose another hydra.run.dir")
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,6 +70,8 @@ def run(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
                 shutil.rmtree(folder / left, ignore_errors=True)
             write_json(folder / "job.json", asked())
             write_text(folder / "config.yaml", yaml.safe_dump(cfg, sort_keys=False))
+        if own_rank() == 0:
+            log.info("run folder: %s", folder)
         try:
             if n == 1:
                 return fit(cfg, folder, resuming)

@@ -110,12 +110,12 @@ def survey(name: str, kind: str, n: int, start: float, per: float, peak: float) 
     return [name, next(shown), words, f"{64 * peak:.0f} GiB", next(shown)]
 
 
-TEXT = """# Past one machine
+TEXT = """# Beyond one machine
 
-One function, `Scorer.predict_table(table) -> table`, scores; the fronts around it are thin and use engines that are
-there already. A score follows its object alone, to the last bit, so that a file, a catalogue and a stream of the same
-objects agree. What speaks of a whole file (`ood_flag`, class proportions, `prob_99`, for which PLAsTiCC's other classes make room)
-follows the file.
+For more objects than memory, catalogues, alert streams, and training on several devices. Files, catalogues and streams
+are all scored by one function, `Scorer.predict_table(table) -> table`. The score of an object depends on that object
+alone, to the last bit, so the three agree. Only columns that describe a whole file (`ood_flag`, class proportions,
+`prob_99` and, with it, PLAsTiCC's other classes) depend on the other objects in it.
 
 ## Files
 
@@ -123,12 +123,12 @@ follows the file.
 astro-lightning score LIGHT_CURVES.parquet --ckpt RUN --out scores.parquet --workers 2
 ```
 
-The input is read in chunks of at most `--memory-gib`; every 512 objects become a part, a file beside the output. A
-killed command, given again, goes on behind the last part; another input or checkpoint begins anew. Columns that need
-all objects together (flags at a false-discovery rate, class proportions of a survey) are made at the end: over all
-objects if their scores fit into `--memory-gib`, else over consecutive blocks of that size, which a warning tells.
-`--batch N` scores N objects at a time: faster for short curves and on a GPU, but the last bits of a score then follow
-its company.
+The input is read in chunks of at most `--memory-gib`. Every 512 objects a part is saved beside the output; a command
+that was killed continues after the last part if you give it again. With another input or checkpoint it starts anew.
+Columns that need all objects together (flags at a false-discovery rate, class proportions of a survey) are computed at
+the end: over all objects if their scores fit into `--memory-gib`, else over blocks of that size, and a warning says so.
+`--batch N` scores N objects at a time. This is faster for short curves and on a GPU, but the last bits of a score then
+depend on the other objects in the batch.
 
 ## Catalogues
 
@@ -137,10 +137,10 @@ its company.
 astro-lightning score CATALOGUE --data catalina --ckpt RUN --out SCORES --workers 2
 ```
 
-A [HATS](https://hats.readthedocs.io) catalogue goes through LSDB and Dask, `--workers N` on a local cluster or
-`--scheduler ADDRESS` on one that is there. Light curves are nested columns; the survey's own reader (`--data`) reads
-each partition, so its column names are those of the survey's files. The output has the same partitions: position,
-`id`, and the columns of the task. Scored partitions outlive a kill.
+A [HATS](https://hats.readthedocs.io) catalogue is scored with LSDB and Dask: on a local cluster of `--workers N`, or on
+an existing one with `--scheduler ADDRESS`. Light curves are nested columns. The survey's own reader (`--data`) reads
+each partition, so the columns have the names that they have in the survey's files. The output has the same partitions,
+with position, `id`, and the columns of the task. Partitions that are scored survive a kill.
 
 ## Streams
 
@@ -150,17 +150,17 @@ astro-lightning score kafka://HOST:9092/alerts --ckpt RUN --out FOLDER --group m
 astro-lightning score kafka://HOST:9092/alerts --ckpt RUN --out kafka://HOST:9092/scores --schemas https://REGISTRY
 ```
 
-ZTF's packets carry their schema; Rubin's need an `.avsc` file or the address of a schema registry. Up to
-`--micro-batch` alerts are scored together, written, and only then committed. A folder's file names say which messages
-they hold: after `kill -9` nothing is missing and no alert is there twice. In a topic every score has the alert's
-number as its key: nothing is missing, and a reader who keeps one message a key has each alert once. Packets that
-cannot be read are kept in `unreadable`. Columns that need all objects together are made over each micro-batch. The
-tests use librdkafka's mock broker, not a JVM; `ASTRO_LIGHTNING_KAFKA=HOST:PORT` runs them against a real one.
+ZTF's packets contain their schema; Rubin's need an `.avsc` file or the address of a schema registry (`--schemas`). Up
+to `--micro-batch` alerts are scored together, written, and only then committed. In a folder, the file names say which
+messages they hold: even after `kill -9` no alert is missing and none is there twice. In a topic, each score has the
+alert's number as its key: none is missing, and a reader who keeps one message per key has each alert once. Packets that
+cannot be read are kept in `unreadable`. Columns that need all objects together are computed for each micro-batch. The
+tests use librdkafka's mock broker; `ASTRO_LIGHTNING_KAFKA=HOST:PORT` runs them against a real one.
 
 ## Training
 
-`trainer=ddp` and `trainer=fsdp` (parameters, gradients and optimiser state sharded) start their own ranks; torchrun
-and srun work too:
+`trainer=ddp` (one copy of the network per device) and `trainer=fsdp` (the network itself shared out over the devices)
+start one process (*rank*) per device themselves; torchrun and srun work too:
 
 ```sh
 # needs several devices
@@ -169,8 +169,9 @@ python -m torch.distributed.run --nproc-per-node 2 --standalone -m astro_lightni
     trainer.accelerator=cpu trainer.devices=2
 ```
 
-A checkpoint of any number of ranks is one file and loads on one. On SLURM, sweeps through submitit ask for one task a
-device; what SLURM started is compared with `trainer.num_nodes` times `trainer.devices` before anything is built.
+A checkpoint is one file whatever the number of ranks, and loads on one device. On SLURM, sweeps through submitit ask
+for one task per device. If SLURM started another number of tasks than `trainer.num_nodes` times `trainer.devices`, the
+run stops at once.
 
 ```sh
 # needs a cluster
@@ -178,9 +179,9 @@ python -m astro_lightning -m hydra/launcher=submitit_slurm hydra.launcher.nodes=
     trainer=slurm seed=0,1
 ```
 
-`trainer=gpu` trains in mixed bfloat16 on one GPU. `trainer.compile=true` puts the networks through `torch.compile`: the first
-steps take minutes while the shapes of the batches are met, later ones less time; checkpoints are the same with and without, and
-on a processor it needs a C++ compiler. What it gains depends on network and device, so measure yours:
+`trainer=gpu` trains in mixed bfloat16 on one GPU. `trainer.compile=true` compiles the networks with `torch.compile`:
+the first steps take minutes, later ones less time than without. Checkpoints are the same; on a processor it needs a C++
+compiler. What it gains depends on network and device, so measure yours:
 
 ```sh
 # needs a GPU
@@ -189,26 +190,26 @@ python -m benchmarks.gpu
 
 ## Without PyTorch
 
-`mode=export out=network.onnx` writes a network that ONNX Runtime scores in a plain Python process, any number of
-objects at once, checked on real input at three batch sizes to 1e-5: the networks of `plasticc`, `spectra`, `rb_c1000`
-and `rb_rnn`. It is one network, the first of several, without the run's calibration, of which warnings tell. Boosted
-trees (XGBoost's own JSON is the portable form) and `scope` (its periods are searched outside the network) are refused
-in one line.
+`mode=export out=network.onnx` writes a network that ONNX Runtime runs without PyTorch, for any number of objects at
+once. It works for the networks of `plasticc`, `spectra`, `rb_c1000` and `rb_rnn`, and is checked on real input at three
+batch sizes to 1e-5. It holds one network (the first, if the run has several) without the run's calibration; warnings
+say so. Boosted trees (XGBoost's own JSON is their portable form) and `scope` (its periods are searched outside the
+network) cannot be exported.
 
 ## Measured
 
 {machine}, {made}, by `{command}`. {note} GPUs: not measured.
 
 {measured}
-Processor seconds grow in proportion to the objects; between the smallest and the largest file of each kind:
+Processor seconds grow in proportion to the number of objects. From the smallest and the largest file of each kind:
 
 {linear}
 {efficiency}
 
 ## Computed from it
 
-Not measured: the rates above times the objects of a survey, on cores like this machine's, start-up,
-transfer and the decoding of AVRO packets left out; a core hour at EUR {cost}.
+Computed, not measured: the rates above times the number of objects of a survey, on cores like this machine's, without
+start-up, transfer and decoding of AVRO packets; a core hour at EUR {cost}.
 
 {computed}"""
 

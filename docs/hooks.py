@@ -13,6 +13,10 @@ PAGES = {
     f"cards/{card.parent.name}.md": card for card in sorted((ROOT / "astro_lightning" / "tasks").glob("*/README.md"))
 }
 PAGES["changes.md"] = ROOT / "CHANGELOG.md"
+IMAGE = re.compile(r'<img [^>]*?src="([^"]+)"[^>]*>')
+CELL = re.compile(r"<td.*?</td>", re.S)
+CODE = re.compile(r"<code>([^<]*)</code>")
+BETWEEN = re.compile(r"(?<=[./_=])(?=\w)")
 LINK = re.compile(r"\[([^\]]*)\]\(([^)#:]+)(#[^)]*)?\)")
 
 
@@ -27,6 +31,15 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Links that leave docs/ lead to the pages that were added."""
     name = page.file.src_uri
     return markdown if name in PAGES else linked(markdown, ROOT / "docs" / name, name)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """For narrow screens: a picture opens at full size, and long names in tables break between their words."""
+
+    def broken(cell: re.Match[str]) -> str:
+        return CODE.sub(lambda code: f"<code>{BETWEEN.sub('<wbr>', code[1])}</code>", cell[0])
+
+    return CELL.sub(broken, IMAGE.sub(r'<a href="\1">\g<0></a>', html))
 
 
 def linked(text: str, file: Path, name: str) -> str:

@@ -118,8 +118,19 @@ def test_cfg_job_prints_the_composed_configuration(tmp_path):
 def test_unknown_names_are_one_line_and_exit_two(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     for words, said in (
-        (("task=plastic",), "Available options in 'task': "),
-        (("optimzer.lr=1",), "optimzer"),
+        (("task=plastic",), "there is no task=plastic (did you mean plasticc?); choose among "),
+        (("optimzer.lr=1",), "did you mean optimizer.lr?"),
+        (
+            ("trainer.epochs=3",),
+            "there is no setting trainer.epochs (did you mean max_epochs?); trainer has accelerator",
+        ),
+        (("task=spectra", "task.calibrator.alpha=0.1"), "with this task; another one has it"),
+        (("--task", "plasticc"), "type task=VALUE"),
+        (("seed=0,", "1"), "1 is no setting"),
+        (("task", "=", "plasticc"), "no blanks"),
+        (("data.split={train:", "a=b"), "in quotes"),
+        (("task=plasticc,spectra",), "add -m"),
+        (("data.path=x",), "data.root=FOLDER"),
         (("task=scope", "folds=3"), "type task.folds="),
         (("task=scope", "task.label=e"), "type label="),
         (("model=3", "seed=1"), "model=3: type the name"),
@@ -133,7 +144,8 @@ def test_unknown_names_are_one_line_and_exit_two(tmp_path):
         (("optimizer.lr=inf",), "optimizer.lr=inf"),
         (("optimizer.factor=abc",), "optimizer.factor=abc: give a number"),
         (("task.stages.finetune.optimizer.lr=-1",), "task.stages.finetune.optimizer.lr=-1"),
-        (("tsks",), "neither a verb"),
+        (("tsks",), "(did you mean tasks?) is neither a verb"),
+        (("predict", "x"), "mode=predict"),
         (("mode=fti",), "choose fit, validate"),
         (("mode=predict", "data.path=x"), "needs ckpt="),
         (("batch_size=many",), "batch_size=many: give a whole number"),

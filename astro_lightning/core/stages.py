@@ -165,7 +165,9 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
     trainer = make_trainer(cfg, stage, folder, [identity], module.precision)
     checkpoints = folder / "checkpoints" / stage["name"]
     rate = settings(module.hparams["optimizer"])["lr"]
-    log.info("stage %s: rank %d of %d, learning rate %g", stage["name"], trainer.global_rank, trainer.world_size, rate)
+    rank = f"rank {trainer.global_rank} of {trainer.world_size}, " if trainer.world_size > 1 else ""
+    counts = [len(datamodule.splits.get(part, ())) for part in ("train", "val")]
+    log.info("stage %s: %d objects to train on, %d to validate, %slearning rate %g", stage["name"], *counts, rank, rate)
     last = checkpoints / "last.ckpt"
     if last.exists():
         try:

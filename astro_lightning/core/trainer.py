@@ -116,6 +116,23 @@ def make_trainer(
         raise BadInput(f"the trainer's settings do not go together: {error}") from error
 
 
+class WithoutVersion:
+    """A progress bar without the logger's version, which here is the stage's name cut to four letters."""
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """What stands behind the bar."""
+        shown = super().get_metrics(trainer, pl_module)  # type: ignore[misc]
+        return {name: value for name, value in shown.items() if name != "v_num"}
+
+
+class RichBar(WithoutVersion, RichProgressBar):
+    """Bars in colour."""
+
+
+class PlainBar(WithoutVersion, TQDMProgressBar):
+    """Bars in plain text."""
+
+
 def quieten() -> None:
     """Keep the Trainer's advertisements and its warnings about itself from the user's terminal."""
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
@@ -123,6 +140,8 @@ def quieten() -> None:
         ".*LeafSpec.*",
         ".*WeightAveraging callback with a model that overrides.*",
         ".*does not have many workers.*",
+        ".*smaller than the logging interval.*",
+        ".*is not supported by the model summary.*",
     ):
         warnings.filterwarnings("ignore", message=message)
 
@@ -169,9 +188,9 @@ def make_callbacks(cfg: Mapping[str, Any], stage: Mapping[str, Any], checkpoints
     elif decay:
         callbacks.append(EMAWeightAveraging(decay=decay))
     if chosen["progress"] == "rich":
-        callbacks.append(RichProgressBar())
+        callbacks.append(RichBar())
     elif chosen["progress"] == "plain":
-        callbacks.append(TQDMProgressBar())
+        callbacks.append(PlainBar())
     if chosen["summary_depth"]:
         callbacks.append(RichModelSummary(max_depth=chosen["summary_depth"]))
     if chosen["lr_monitor"]:

@@ -30,7 +30,11 @@ class Lists(dict):
 
     def __missing__(self, name: str) -> None:
         there = ", ".join([*self, *self.others]) or "none"
-        kind = f"must be {self.wanted}: cast it" if name in self.others else f"is missing; these are there: {there}"
+        kind = (
+            f"must be {self.wanted}: cast it, or choose data= of the kind that the task reads"
+            if name in self.others
+            else f"is missing; these are there: {there}"
+        )
         raise BadInput(f"the list column {name!r} {kind}")
 
 

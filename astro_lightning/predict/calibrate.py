@@ -58,9 +58,7 @@ def calibrate(cfg: dict[str, Any], run_folder: Path, device: str) -> None:
     parts = [module.splits for module in datamodules]
     part = "calibration" if all(len(splits["calibration"]) for splits in parts) else "test"
     if part == "test" and len(parts) == 1:
-        log.info(
-            "no objects to calibrate with (the split has no calibration part): no p-values, prediction sets and flags"
-        )
+        log.info("no p-values, prediction sets and flags: data.split keeps no objects for calibration")
         return
     rows = [
         [module.splits[name][_known(module)[module.splits[name]]] for name in ("train", "val", part)]

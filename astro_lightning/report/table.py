@@ -39,8 +39,8 @@ def print_metrics(metrics: Mapping[str, float], folder: Path, console: Console |
         if last not in (None, split):
             table.add_section()
         found = scores.interval(key, metrics[key]) if scores else None
-        part = name.partition("/")[0]
-        label = f"{part}: {metric_name(name)}" if part in ("train", "val") else metric_name(name)
+        of, _, last_name = name.rpartition("/")
+        label = f"{of.replace('/', ' ')}: {metric_name(last_name)}" if of else metric_name(name)
         cells = ["" if split == last else split, label, number(metrics[key], 4), interval(found, 4)]
         table.add_row(*map(Text, cells))
         last = split

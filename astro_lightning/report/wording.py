@@ -18,7 +18,7 @@ METRIC_NAMES = {
     "calibration_error": "Calibration error",
     "balanced_accuracy": "Balanced accuracy",
 }
-_ACRONYMS = {
+_ACRONYMS = {"gib": "GiB"} | {
     word: word.upper() for word in ("auc", "ap", "mcc", "f1", "roc", "pr", "sdss", "boss", "snr", "mdr", "fpr")
 }
 LOWER_IS_BETTER = {"log_loss", "calibration_error"}
@@ -27,6 +27,8 @@ LOWER_IS_BETTER = {"log_loss", "calibration_error"}
 def metric_name(key: str) -> str:
     """Name of a metric without its stage and split: `test/macro_f1` is Macro F1."""
     last = key.removeprefix("test/").removeprefix("val/").removeprefix("train/")
+    if last == "n":
+        return "Objects"
     words = METRIC_NAMES.get(last) or " ".join(_ACRONYMS.get(word, word) for word in last.split("_"))
     words = re.sub(r"SNR (\d+) (\d+|inf)", r"at SNR \1 to \2", words)
     return words[:1].upper() + words[1:]

@@ -66,7 +66,7 @@ def test_every_stage_of_an_experiment_takes_the_periods_of_the_first_label(tmp_p
 
 
 def test_a_misspelt_word_is_said_as_it_is_of_a_run(tmp_path):
-    with pytest.raises(BadInput, match=r"^Could not override 'nokey'"):
+    with pytest.raises(BadInput, match=r"^there is no setting nokey"):
         call(["labels", str(tmp_path / "all"), "task=scope_xgb", "nokey=3"])
     assert not (tmp_path / "all").exists()
 
