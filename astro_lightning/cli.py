@@ -1,6 +1,5 @@
 """The verbs beside a run, each a file of `verbs/`, and the help. Nothing heavy is imported before it is needed."""
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable
@@ -8,6 +7,7 @@ from collections.abc import Callable
 from astro_lightning import verbs
 from astro_lightning.core.conf import about, conf_folder, configs
 from astro_lightning.data.errors import BadInput
+from astro_lightning.typos import nearest
 
 GROUPS = {
     "task": "what is done",
@@ -85,9 +85,7 @@ def call(words: list[str]) -> None:
             choices = {word: f"{group}={word}" for word in configs(group)} | choices
         if name in choices:
             raise BadInput(f"{name!r} is no verb: type python -m astro_lightning {choices[name]}")
-        near = difflib.get_close_matches(name, names(), n=1)
-        meant = f" (did you mean {near[0]}?)" if near else ""
         raise BadInput(
-            f"{name!r}{meant} is neither a verb ({', '.join(names())}) nor a setting (key=value); see astro-lightning --help"
+            f"{name!r}{nearest(name, names())} is neither a verb ({', '.join(names())}) nor a setting (key=value); see astro-lightning --help"
         )
     verb(name)(rest)
