@@ -86,6 +86,7 @@ def call(words: list[str]) -> None:
         if name in choices:
             raise BadInput(f"{name!r} is no verb: type python -m astro_lightning {choices[name]}")
         raise BadInput(
-            f"{name!r}{nearest(name, names())} is neither a verb ({', '.join(names())}) nor a setting (key=value); see astro-lightning --help"
+            f"{name!r}{nearest(name, names())} is neither a verb ({', '.join(names())}) nor a setting (key=value); "
+            "see astro-lightning --help"
         )
     verb(name)(rest)
