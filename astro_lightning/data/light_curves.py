@@ -25,6 +25,9 @@ LATEST_D = 3e6
 LONGEST_D = 40_000.0
 DETECTED_SNR = 5.0
 LARGEST_MAG = 40.0  # fainter or brighter than anything a telescope measured: 99 and -99 stand for no measurement
+LARGEST_FLUX = 10 ** (
+    0.4 * (LARGEST_MAG + FLUX_ZERO_POINT)
+)  # the same of fluxes: 1e30 or 9.97e36 fill gaps, and have no square
 # Least and most of what an object can have; no line of sight through the Galaxy has more extinction in the surveys' maps.
 POSSIBLE = {
     "photoz": (-0.1, np.inf), "photoz_err": (0.0, np.inf), "specz": (-0.1, np.inf), "mwebv": (0.0, 20.0)
@@ -274,9 +277,9 @@ def _all_objects(found: pa.Array, objects: pa.Table | None, where: str) -> pa.Ta
 
 def _drop_bad(column: dict[str, np.ndarray], where: str) -> dict[str, np.ndarray]:
     good = (
-        np.isfinite(column["flux"])
+        (np.abs(column["flux"]) < LARGEST_FLUX)
         & (np.abs(column["mjd"]) < LATEST_D)
-        & np.isfinite(column["flux_err"])
+        & (column["flux_err"] < LARGEST_FLUX)
         & (column["flux_err"] > 0)
     )
     if good.all():
