@@ -284,7 +284,7 @@ def _drop_bad(column: dict[str, np.ndarray], where: str) -> dict[str, np.ndarray
     )
     if good.all():
         return column
-    log.warning("%s: %d of %d observations dropped: no finite time, flux or error > 0", where, (~good).sum(), len(good))
+    log.warning("%s: %d of %d observations dropped: no usable time, flux or error > 0", where, (~good).sum(), len(good))
     return {name: values[good] for name, values in column.items()}
 
 
@@ -319,7 +319,8 @@ def _sort(column: dict[str, np.ndarray], where: str) -> dict[str, np.ndarray]:
     keys = (column["band"], column["mjd"], column["row"])
     if _ascending(*keys):
         return column
-    order = np.lexsort((column["flux_err"], *keys))
+    # of equal errors the least flux, so that it does not follow from the order of the rows
+    order = np.lexsort((column["flux"], column["flux_err"], *keys))
     column = {name: values[order] for name, values in column.items()}
     first = np.ones(len(order), dtype=bool)
     first[1:] = np.logical_or.reduce([np.diff(column[name]) != 0 for name in ("row", "mjd", "band")])
