@@ -197,8 +197,9 @@ def to_records(observations: pa.Table, objects: pa.Table | None = None, *, where
     """Group observations by object.
 
     Observations may come in any order: they are sorted by time, then band, within each object. One without finite time, flux
-    and error, at a time beyond 3 million days or LONGEST_D from the object's others, or with an error of 0 or less, is
-    dropped. Of several at one time in one band the one with the smallest error stays (a mean would take a repeated row for a
+    and error, with a flux or error of LARGEST_FLUX or more, at a time beyond 3 million days or LONGEST_D from the object's others,
+    or with an error of 0 or less, is dropped.
+    Of several at one time in one band the one with the smallest error stays (a mean would take a repeated row for a
     second measurement). All are counted in logged warnings. An object of `objects` without observations stays, with empty
     lists, so that a prediction has a row for it; one that is only in `observations` stays too, at the end, without metadata,
     and is counted in a warning.
