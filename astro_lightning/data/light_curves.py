@@ -25,6 +25,8 @@ LATEST_D = 3e6
 LONGEST_D = 40_000.0
 DETECTED_SNR = 5.0
 LARGEST_MAG = 40.0  # fainter or brighter than anything a telescope measured: 99 and -99 stand for no measurement
+# The same of fluxes: 1e30 or 9.97e36 fill gaps, and have no square.
+LARGEST_FLUX = 10 ** (0.4 * (LARGEST_MAG + FLUX_ZERO_POINT))
 # Least and most of what an object can have; no line of sight through the Galaxy has more extinction in the surveys' maps.
 POSSIBLE = {
     "photoz": (-0.1, np.inf), "photoz_err": (0.0, np.inf), "specz": (-0.1, np.inf), "mwebv": (0.0, 20.0)
@@ -194,8 +196,9 @@ def to_records(observations: pa.Table, objects: pa.Table | None = None, *, where
     """Group observations by object.
 
     Observations may come in any order: they are sorted by time, then band, within each object. One without finite time, flux
-    and error, at a time beyond 3 million days or LONGEST_D from the object's others, or with an error of 0 or less, is
-    dropped. Of several at one time in one band the one with the smallest error stays (a mean would take a repeated row for a
+    and error, with a flux or error of LARGEST_FLUX or more, at a time beyond 3 million days or LONGEST_D from the object's others,
+    or with an error of 0 or less, is dropped.
+    Of several at one time in one band the one with the smallest error stays (a mean would take a repeated row for a
     second measurement). All are counted in logged warnings. An object of `objects` without observations stays, with empty
     lists, so that a prediction has a row for it; one that is only in `observations` stays too, at the end, without metadata,
     and is counted in a warning.
@@ -274,14 +277,14 @@ def _all_objects(found: pa.Array, objects: pa.Table | None, where: str) -> pa.Ta
 
 def _drop_bad(column: dict[str, np.ndarray], where: str) -> dict[str, np.ndarray]:
     good = (
-        np.isfinite(column["flux"])
+        (np.abs(column["flux"]) < LARGEST_FLUX)
         & (np.abs(column["mjd"]) < LATEST_D)
-        & np.isfinite(column["flux_err"])
+        & (column["flux_err"] < LARGEST_FLUX)
         & (column["flux_err"] > 0)
     )
     if good.all():
         return column
-    log.warning("%s: %d of %d observations dropped: no finite time, flux or error > 0", where, (~good).sum(), len(good))
+    log.warning("%s: %d of %d observations dropped: no usable time, flux or error > 0", where, (~good).sum(), len(good))
     return {name: values[good] for name, values in column.items()}
 
 
@@ -316,7 +319,8 @@ def _sort(column: dict[str, np.ndarray], where: str) -> dict[str, np.ndarray]:
     keys = (column["band"], column["mjd"], column["row"])
     if _ascending(*keys):
         return column
-    order = np.lexsort((column["flux_err"], *keys))
+    # of equal errors the least flux, so that it does not follow from the order of the rows
+    order = np.lexsort((column["flux"], column["flux_err"], *keys))
     column = {name: values[order] for name, values in column.items()}
     first = np.ones(len(order), dtype=bool)
     first[1:] = np.logical_or.reduce([np.diff(column[name]) != 0 for name in ("row", "mjd", "band")])

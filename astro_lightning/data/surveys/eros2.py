@@ -57,7 +57,8 @@ class Eros2(BandedStars):
         if not file.is_file():
             return {}
         stars = read_table(file)
-        if missing := {"period", "div_period", "type"} - set(stars.column_names):
+        missing = {"period", "div_period", "type"} - set(stars.column_names)
+        if missing and not self.scoring:  # a score needs none of them
             raise BadInput(
                 f"{file}: missing column {', '.join(sorted(missing))}; found {', '.join(stars.column_names)}"
             )

@@ -35,8 +35,8 @@ def field_of(oid: np.ndarray) -> np.ndarray:
 class SnadEmbeddings(Survey[Path]):
     """Reader of `embeddings.parquet`, and of `lightcurve_features.parquet` beside it.
 
-    Frames with a value that is not finite are left out and counted in the log; an object without another stays, with one
-    frame at the centre of the latent space.
+    Frames with a value that is not finite are left out and counted in the log; an object without another, or without any,
+    stays, with one frame at the centre of the latent space.
 
     Records have `mu` and `logvar` (flat lists, frame after frame), `group` (the field) and, with light-curve features,
     `features`, a structure of float32 under the names of that file's columns, in their order.
@@ -102,11 +102,16 @@ class SnadEmbeddings(Survey[Path]):
 
     def _lists(self, batch: pa.RecordBatch, kind: str, oid: np.ndarray, source: Path) -> pa.Array:
         column = batch[next(name for name in self._names(kind) if name in batch.schema.names)]
-        lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
-        bad = np.flatnonzero(~(lengths > 0) | (lengths % self.latent_dims != 0))
+        column = column.cast(pa.list_(pa.float32()))
+        # An object without frames is one whose only frame cannot be used.
+        nothing = pa.scalar([np.nan] * self.latent_dims, column.type)
+        column = pc.if_else(pc.greater(pc.fill_null(pc.list_value_length(column), 0), 0), column, nothing)
+        lengths = pc.list_value_length(column).to_numpy()
+        bad = np.flatnonzero(lengths % self.latent_dims != 0)
         if len(bad):
             raise BadInput(
-                f"{source.name}: oid {oid[bad[0]]} has {lengths[bad[0]]} values, not a positive multiple of {self.latent_dims}"
+                f"{source.name}: oid {oid[bad[0]]} has {lengths[bad[0]]} values of {kind}, not a multiple of {self.latent_dims}: "
+                "give all latent dimensions of each frame"
             )
         if "n_frames" in batch.schema.names and pa.types.is_integer(batch["n_frames"].type):
             frames = pc.fill_null(batch["n_frames"], 0).to_numpy()
@@ -116,7 +121,7 @@ class SnadEmbeddings(Survey[Path]):
                     f"{source.name}: oid {oid[bad[0]]} has {lengths[bad[0]]} values of {kind} in {frames[bad[0]]} frames, not "
                     f"{self.latent_dims} in each: give embeddings with that many latent dimensions"
                 )
-        return column.cast(pa.list_(pa.float32()))
+        return column
 
     def _usable(self, mu: pa.Array, logvar: pa.Array, oid: np.ndarray, source: Path) -> dict[str, pa.Array]:
         """Means and log-variances of the frames that have both; an object without any gets one frame that says nothing."""

@@ -13,6 +13,8 @@ N_PIXELS, START_A, STEP_A = 2600, 3800.0, 2.0
 WAVELENGTH_A = START_A + STEP_A * np.arange(N_PIXELS)
 # A bin with less than half of its width measured is marked bad.
 MIN_COVERED = 0.5
+# Beyond this a value is a placeholder in any unit (1e30, 9.97e36), and its square is no float32.
+LARGEST_FLUX = 1e18
 
 
 def pixel_edges(wavelength_a: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -87,7 +89,7 @@ def spectra_table(
     """Records of spectra on the common grid.
 
     Args:
-        flux: (n, 2600), NaN = not covered.
+        flux: (n, 2600), NaN = not covered; LARGEST_FLUX or more is taken for that.
         ivar: (n, 2600), 0 = bad.
         columns: `id` and what else is known of each object: label, group, survey, subclass, z, zwarning, snr, ra, dec.
         errors_known: False where `ivar` only tells usable pixels (1) from bad ones.
@@ -96,6 +98,7 @@ def spectra_table(
         The columns, `snr` measured where it is not given (NaN where errors are not known), and `flux`, `ivar` and `mask`
         (1 = usable) as fixed-size lists.
     """
+    flux = np.where(np.abs(flux) < LARGEST_FLUX, flux, np.nan)
     ivar = np.where(np.isfinite(flux) & np.isfinite(ivar), np.maximum(ivar, 0), 0).astype(np.float32)
     n = len(flux)
     given = {name: pa.array(values) if not isinstance(values, pa.Array) else values for name, values in columns.items()}

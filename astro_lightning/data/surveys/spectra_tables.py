@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.light_curves import identifiers
+from astro_lightning.data.light_curves import check_names, identifiers
 from astro_lightning.data.metadata import Metadata
 from astro_lightning.data.surveys.spectra_fits import read_hdus
 from astro_lightning.data.surveys.spectra_grid import N_PIXELS, resample, spectra_table
@@ -53,6 +53,7 @@ def read_parquet(file: Path, rows: int) -> Iterator[pa.Table]:
     first = 0
     for batch in _batches(file, rows):
         table = pa.Table.from_batches([batch])
+        check_names(table.column_names, str(file))
         names = {name.lower(): name for name in table.column_names}
         found = {key: next((names[a] for a in aliases if a in names), None) for key, aliases in ALIASES.items()}
         flux = _lists(table, names, "flux", file, first)

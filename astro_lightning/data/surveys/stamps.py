@@ -13,6 +13,7 @@ import pyarrow as pa
 from astro_lightning.data.binary_labels import binary_labels
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.light_curves import identifiers
+from astro_lightning.data.metadata import Metadata
 from astro_lightning.data.survey import Survey, visible
 from astro_lightning.data.surveys.alerts_avro import Packet, packet_files, read_packets
 from astro_lightning.data.surveys.stamps_fits import open_stamp_table
@@ -161,8 +162,7 @@ class Stamps(Survey[Path]):
                     table[self.label_column].combine_chunks(), REAL, BOGUS, f"{file} {self.label_column}"
                 )
                 label = np.array(named.to_pylist(), dtype=object)
-            scored = self.score_column in table.column_names
-            score = table[self.score_column].cast(pa.float64()).to_numpy() if scored else np.full(n, np.nan)
+            score = Metadata(table, file).numbers(str(self.score_column))
             return group.astype(str), label, score
         return default, np.full(n, None, dtype=object), np.full(n, np.nan)
 

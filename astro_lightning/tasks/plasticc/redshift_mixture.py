@@ -60,6 +60,8 @@ class RedshiftMixture(LabelShiftModule):
         if self.training or not self.offsets.nodes:
             return plain
         metadata = dict(zip(METADATA, batch["metadata"].cpu().numpy().T))
+        if not (metadata["photoz"] > 0).any():  # Galactic or unknown, all of them: nothing to average
+            return plain
         statistics, names = batch["statistics"].cpu().numpy(), list(self.info["features"])
         moving = torch.from_numpy(metadata["photoz"] > 0).to(plain.device)
         share = self.offsets(batch["features"]).float()

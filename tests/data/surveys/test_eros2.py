@@ -36,6 +36,11 @@ def test_stars_need_no_types_to_be_scored(tmp_path):
     (written(tmp_path) / "train.csv").unlink()
     (table,) = Eros2(bands=["R"]).read(tmp_path)
     assert table["id"].to_pylist() == ["1_1_R", "1_2_R"] and "label" not in table.column_names
+    reader = Eros2(bands=["R"])
+    reader.scoring = True
+    written(tmp_path, stars=STARS.replace("type", "quality"))
+    (table,) = reader.read(tmp_path)
+    assert table["label"].to_pylist() == [None, None] and table["period"].to_pylist() == [140.0, 0.6]
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,11 @@ def test_frames_that_are_not_finite_are_left_out_and_an_object_of_none_other_sta
     assert table["mu"].to_pylist() == [[1.0, 2.0], [0.0, 0.0]]
     assert table["logvar"].to_pylist() == [[0.0, 0.0], [0.0, 0.0]]
     assert "2 of 3 frames left out" in caplog.text
+    nothing = pa.table(
+        {"oid": [1, 2, 3], "n_frames": [0, 0, 1], "mu": [[], None, [1.0, 2.0]], "logvar": [[], None, [0.0, 0.0]]}
+    )
+    pq.write_table(nothing, tmp_path / "e.parquet")
+    assert next(SnadEmbeddings(latent_dims=2).read(tmp_path))["mu"].to_pylist() == [[0.0, 0.0], [0.0, 0.0], [1.0, 2.0]]
     pq.write_table(pa.table({"oid": [1, 2], **lists, "logvar": [[0.0, 0.0], [0.0, 0.0]]}), tmp_path / "e.parquet")
     with pytest.raises(BadInput, match="oid 1"):
         list(SnadEmbeddings(latent_dims=2).read(tmp_path))

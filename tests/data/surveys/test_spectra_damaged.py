@@ -7,6 +7,7 @@ import pytest
 from astropy.io import fits
 
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.records import Records
 from astro_lightning.data.surveys.spectra import Spectra
 from tests.data.surveys.test_spectra_forms import read, sdss
 
@@ -85,6 +86,24 @@ def test_facts_that_are_no_input_stop_nothing_and_identifiers_are_found_and_comp
     assert "numbered" not in caplog.text
     pq.write_table(pa.table({"flux": flux}), tmp_path / "s.parquet")
     assert read(tmp_path)["id"].to_pylist() == [0, 1] and "numbered" in caplog.text
+
+
+def test_a_flux_that_no_unit_explains_is_a_pixel_that_was_not_measured(tmp_path):
+    flux = np.ones((2, 2600), np.float32)
+    flux[0, 5], flux[1] = 9.97e36, -1e30
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(flux.ravel()), 2600)
+    pq.write_table(pa.table({"id": [1, 2], "flux": lists}), tmp_path / "s.parquet")
+    records = Records.from_table(read(tmp_path))
+    assert np.array_equal(np.flatnonzero(records.fixed["mask"] == 0), [5, *range(2600, 5200)])
+    assert np.isnan(records.fixed["flux"][0, 5]) and records.fixed["ivar"][0, 5] == 0
+
+
+def test_a_column_that_is_there_twice_is_named(tmp_path):
+    flux = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(2600, np.float32)), 2600)
+    table = pa.Table.from_arrays([pa.array([1]), flux, pa.array([1])], ["id", "flux", "id"])
+    pq.write_table(table, tmp_path / "s.parquet")
+    with pytest.raises(BadInput, match=r"s\.parquet: column id is there 2 times: keep one"):
+        read(tmp_path)
 
 
 def test_a_header_that_makes_no_sense_costs_one_spectrum_and_not_the_night(tmp_path, caplog):

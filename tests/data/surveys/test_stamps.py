@@ -106,6 +106,9 @@ def test_archive_with_table_beside_it(tmp_path):
     assert table["group"].to_pylist() == ["a", "a", "b"]
     np.testing.assert_allclose(table["score"].to_numpy()[:2], [0.9, 0.1], rtol=1e-6)
     assert np.array_equal(table["stamp"].combine_chunks().flatten().to_numpy(), stamps.ravel())
+    (tmp_path / "x_meta.csv").write_text("candid,objectId,weak_score\n5,a,?\n6,a,?\n7,b,?\n")
+    with pytest.raises(BadInput, match=r"x_meta\.csv: column weak_score is not double"):
+        next(Stamps(stamp_px=30, score_column="weak_score").read(tmp_path / "x_triplets.npz"))
     (tmp_path / "x_meta.csv").write_text("candid,objectId\n5,a\n7,a\n6,b\n")
     with pytest.raises(BadInput, match="same order"):
         next(Stamps(stamp_px=30).read(tmp_path / "x_triplets.npz"))

@@ -55,15 +55,22 @@ def test_spectroscopic_redshifts_are_learned_from_and_never_read_of_what_is_scor
     words += ["task.features.val_share=0.2", "callbacks=quiet", "trainer=cpu", "report=false"]
     astro_lightning(*words, "task.redshift_trees.module.forest.n_trees=20", folder=tmp_path)
     run = run_folder(tmp_path, "plasticc_trees")
-    scored = []
-    for name, spectroscopic in (("new", False), ("same", True)):
-        truth = write_survey(tmp_path / name, 200, 2, spectroscopic)
-        out = tmp_path / f"{name}.parquet"
+
+    def score(name):
         words = ["mode=predict", "experiment=plasticc_features", f"ckpt={run}", f"data.path={tmp_path / name}"]
-        astro_lightning(*words, f"out={out}", "trainer=cpu", folder=tmp_path)
-        scored.append(pd.read_parquet(out)[["prob_42", "prob_90"]].to_numpy())
+        astro_lightning(*words, f"out={tmp_path / name}.parquet", "trainer=cpu", folder=tmp_path)
+        return pd.read_parquet(tmp_path / f"{name}.parquet")[["prob_42", "prob_90"]].to_numpy()
+
+    truth = write_survey(tmp_path / "new", 200, 2, False)
+    write_survey(tmp_path / "same", 200, 2, True)
+    scored = [score("new"), score("same")]
     np.testing.assert_allclose(scored[0], scored[1], rtol=1e-5)
     assert (scored[0].argmax(1) == (truth == 90)).mean() > 0.85
+    # A file of Galactic objects alone has no redshift to average over.
+    write_survey(tmp_path / "galactic", 3, 4, False)
+    metadata = pd.read_parquet(tmp_path / "galactic" / "metadata.parquet").assign(hostgal_photoz=0.0)
+    metadata.to_parquet(tmp_path / "galactic" / "metadata.parquet")
+    assert np.isfinite(score("galactic")).all()
 
 
 @pytest.mark.slow
