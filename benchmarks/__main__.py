@@ -32,6 +32,7 @@ TABLES = {
     "conformal_ood": "{own} --seeds 0 1 2 --data spcc mallorn",
     "spectra_quality": "{spectra_real}",
     "spectra_unknown": "{spectra_real}",
+    "spectra_recalibrated": "{spectra_leave_one_out}",
     "rb_des": "10 {own}",
     "rb_recurrent": "{own}",
     "scope_elsewhere": "{scope_catalina}",
