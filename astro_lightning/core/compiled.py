@@ -21,10 +21,14 @@ class Compile(pl.Callback):
 
 
 def compile_networks(module: Any) -> None:
-    """Compile a module's network, or each of several; a call compiles for the shapes that it meets."""
-    network = module.network
-    for part in network.values() if isinstance(network, nn.ModuleDict) else [network]:
-        part.compile()
+    """Compile a module's network, or each of several that learns; a call compiles for the shapes that it meets."""
+    waiting = [module.network]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, nn.ModuleDict):  # holds networks by name and is never called itself
+            waiting.extend(part.values())
+        elif any(p.requires_grad for p in part.parameters()):
+            part.compile()
 
 
 def check_compiler(accelerator: str) -> None:

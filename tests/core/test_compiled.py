@@ -8,7 +8,7 @@ from command import astro_lightning, run_folder
 from untrained import TASKS, settings
 
 from astro_lightning.core.checkpoint import predicting_checkpoints, read_checkpoint
-from astro_lightning.core.compiled import check_compiler
+from astro_lightning.core.compiled import check_compiler, compile_networks
 from astro_lightning.core.stages import make_datamodule, make_module, stages_of
 from astro_lightning.data.errors import BadInput
 
@@ -50,6 +50,17 @@ def test_a_network_and_its_loss_are_compiled_in_one_piece(words, tmp_path):
     module.configure_model()
     found = torch._dynamo.explain(module.network)(next(iter(datamodule.loader("train"))))
     assert (found.graph_count, found.graph_break_count) == (1, 0), found.break_reasons
+
+
+def test_networks_held_by_name_are_compiled_and_what_learns_nothing_is_not(tmp_path):
+    cfg = settings(tmp_path, *TASKS["scope"], "trainer=cpu")
+    stage = stages_of(cfg)[-1]
+    module = make_module(cfg, stage, make_datamodule(cfg, stage).info())
+    module.configure_model()
+    compile_networks(module)
+    parts = module.network["classifier"]
+    assert parts["network"]._compiled_call_impl is not None
+    assert parts["preparation"]._compiled_call_impl is None
 
 
 def test_a_processor_without_a_compiler_is_said_in_one_line(monkeypatch):
