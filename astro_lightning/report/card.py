@@ -49,6 +49,10 @@ def write_card(run_folder: Path) -> Path:
 def limits(run: RunFolder) -> list[str]:
     """What the numbers of a run do not say, one sentence each."""
     found = list(run.setting("task", "limits") or [])
+    if run.config.get("mode") == "calibrate":
+        found.append(
+            f"Trained by the run {run.config['ckpt']}; these objects calibrate it, and each was tested against the others."
+        )
     if run.simulated:
         found.append("Trained and tested on simulated objects: nothing here says how it does on the sky.")
     scores = run.scores

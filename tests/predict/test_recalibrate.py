@@ -72,7 +72,7 @@ def test_the_objects_are_tested_by_the_nefiverks_of_one_fold_against_the_others(
     assert metrics["test/conformal_calibration_objects"] == n_known
     assert abs(metrics["test/coverage"] - 0.9) < 0.15  # nefiverks of one epoch differ from each other
     assert json.loads((new / "provenance.json").read_text())["data"]["splits"] == {"calibration": 240}
-    assert (new / "report.html").exists()
+    assert (new / "report.html").exists() and f"Trained by the run {run}" in (new / "model_card.md").read_text()
     again = astro_lightning("mode=calibrate", f"ckpt={run}", f"data.path={own}", f"hydra.run.dir={new}",
                             folder=tmp_path, expect=2)  # fmt: skip
     assert "choose another hydra.run.dir" in again.stderr
