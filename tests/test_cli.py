@@ -131,6 +131,7 @@ def test_unknown_names_are_one_line_and_exit_two(tmp_path):
         (("data.split={train:", "a=b"), "in quotes"),
         (("task=plasticc,spectra",), "add -m"),
         (("data.path=x",), "data.root=FOLDER"),
+        (("data.root=x",), "data=simulated is made, not read"),
         (("task=scope", "folds=3"), "type task.folds="),
         (("task=scope", "task.label=e"), "type label="),
         (("model=3", "seed=1"), "model=3: type the name"),

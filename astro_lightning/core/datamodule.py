@@ -272,6 +272,11 @@ class RecordsData(pl.LightningDataModule):
         if self.data["name"] == "simulated":
             if not self.simulate:
                 raise BadInput("this task has no synthetic twin: choose data=... (see `astro-lightning datasets`)")
+            if self.data.get("root"):
+                raise BadInput(
+                    f"data.root={self.data['root']}: data=simulated is made, not read; give the name of the survey that lies "
+                    "there as data=NAME (see `astro-lightning datasets`)"
+                )
             code = code_of(self.simulate["_target_"])
             return key | {"simulate": self.simulate, "simulation": self.data["simulation"], "code": code}
         files = files_of(self.source())
