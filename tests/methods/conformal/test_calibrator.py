@@ -64,7 +64,7 @@ def test_objects_that_a_fold_held_out_are_compared_with_those_of_the_others():
     calibrator = Calibrator(classes=CLASSES)
     calibrator.fit(folds)
     own = folds[2].calibration
-    p = calibrator.columns({2: own})["ood_p"]
+    p = calibrator.columns({2: own}, [(2, 0), (2, 1), (2, 3)])["ood_p"]
     others = np.concatenate([calibrator.ranks[g].scores for g in (0, 1, 3)])
     novelty = calibrator.combinations[2].score(calibrator.models[2].scores(own))
     expected = (1 + (others[None] >= novelty[:, None]).sum(1)) / (1 + len(others))
