@@ -45,7 +45,7 @@ def run(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
     check_accelerator(cfg["trainer"])
     if cfg["mode"] == "fit" and (cfg["ckpt"] or cfg["out"]):
         raise BadInput(
-            "ckpt= and out= are of a trained run: give mode=predict (validate, test, embed, export), or leave them out"
+            "ckpt= and out= are of a trained run: give mode=predict (validate, test, embed, calibrate, export), or leave them out"
         )
     if cfg["mode"] == "fit" and cfg["data"].get("path"):
         raise BadInput(
