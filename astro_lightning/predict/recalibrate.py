@@ -39,11 +39,14 @@ def recalibrate(scorer: Scorer, tables: Iterable[pa.Table], seed: int) -> tuple[
         BadInput: The run calibrates nothing, or there are fewer labelled objects of its classes than folds.
     """
     kind = type(scorer.members[0].module)
-    calibration = scorer.calibration or kind.recalibration(scorer.info)
+    own = kind.recalibration(scorer.info)
+    calibration = scorer.calibration or own
     if calibration is None:
         raise BadInput(
             f"{scorer.path} has no calibration to renew: give a run of task.calibrator with folds or data.split.calibration"
         )
+    if own is not None and type(own) is not type(calibration):
+        log.warning("task.calibrator is renewed; the task's own p-values (p_known, reject) stay as they were trained")
     found = [table for table in tables if table.num_rows]
     if not found:
         raise BadInput("no object to calibrate with")

@@ -80,6 +80,15 @@ def test_one_split_takes_temperature_and_ranks_from_its_validation_objects():
     assert calibrator.score(table(calibrator, {0: evidence(x, y, 0.0)}, y))["coverage"] == pytest.approx(0.9, abs=0.03)
 
 
+def test_new_objects_of_one_split_all_calibrate_the_classes_and_half_of_them_the_novelty():
+    rng = np.random.default_rng(3)
+    calibrator = Calibrator(classes=CLASSES, conditional="marginal")
+    calibrator.fit(folded(rng, k=1))
+    calibrator.renew([evidence(*objects(rng, 100))])
+    assert calibrator.conformal.smallest_alpha() == dict.fromkeys(CLASSES, 1 / 101)
+    assert calibrator.mass == 50
+
+
 @pytest.mark.parametrize("k", [1, 3])
 def test_what_joins_the_novelty_scores_never_follows_the_objects_whose_p_values_it_gives(k):
     def shaped(folds):
