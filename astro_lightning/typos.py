@@ -29,15 +29,13 @@ def meant(message: str) -> str:
     if not found:
         return ""
     tasks = [yaml.safe_load(file.read_text()) for _, file in configs("task").values()]
-    root = yaml.safe_load((conf_folder() / "config.yaml").read_text())
-    key = found[3]
-    if found[2] and any(key in block for block in [root, *tasks]):
-        return f"task.{key}= is no setting of the task: type {key}="
+    known, key, outside = settings_of_groups(), found[3], found[1].removeprefix("task.")
+    if found[2] and outside in known:
+        return f"{found[1]}= is no setting of the task: type {outside}="
     if not found[2] and any(key in (block.get("task") or {}) for block in tasks):
         return f"{key}= is a setting of the task: type task.{key}="
-    known = settings_of_groups()
     if found[1] in known:
-        return f"there is no setting {found[1]} with this task; another one has it"
+        return f"there is no setting {found[1]} with this {found[1].partition('.')[0]}; another one has it"
     block, _, last = found[1].rpartition(".")
     if block not in known:
         return f"there is no setting {found[1]}{nearest(found[1], known)}"

@@ -125,6 +125,7 @@ def test_unknown_names_are_one_line_and_exit_two(tmp_path):
             "there is no setting trainer.epochs (did you mean max_epochs?); trainer has accelerator",
         ),
         (("task=spectra", "task.calibrator.alpha=0.1"), "with this task; another one has it"),
+        (("data.reader.band=zg",), "with this data; another one has it"),
         (("--task", "plasticc"), "type task=VALUE"),
         (("seed=0,", "1"), "1 is no setting"),
         (("task", "=", "plasticc"), "no blanks"),
@@ -134,6 +135,10 @@ def test_unknown_names_are_one_line_and_exit_two(tmp_path):
         (("data.root=x",), "data=simulated is made, not read"),
         (("task=scope", "folds=3"), "type task.folds="),
         (("task=scope", "task.label=e"), "type label="),
+        (
+            ("task.trainer.max_epochs=1",),
+            "task.trainer.max_epochs= is no setting of the task: type trainer.max_epochs=",
+        ),
         (("model=3", "seed=1"), "model=3: type the name"),
         (("trainer=null",), "trainer=null: type the name"),
         (("~optimizer",), "~optimizer: a run needs this"),

@@ -20,6 +20,8 @@ FILE = "calibration.pt"  # beside the checkpoints of a run
 LOGITS, EMBEDDING = "logits", "embedding"
 
 Columns = dict[str, np.ndarray | pa.Array]
+# (fold whose models speak, fold whose calibration objects they are compared with)
+Pairs = Sequence[tuple[int, int]]
 
 
 @dataclass
@@ -74,12 +76,12 @@ class Calibration(ABC):
         """Take these objects, which no network trained on, in place of those that `fit` calibrated with; one set per fold."""
 
     @abstractmethod
-    def columns(self, evidence: Mapping[int, Evidence]) -> Columns:
+    def columns(self, evidence: Mapping[int, Evidence], pairs: Pairs | None = None) -> Columns:
         """Columns of single objects; they stand in place of the task's own of the same name.
 
         Args:
-            evidence: Fold -> what its models say; one fold alone means objects that this fold held out, which are compared
-                with the calibration objects of all others.
+            evidence: Fold -> what its models say.
+            pairs: Which folds are compared; None = each with its own calibration objects.
         """
 
     @abstractmethod
@@ -98,17 +100,6 @@ class Calibration(ABC):
     @abstractmethod
     def from_state(cls, state: dict[str, Any]) -> "Calibration":
         """Inverse of `state`; arrays may be tensors."""
-
-
-def compared(given: Mapping[int, Evidence], n_folds: int) -> list[tuple[int, int]]:
-    """Pairs (fold whose models speak, fold whose calibration objects they are compared with).
-
-    Objects that one fold held out calibrated that fold: they are compared with those of all others.
-    """
-    own = next(iter(given))
-    if len(given) < n_folds:
-        return [(own, other) for other in range(n_folds) if other != own]
-    return [(fold, fold) for fold in given]
 
 
 def write_calibration(calibration: Calibration, run_folder: Path) -> None:

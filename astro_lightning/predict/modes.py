@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from astro_lightning.core.calibration import EMBEDDING
+from astro_lightning.core.calibration import EMBEDDING, Pairs
 from astro_lightning.core.checkpoint import REFIT, scoring_folder
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.provenance import asked, provenance, read_kept, write_json
@@ -135,35 +135,32 @@ def embedded_objects(scorer: Scorer, records: Records, rows: np.ndarray | None =
 def calibrate(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
     """Calibrate a run anew on the labelled objects of `data.path`, into a run folder of its own.
 
-    Where the run has folds, the objects are tested too: each by the networks of one fold, against the calibration objects of
-    all others.
+    Where the run has folds, the objects are tested too: those that calibrate one fold by all other folds, which do not know them.
     """
     if cfg["out"]:
         raise BadInput("mode=calibrate writes a run folder: leave out= out and give hydra.run.dir=FOLDER")
     scorer = make_scorer(cfg)
-    calibration, records, parts = recalibrate(scorer, read_input(cfg["data"], scorer), cfg["seed"])
-    write_run(scorer, calibration, cfg, folder)
+    scorer.calibration, records, parts = recalibrate(scorer, read_input(cfg["data"], scorer), cfg["seed"])
     rows = np.sort(np.concatenate(parts))
-    data = fingerprint(records, {"calibration": rows}) | {"splits": {"calibration": len(rows)}}
-    job = asked() | {"finished": True}
-    write_json(folder / "job.json", job)
+    splits = {"calibration": int(np.isin(records.labels[rows].astype(str), scorer.classes).sum())}
+    metrics: dict[str, float] = {}
+    if len(parts) > 1:
+        others = [[(g, g) for g in range(len(parts)) if g != f] for f in range(len(parts))]
+        tables = [_held_out(scorer, records, *one) for one in zip(parts, others, strict=True)]
+        table = type(scorer.members[0].module).with_truth(scorer.finish(mean_of_objects(tables)), scorer.info)
+        write_parquet([table], folder / "predictions.parquet")
+        metrics, splits["test"] = _metrics(scorer, table, "test"), len(rows)
+        write_json(folder / "metrics.json", metrics)
+    job, data = asked() | {"finished": True}, fingerprint(records, {"calibration": rows}) | {"splits": splits}
     write_json(folder / "provenance.json", provenance(cfg["seed"], job["command"]) | {"data": data})
-    print(f"{scorer.path} calibrated on {len(rows)} objects: ckpt={folder}")
-    if len(parts) == 1:
-        return {}
-    scorer = Scorer(folder, *scorer.arguments[1:])
-    assert scorer.calibration is not None
-    kind = type(scorer.members[0].module)
-    table = scorer.finish(mean_of_objects([_held_out(scorer, records, part, f) for f, part in enumerate(parts)]))
-    table = kind.with_truth(table, scorer.info)
-    write_parquet([table], folder / "predictions.parquet")
-    found = kind.score(table, scorer.info) | scorer.calibration.score(table)
-    metrics = {f"test/{name}": value for name, value in found.items()}
-    write_json(folder / "metrics.json", metrics)
-    if cfg["report"]:
+    write_run(scorer, scorer.calibration, cfg, folder)
+    write_json(folder / "job.json", job)
+    print(f"{scorer.path} calibrated on {splits['calibration']} objects: ckpt={folder}")
+    if metrics and cfg["report"]:
         write_report(folder)
         write_card(folder)
-    print_metrics(metrics, folder)
+    if metrics:
+        print_metrics(metrics, folder)
     return metrics
 
 
@@ -205,8 +202,9 @@ def test_run(
     datamodules = fold_datamodules(cfg, scorer)
     rows = [module.splits[part] for module in datamodules]
     shared = all(np.array_equal(rows[0], own) for own in rows)
+    # What one fold held out calibrated it, and is compared with the objects of the others.
     tables = [
-        _held_out(scorer, module.records, own, None if shared else f)
+        _held_out(scorer, module.records, own, None if shared else [(f, g) for g in range(len(rows)) if g != f])
         for f, (module, own) in enumerate(zip(datamodules[: 1 if shared else None], rows, strict=False))
         if len(own)
     ]
@@ -224,10 +222,14 @@ def test_run(
         return {}, info
     if part == "test":
         kind.show_tested(datamodules[0].records, np.unique(np.concatenate(rows)), folder)
-    metrics = kind.score(table, scorer.info)
+    return _metrics(scorer, table, part), info
+
+
+def _metrics(scorer: Scorer, table: pa.Table, part: str) -> dict[str, float]:
+    metrics = type(scorer.members[0].module).score(table, scorer.info)
     if scorer.calibration is not None:
         metrics |= scorer.calibration.score(table)
-    return {f"{part}/{name}": value for name, value in metrics.items()}, info
+    return {f"{part}/{name}": value for name, value in metrics.items()}
 
 
 def _map(scorer: Scorer, records: Records, rows: np.ndarray, folder: Path) -> None:
@@ -242,13 +244,13 @@ def run_device(cfg: dict[str, Any]) -> str:
     return "cuda" if torch.cuda.is_available() and cfg["trainer"]["accelerator"] != "cpu" else "cpu"
 
 
-def _held_out(scorer: Scorer, records: Records, rows: np.ndarray, fold: int | None) -> pa.Table:
+def _held_out(scorer: Scorer, records: Records, rows: np.ndarray, pairs: Pairs | None) -> pa.Table:
     """Scores of rows with what they are measured against and their group; warns of rows that were trained on."""
-    members = None if fold is None else scorer.folds[fold]
+    members = None if pairs is None else [member for f in {f for f, _ in pairs} for member in scorer.folds[f]]
     seen = scorer.seen_in_training(object_hashes(records, rows), members)
     if seen:
         log.warning("%d of %d objects to be tested were in the training split of %s", seen, len(rows), scorer.path)
-    table = scorer.score(records, rows, fold)
+    table = scorer.score(records, rows, pairs)
     if "label" in records.flat.column_names:
         table = table.append_column("label", pa.array(records.labels[rows], pa.string()))
     if "group" in records.flat.column_names:

@@ -25,7 +25,7 @@ def recalibrate(scorer: Scorer, tables: Iterable[pa.Table], seed: int) -> tuple[
     """The calibration of a run, from objects that none of its networks trained on.
 
     Where the run has folds, the objects are divided among them, groups kept whole: each calibrates one fold's networks, so that
-    each can be tested against all the others.
+    each can be tested by all the others.
 
     Args:
         scorer: Of the run.
@@ -39,11 +39,14 @@ def recalibrate(scorer: Scorer, tables: Iterable[pa.Table], seed: int) -> tuple[
         BadInput: The run calibrates nothing, or there are fewer labelled objects of its classes than folds.
     """
     kind = type(scorer.members[0].module)
-    calibration = scorer.calibration or kind.recalibration(scorer.info)
+    own = kind.recalibration(scorer.info)
+    calibration = scorer.calibration or own
     if calibration is None:
         raise BadInput(
             f"{scorer.path} has no calibration to renew: give a run of task.calibrator with folds or data.split.calibration"
         )
+    if own is not None and type(own) is not type(calibration):
+        log.warning("task.calibrator is renewed; the task's own p-values (p_known, reject) stay as they were trained")
     found = [table for table in tables if table.num_rows]
     if not found:
         raise BadInput("no object to calibrate with")
@@ -55,13 +58,14 @@ def recalibrate(scorer: Scorer, tables: Iterable[pa.Table], seed: int) -> tuple[
     rows, known = np.flatnonzero(labelled & ~seen), np.isin(records.labels.astype(str), scorer.classes)
     n_folds = len(scorer.folds)
     fold = np.zeros(len(rows), np.int64)
-    if 1 < n_folds <= len(np.unique(records.groups[rows].astype(str))):
+    n_groups = len(np.unique(records.groups[rows].astype(str)))
+    if 1 < n_folds <= n_groups:
         fold = folds_by_group(records.groups[rows], records.labels[rows], n_folds, seed)
     parts = [rows[fold == f] for f in range(n_folds)]
     if min(known[part].sum() for part in parts) < 2:
         raise BadInput(
-            f"{known[rows].sum()} labelled objects of {', '.join(scorer.classes)} that were not trained on are too few for the "
-            f"{n_folds} folds of {scorer.path}: give more"
+            f"{known[rows].sum()} labelled objects of {', '.join(scorer.classes)} that were not trained on, in {n_groups} groups, "
+            f"are too few for the {n_folds} folds of {scorer.path}: give more"
         )
     calibration.renew([scorer.evidence(records, part[known[part]], f) for f, part in enumerate(parts)])
     return calibration, records, parts

@@ -11,7 +11,7 @@ from lightning_fabric.utilities import move_data_to_device
 from scipy.special import softmax
 from torch import Tensor
 
-from astro_lightning.core.calibration import EMBEDDING, FILE, LOGITS, Columns, Evidence, read_calibration
+from astro_lightning.core.calibration import EMBEDDING, FILE, LOGITS, Columns, Evidence, Pairs, read_calibration
 from astro_lightning.core.checkpoint import Restored, predicting_checkpoints, restore
 from astro_lightning.core.loader import Batch, BatchSampler, EpochLoader, make_loader
 from astro_lightning.core.task import TaskModule
@@ -106,29 +106,36 @@ class Scorer:
         """Like `predict_table` for opened records, or for some of their rows."""
         return self.finish(self.score(records, rows))
 
-    def score(self, records: Records, rows: np.ndarray | None = None, fold: int | None = None) -> pa.Table:
-        """`id` and the columns that depend on one object alone; `fold` = by its members only, which held these rows out."""
+    def score(self, records: Records, rows: np.ndarray | None = None, pairs: Pairs | None = None) -> pa.Table:
+        """`id` and the columns that depend on one object alone.
+
+        Args:
+            records: The objects.
+            rows: Of some of them.
+            pairs: Which folds score, and with whose calibration objects they compare; None = each with its own.
+        """
         rows = np.arange(len(records)) if rows is None else rows
-        chosen = range(len(self.folds)) if fold is None else [fold]
+        pairs = pairs or [(f, f) for f in range(len(self.folds))]
+        chosen = dict.fromkeys(f for f, _ in pairs)
         if self.calibration is not None and len(rows):
-            merged = self._calibrated({f: self.evidence(records, rows, f) for f in chosen})
+            merged = self._calibrated({f: self.evidence(records, rows, f) for f in chosen}, pairs)
         else:
             merged = self._merged([self._columns(member, records, rows) for f in chosen for member in self.folds[f]])
         columns = {name: _arrow(values) for name, values in merged.items()}
         return pa.table({"id": records.flat["id"].take(pa.array(rows)), **columns})
 
-    def _calibrated(self, evidence: dict[int, Evidence]) -> Columns:
+    def _calibrated(self, evidence: dict[int, Evidence], pairs: Pairs) -> Columns:
         assert self.calibration is not None
         own = self._merged([said.own for said in evidence.values()])
         if self.exact:
             n = len(next(iter(evidence.values())).label)
             singles = [
-                self.calibration.columns({f: said.only(slice(i, i + 1)) for f, said in evidence.items()})
+                self.calibration.columns({f: said.only(slice(i, i + 1)) for f, said in evidence.items()}, pairs)
                 for i in range(n)
             ]
             found: Columns = {name: pa.concat_arrays([_arrow(one[name]) for one in singles]) for name in singles[0]}
         else:
-            found = self.calibration.columns(evidence)
+            found = self.calibration.columns(evidence, pairs)
         return found | {name: values for name, values in own.items() if name not in found}
 
     def finish(self, predictions: pa.Table) -> pa.Table:

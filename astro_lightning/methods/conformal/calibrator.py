@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from astro_lightning.core.calibration import Calibration, Columns, Evidence, Fold, compared
+from astro_lightning.core.calibration import Calibration, Columns, Evidence, Fold, Pairs
 from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.conformal.combine import RankCombination
 from astro_lightning.methods.conformal.cross import CrossConformal
@@ -98,17 +98,19 @@ class Calibrator(Calibration):
             p, y = (np.concatenate([getattr(fold.stop, n) for fold in folds]) for n in ("probability", "label"))
             self.scale = fit_temperature(logits_of(p), y)
         self.models = [NoveltyModel(self.n_component, self.scores).fit(fold.train) for fold in folds]
-        self._calibrate(held, [fold.stop for fold in folds], weights)
+        self._rank(held, [fold.stop for fold in folds], weights)
+        self._compare(held, weights)
 
     def renew(self, held: Sequence[Evidence]) -> None:
         """See `Calibration.renew`; temperature and novelty models stay, and what calibrates is taken as it is, without weights."""
-        self.ratio, spare = None, held
+        self.ratio, spare, ranked = None, held, held
         if len(held) == 1:  # half of them give the ranks that join the novelty scores
-            spare, held = ([held[0].only(slice(first, None, 2))] for first in (0, 1))
-        self._calibrate(held, spare, None)
+            spare, ranked = ([held[0].only(slice(first, None, 2))] for first in (0, 1))
+        self._rank(ranked, spare, None)
+        self._compare(held, None)
 
-    def _calibrate(self, held: Sequence[Evidence], spare: Sequence[Evidence], weights: list[np.ndarray] | None) -> None:
-        """Ranks and sets from `held`; where there is one fold, `spare` gives the ranks that join the novelty scores."""
+    def _rank(self, held: Sequence[Evidence], spare: Sequence[Evidence], weights: list[np.ndarray] | None) -> None:
+        """Novelty ranks of `held`; where there is one fold, `spare` gives the ranks that join the novelty scores."""
         found = [model.scores(objects) for model, objects in zip(self.models, held, strict=True)]
         self.combinations, self.ranks = [], []
         for f, own in enumerate(found):
@@ -116,13 +118,16 @@ class Calibrator(Calibration):
             known = {name: np.concatenate([scores[name] for scores in others]) for name in own}
             self.combinations.append(RankCombination().fit(known))
             self.ranks.append(Ranks(self.combinations[f].score(own), None if weights is None else weights[f]))
+
+    def _compare(self, held: Sequence[Evidence], weights: list[np.ndarray] | None) -> None:
+        """What the classes are compared with."""
         probs = [self._probability(objects) for objects in held]
         self.conformal.fit(probs, [objects.label for objects in held], weights)
         self._said(lambda: self.conformal.check_alpha(self.alpha))
 
-    def columns(self, evidence: Mapping[int, Evidence]) -> Columns:
+    def columns(self, evidence: Mapping[int, Evidence], pairs: Pairs | None = None) -> Columns:
         """`prob_<class>`, `p_<class>`, `set` and `ood_p`; and a task's `threshold` at the temperature of the probabilities."""
-        pairs = compared(evidence, len(self.models))
+        pairs = pairs or [(f, f) for f in evidence]
         probability = {f: self._probability(objects) for f, objects in evidence.items()}
         novelty = {f: self.combinations[f].score(self.models[f].scores(e)) for f, e in evidence.items()}
         weight = None

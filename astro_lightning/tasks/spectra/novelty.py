@@ -1,6 +1,7 @@
 """Is a spectrum of a known class? Its distance from known spectra in the network's embedding, as a p-value."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import torch
 from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 
-from astro_lightning.core.calibration import Calibration, Columns, Evidence, Fold, compared
+from astro_lightning.core.calibration import Calibration, Columns, Evidence, Fold, Pairs
 from astro_lightning.core.checkpoint import read_checkpoint, restore
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.whole import save_whole
+from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.conformal.cross import CrossConformal
 from astro_lightning.methods.conformal.novelty import KNearest
 from astro_lightning.methods.conformal.ranks import Ranks, pooled_p_values
@@ -102,18 +104,23 @@ class KnownSpectra(Calibration):
         self.renew([fold.calibration for fold in folds])
 
     def renew(self, held: Sequence[Evidence]) -> None:
-        """See `Calibration.renew`."""
+        """See `Calibration.renew`.
+
+        Raises:
+            BadInput: The networks measure no distance from known spectra.
+        """
+        if any("ood_score" not in objects.own for objects in held):
+            raise BadInput("networks of synthetic spectra alone know no distance from known ones: give a whole run")
         self.conformal.fit([objects.probability for objects in held], [objects.label for objects in held])
         self.known = [Ranks(objects.own["ood_score"]) for objects in held]
         n = sum(ranks.n for ranks in self.known)
         if 1 / (n + 1) > self.alpha:
-            log.warning(
-                "%d spectra calibrate: none is rejected at %g before there are %d", n, self.alpha, 1 / self.alpha
-            )
+            needed = math.ceil(1 / self.alpha - 1 - 1e-9)
+            log.warning("%d spectra calibrate: none is rejected at %g before there are %d", n, self.alpha, needed)
 
-    def columns(self, evidence: Mapping[int, Evidence]) -> Columns:
+    def columns(self, evidence: Mapping[int, Evidence], pairs: Pairs | None = None) -> Columns:
         """`p_<class>` and `p_known`; a spectrum without data stays unknown."""
-        pairs = compared(evidence, len(self.known))
+        pairs = pairs or [(f, f) for f in evidence]
         said, against = [evidence[f] for f, _ in pairs], [g for _, g in pairs]
         p = self.conformal.p_values([objects.probability for objects in said], folds=against)
         known = pooled_p_values([self.known[g] for g in against], [objects.own["ood_score"] for objects in said])

@@ -64,7 +64,7 @@ def test_objects_that_a_fold_held_out_are_compared_with_those_of_the_others():
     calibrator = Calibrator(classes=CLASSES)
     calibrator.fit(folds)
     own = folds[2].calibration
-    p = calibrator.columns({2: own})["ood_p"]
+    p = calibrator.columns({2: own}, [(2, 0), (2, 1), (2, 3)])["ood_p"]
     others = np.concatenate([calibrator.ranks[g].scores for g in (0, 1, 3)])
     novelty = calibrator.combinations[2].score(calibrator.models[2].scores(own))
     expected = (1 + (others[None] >= novelty[:, None]).sum(1)) / (1 + len(others))
@@ -78,6 +78,15 @@ def test_one_split_takes_temperature_and_ranks_from_its_validation_objects():
     calibrator.fit([fold])
     x, y, _ = objects(rng, 1000)
     assert calibrator.score(table(calibrator, {0: evidence(x, y, 0.0)}, y))["coverage"] == pytest.approx(0.9, abs=0.03)
+
+
+def test_new_objects_of_one_split_all_calibrate_the_classes_and_half_of_them_the_novelty():
+    rng = np.random.default_rng(3)
+    calibrator = Calibrator(classes=CLASSES, conditional="marginal")
+    calibrator.fit(folded(rng, k=1))
+    calibrator.renew([evidence(*objects(rng, 100))])
+    assert calibrator.conformal.smallest_alpha() == dict.fromkeys(CLASSES, 1 / 101)
+    assert calibrator.mass == 50
 
 
 @pytest.mark.parametrize("k", [1, 3])
