@@ -73,7 +73,7 @@ def compare(run_folders: Sequence[Path | str], out: Path | None = None) -> Path:
         table = html_table(["Setting", *names], cells, text_columns=len(runs) + 1)
         few = len(settings) <= _FEW_SETTINGS
         body.append(
-            _section("Settings that differ", table) if few else folded(f"{len(rows)} settings that differ", table)
+            _section("Settings that differ", table) if few else folded(f"{len(settings)} settings that differ", table)
         )
     if other:
         body.append(folded("Training and validation", html_table(["Metric", *names], other)))
