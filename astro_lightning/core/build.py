@@ -43,3 +43,19 @@ def class_of(target: str, base: type) -> type:
     if not issubclass(found, base):
         raise BadInput(f"{target} is not a {base.__name__}: refusing to run it")
     return found
+
+
+def reader_of(block: dict[str, Any], memory_gib: float) -> Any:
+    """The reader of a survey's files; a checkpoint, which may be a stranger's, names it too.
+
+    Args:
+        block: Its `_target_` block.
+        memory_gib: Most memory used while reading.
+
+    Raises:
+        BadInput: The target is no class with a method `read`, or does not take one of the keys.
+    """
+    target = str(block.get("_target_"))
+    if not hasattr(class_of(target, object), "read"):
+        raise BadInput(f"{target} has no method read: refusing to run it")
+    return build(block, memory_gib=memory_gib)

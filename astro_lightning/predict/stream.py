@@ -14,7 +14,7 @@ from urllib.error import HTTPError
 import fastavro
 from fastavro.schema import load_schema
 
-from astro_lightning.core.build import build
+from astro_lightning.core.build import reader_of
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.data.surveys.alerts_avro import Packet, read_message
@@ -74,7 +74,7 @@ def predict_stream(scorer: Scorer, data: Mapping[str, Any], stream: Stream, out:
         import confluent_kafka as kafka
     except ImportError as error:
         raise BadInput("streams need further packages: pip install 'astro-lightning[stream]'") from error
-    survey = build(reader_block(dict(data), scorer), memory_gib=data["memory_gib"])
+    survey = reader_of(reader_block(dict(data), scorer), data["memory_gib"])
     if not isinstance(survey, Stamps):
         raise BadInput(f"a topic of alerts holds stamps, {scorer.path} was trained on data of {type(survey).__name__}")
     sink: FolderSink | TopicSink
