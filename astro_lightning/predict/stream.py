@@ -16,7 +16,6 @@ from fastavro.schema import load_schema
 
 from astro_lightning.core.build import reader_of
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.records import Records
 from astro_lightning.data.surveys.alerts_avro import Packet, read_message
 from astro_lightning.data.surveys.stamps import Stamps
 from astro_lightning.predict.files import reader_block
@@ -168,7 +167,7 @@ def _score(
             sink.keep(message)
     # Brokers may give an alert twice.
     packets = list({packet.id: packet for packet in packets}.values())
-    table = scorer.finish(scorer.score(Records.from_table(survey.from_packets(packets)))) if packets else None
+    table = scorer.predict_table(survey.from_packets(packets)) if packets else None
     sink.write(table, messages)
     return len(packets)
 
