@@ -28,7 +28,7 @@ def meant(message: str) -> str:
     found = re.match(r"Could not override '((task\.)?(\w+)[\w.]*)'", message)
     if not found:
         return ""
-    tasks = [yaml.safe_load(file.read_text()) for _, file in configs("task").values()]
+    tasks = [yaml.safe_load(file.read_text("utf-8")) for _, file in configs("task").values()]
     root = yaml.safe_load((conf_folder() / "config.yaml").read_text())
     key = found[3]
     if found[2] and any(key in block for block in [root, *tasks]):
@@ -60,7 +60,7 @@ def settings_of_groups() -> list[str]:
     files = [("", conf_folder() / "config.yaml")]
     files += [(f"{group}.", file) for group in groups for _, file in configs(group).values()]
     for prefix, file in files:
-        text = file.read_text()
+        text = file.read_text("utf-8")
         waiting = [("" if "@package _global_" in text else prefix, yaml.safe_load(text) or {})]
         while waiting:
             above, block = waiting.pop()

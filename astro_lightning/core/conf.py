@@ -40,7 +40,9 @@ def configs(group: str) -> dict[str, tuple[str, Path]]:
     found: dict[str, tuple[str, Path]] = {}
     for folder in [conf_folder(), *plugin_folders().values()]:
         for file in sorted((folder / group).glob("*.yaml")):
-            lines = [line.strip("# ").strip() for line in file.read_text().splitlines()[:3] if line.startswith("#")]
+            lines = [
+                line.strip("# ").strip() for line in file.read_text("utf-8").splitlines()[:3] if line.startswith("#")
+            ]
             lines = [line for line in lines if not line.startswith("@package")]
             found.setdefault(file.stem, (lines[0] if lines else "", file))
     return found
@@ -60,7 +62,7 @@ def data_block(name: str) -> dict[str, Any]:
     found = configs("data")
     if name not in found:
         raise BadInput(f"data set {name!r} is unknown; these are there: {', '.join(found)}")
-    own = yaml.safe_load(found[name][1].read_text()) or {}
+    own = yaml.safe_load(found[name][1].read_text("utf-8")) or {}
     merged: dict[str, Any] = {}
     for parent in own.get("defaults", []):
         if parent != "_self_":
