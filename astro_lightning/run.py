@@ -150,7 +150,7 @@ def train(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
         metrics |= {f"{stage['name']}/{name}": value for name, value in found.items()}
     if rank_zero_only.rank == 0 and not is_trial(cfg):  # type: ignore[attr-defined]
         files = [Path(artefacts[f"{stage['name']}/checkpoint"]) for stage in stages if stage["predicts"]]
-        write_json(folder / "checkpoints" / "predicting.json", [str(file.relative_to(folder)) for file in files])
+        write_json(folder / "checkpoints" / "predicting.json", [file.relative_to(folder).as_posix() for file in files])
         calibrate(cfg, folder, run_device(cfg))
     return metrics
 
