@@ -70,6 +70,13 @@ def test_a_misspelt_key_names_the_target():
         build({"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 2, "widht": 3})
 
 
+def test_an_error_inside_a_target_names_its_line():
+    with pytest.raises(BadInput, match=r"statistics\.mean: .* \(statistics\.py, line \d+\)$"):
+        build({"_target_": "statistics.mean", "data": 3})
+    with pytest.raises(BadInput, match=r"'datum'$"):
+        build({"_target_": "statistics.mean", "datum": 3})
+
+
 @pytest.mark.slow
 def test_every_checkpoint_of_a_run_is_plain_and_carries_the_fingerprint(tmp_path):
     astro_lightning("task=plasticc", *TINY, "trainer.max_epochs=1", "report=false", folder=tmp_path)
