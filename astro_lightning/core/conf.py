@@ -24,12 +24,18 @@ def plugin_folders() -> dict[str, Path]:
 
     A plug-in is a package with an entry point of the group `astro_lightning.conf` whose value is the package that holds
     its `task/*.yaml`, `data/*.yaml` and so on.
+
+    Raises:
+        BadInput: One cannot be imported.
     """
     from importlib.util import find_spec
 
     found = {}
     for point in entry_points(group=GROUP):
-        spec = find_spec(point.value)
+        try:
+            spec = find_spec(point.value)
+        except Exception as error:  # its __init__.py runs, and may raise anything
+            raise BadInput(f"the plug-in {point.name} cannot be imported ({error}): repair or uninstall it") from error
         if spec and spec.submodule_search_locations:
             found[point.name] = Path(next(iter(spec.submodule_search_locations)))
     return found
