@@ -134,7 +134,7 @@ def refusals(words: Sequence[str]) -> Iterator[None]:
 
 def job(cfg: DictConfig) -> dict[str, float]:
     """One job: what Hydra calls, here or in a launcher's worker. A sweep goes on after a job that cannot run."""
-    from astro_lightning.core.provenance import asked, read_kept, write_json
+    from astro_lightning.core.provenance import asked, read_kept, write_json, write_text
     from astro_lightning.report.sweep import failures
     from astro_lightning.run import run
 
@@ -163,7 +163,7 @@ def job(cfg: DictConfig) -> dict[str, float]:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         with suppress(OSError):  # the message may be that nothing can be written there
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "error.txt").write_text(f"{message}\n")
+            write_text(folder / "error.txt", f"{message}\n")
             if not (folder / "job.json").exists():  # the table says of which values it was
                 write_json(folder / "job.json", asked())
     return {"objective": float("nan")}

@@ -87,7 +87,7 @@ def fit(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
     from pytorch_lightning.utilities import rank_zero_only
 
     from astro_lightning.core.checkpoint import REFIT
-    from astro_lightning.core.provenance import provenance, write_json
+    from astro_lightning.core.provenance import provenance, read_kept, write_json
     from astro_lightning.core.stages import is_trial, objective, stages_of
     from astro_lightning.predict.early import predict_early
     from astro_lightning.predict.modes import test_run
@@ -109,11 +109,11 @@ def fit(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
         if cfg["task"].get("early_days"):
             predict_early(cfg, folder, cfg["task"]["early_days"])
         found = objective(stages_of(cfg), metrics)
-        job = json.loads((folder / "job.json").read_text())
+        job = read_kept(folder / "job.json") | found
         seconds = None if resuming else time.time() - start  # the last part alone is not what it took
         about = provenance(cfg["seed"], job["command"]) | {"seconds": seconds, "data": info}
         write_json(folder / "provenance.json", about)
-        write_json(folder / "job.json", job | found)
+        write_json(folder / "job.json", job)
         write_json(folder / "metrics.json", metrics)
         if cfg["report"]:
             from astro_lightning.report.card import write_card
@@ -122,7 +122,7 @@ def fit(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, 
             write_report(folder)
             write_card(folder)
         finish_loggers(cfg, folder, metrics)
-        write_json(folder / "job.json", json.loads((folder / "job.json").read_text()) | {"finished": True})
+        write_json(folder / "job.json", job | {"finished": True})
         print_metrics(metrics, folder)
         return metrics | found
     finally:
@@ -150,7 +150,7 @@ def train(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
         metrics |= {f"{stage['name']}/{name}": value for name, value in found.items()}
     if rank_zero_only.rank == 0 and not is_trial(cfg):  # type: ignore[attr-defined]
         files = [Path(artefacts[f"{stage['name']}/checkpoint"]) for stage in stages if stage["predicts"]]
-        write_json(folder / "checkpoints" / "predicting.json", [str(file.relative_to(folder)) for file in files])
+        write_json(folder / "checkpoints" / "predicting.json", [file.relative_to(folder).as_posix() for file in files])
         calibrate(cfg, folder, run_device(cfg))
     return metrics
 

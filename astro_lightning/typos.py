@@ -28,7 +28,7 @@ def meant(message: str) -> str:
     found = re.match(r"Could not override '((task\.)?(\w+)[\w.]*)'", message)
     if not found:
         return ""
-    tasks = [yaml.safe_load(file.read_text()) for _, file in configs("task").values()]
+    tasks = [yaml.safe_load(file.read_text("utf-8")) for _, file in configs("task").values()]
     known, key, outside = settings_of_groups(), found[3], found[1].removeprefix("task.")
     if found[2] and outside in known:
         return f"{found[1]}= is no setting of the task: type {outside}="
@@ -58,7 +58,7 @@ def settings_of_groups() -> list[str]:
     files = [("", conf_folder() / "config.yaml")]
     files += [(f"{group}.", file) for group in groups for _, file in configs(group).values()]
     for prefix, file in files:
-        text = file.read_text()
+        text = file.read_text("utf-8")
         waiting = [("" if "@package _global_" in text else prefix, yaml.safe_load(text) or {})]
         while waiting:
             above, block = waiting.pop()
@@ -75,7 +75,7 @@ def check_form(words: Sequence[str]) -> None:
     Raises:
         BadInput: One is neither.
     """
-    root = yaml.safe_load((conf_folder() / "config.yaml").read_text())
+    root = yaml.safe_load((conf_folder() / "config.yaml").read_text("utf-8"))
     known, others = get_args_parser().parse_known_args(list(words))
     for word in [*others, *(word for word in known.overrides if "=" not in word and not word.startswith("~"))]:
         name, _, value = word.lstrip("-").partition("=")

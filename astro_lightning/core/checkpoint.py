@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from torch import nn
 
 from astro_lightning.core.build import class_of
 from astro_lightning.core.datamodule import RecordsData
@@ -80,9 +81,15 @@ def read_weights(path: Path, part: str = "network.") -> dict[str, torch.Tensor]:
 
 
 def restore(path: Path) -> Restored:
-    """Rebuild module and batch maker from a checkpoint alone."""
+    """Rebuild module and batch maker from a checkpoint alone.
+
+    Raises:
+        BadInput: As `read_checkpoint`; or it names as module, network or data module what is none, or does not fit its network.
+    """
     content = read_checkpoint(path)
     identity = content[KEY]
+    if network := (content["hyper_parameters"]["model"] or {}).get("_target_"):
+        class_of(network, nn.Module)
     module = class_of(identity["module"], TaskModule)(**content["hyper_parameters"])
     module.configure_model()
     if hasattr(module, "on_restore"):

@@ -24,12 +24,18 @@ def plugin_folders() -> dict[str, Path]:
 
     A plug-in is a package with an entry point of the group `astro_lightning.conf` whose value is the package that holds
     its `task/*.yaml`, `data/*.yaml` and so on.
+
+    Raises:
+        BadInput: One cannot be imported.
     """
     from importlib.util import find_spec
 
     found = {}
     for point in entry_points(group=GROUP):
-        spec = find_spec(point.value)
+        try:
+            spec = find_spec(point.value)
+        except Exception as error:  # its __init__.py runs, and may raise anything
+            raise BadInput(f"the plug-in {point.name} cannot be imported ({error}): repair or uninstall it") from error
         if spec and spec.submodule_search_locations:
             found[point.name] = Path(next(iter(spec.submodule_search_locations)))
     return found
@@ -40,7 +46,9 @@ def configs(group: str) -> dict[str, tuple[str, Path]]:
     found: dict[str, tuple[str, Path]] = {}
     for folder in [conf_folder(), *plugin_folders().values()]:
         for file in sorted((folder / group).glob("*.yaml")):
-            lines = [line.strip("# ").strip() for line in file.read_text().splitlines()[:3] if line.startswith("#")]
+            lines = [
+                line.strip("# ").strip() for line in file.read_text("utf-8").splitlines()[:3] if line.startswith("#")
+            ]
             lines = [line for line in lines if not line.startswith("@package")]
             found.setdefault(file.stem, (lines[0] if lines else "", file))
     return found
@@ -60,7 +68,7 @@ def data_block(name: str) -> dict[str, Any]:
     found = configs("data")
     if name not in found:
         raise BadInput(f"data set {name!r} is unknown; these are there: {', '.join(found)}")
-    own = yaml.safe_load(found[name][1].read_text()) or {}
+    own = yaml.safe_load(found[name][1].read_text("utf-8")) or {}
     merged: dict[str, Any] = {}
     for parent in own.get("defaults", []):
         if parent != "_self_":

@@ -15,7 +15,7 @@ import pytorch_lightning as pl
 from filelock import FileLock
 from torch.utils.data import DataLoader
 
-from astro_lightning.core.build import build
+from astro_lightning.core.build import build, reader_of
 from astro_lightning.core.conf import expanded
 from astro_lightning.core.loader import Batch, BatchDataset, BatchSampler, EpochLoader, make_loader, whole
 from astro_lightning.data.errors import BadInput
@@ -252,7 +252,7 @@ class RecordsData(pl.LightningDataModule):
                 has_label = pc.is_valid(table["label"])
                 table = table.filter(has_label if self.part == "labelled" else pc.invert(has_label))
             return iter([table])
-        reader = build(self.data["reader"], memory_gib=self.data["memory_gib"])
+        reader = reader_of(self.data["reader"], self.data["memory_gib"])
         return reader.read(self.source(), part=self.part)
 
     def source(self) -> Path:

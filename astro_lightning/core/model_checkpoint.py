@@ -1,5 +1,6 @@
 """Best and last checkpoints whose folder may be moved before a run is resumed."""
 
+import os
 from typing import Any
 
 from pytorch_lightning import callbacks
@@ -15,6 +16,6 @@ class ModelCheckpoint(callbacks.ModelCheckpoint):
 
 
 def _moved(value: Any, old: str, new: str) -> Any:
-    if isinstance(value, str) and (value == old or value.startswith(f"{old}/")):
+    if isinstance(value, str) and (value == old or value.startswith(old + os.sep)):
         return new + value[len(old) :]
     return {_moved(key, old, new): kept for key, kept in value.items()} if isinstance(value, dict) else value

@@ -84,7 +84,7 @@ def read_kept(path: Path) -> Any:
         BadInput: The file is missing, damaged or empty.
     """
     try:
-        text = path.read_text()
+        text = path.read_text("utf-8")
         content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise BadInput(f"{path} cannot be read ({str(error).splitlines()[0]}): the run folder is damaged") from error

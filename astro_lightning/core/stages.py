@@ -211,7 +211,7 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
     trainer.strategy.barrier()
     if trainer.is_global_zero and best.exists() and not trial:
         # Relative to the run folder, which may be moved before it is resumed.
-        inside = {name: os.path.relpath(path, folder) for name, path in handed.items()}
+        inside = {name: Path(os.path.relpath(path, folder)).as_posix() for name, path in handed.items()}
         write_json(done, {"artefacts": inside, "metrics": metrics})
     return metrics
 

@@ -28,6 +28,7 @@ from astro_lightning.core.compiled import Compile, check_compiler
 from astro_lightning.core.csv_log import StageLog
 from astro_lightning.core.model_checkpoint import ModelCheckpoint
 from astro_lightning.core.provenance import read_kept, write_text
+from astro_lightning.core.ranks import devices_wanted, own_rank
 from astro_lightning.core.watch import DeviceMemory, EpochSeed, Throughput
 from astro_lightning.core.whole import WholeCheckpoints
 from astro_lightning.data.errors import BadInput
@@ -96,7 +97,6 @@ def make_trainer(
     if settings["precision"] == "auto":
         settings["precision"] = fast_precision(settings["accelerator"])
     if settings["strategy"] == "fsdp":
-        from astro_lightning.core.ranks import devices_wanted
         from astro_lightning.core.sharded import Sharded
 
         settings["strategy"] = Sharded(devices_wanted(settings) * settings["num_nodes"])
@@ -235,7 +235,7 @@ def _wandb(chosen: Mapping[str, Any], cfg: Mapping[str, Any], stage: str, folder
     from pytorch_lightning.loggers import WandbLogger
 
     kept = folder / "wandb_run_id"
-    if not kept.exists():
+    if own_rank() == 0 and not kept.exists():
         # An agent of a W&B sweep has given this process its run already.
         write_text(kept, os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4))
     offline = chosen["offline"]
@@ -245,7 +245,7 @@ def _wandb(chosen: Mapping[str, Any], cfg: Mapping[str, Any], stage: str, folder
     # `<stage>/val/loss`, and is drawn over the step logged with it.
     logger = WandbLogger(
         experiment=wandb.run,
-        id=kept.read_text(),
+        id=kept.read_text() if kept.exists() else None,  # the other ranks send nothing
         name=folder.name,
         save_dir=str(folder),
         project=chosen["project"],

@@ -60,13 +60,6 @@ OBSERVATIONS = pa.schema(
 )
 
 
-def record_schema(id_type: pa.DataType | None = None) -> pa.Schema:
-    """Columns that light-curve records of every survey have; a survey may add further flat ones."""
-    flat = [("id", id_type or pa.int64()), ("label", pa.string()), *((name, pa.float32()) for name in METADATA)]
-    lists = [(field.name, pa.list_(field.type)) for field in OBSERVATIONS if field.name != "id"]
-    return pa.schema(flat + lists)
-
-
 def choose_columns(found: list[str], where: str) -> dict[str, str]:
     """Which of a table's columns hold what, as record column -> the table's name.
 
@@ -210,7 +203,7 @@ def to_records(observations: pa.Table, objects: pa.Table | None = None, *, where
         where: File that a message names.
 
     Returns:
-        Records, see `record_schema`.
+        Records: a row per object, the columns of `objects`, and the others of `OBSERVATIONS` as lists.
 
     Raises:
         BadInput: Two rows of `objects` have one id, or its ids are of another type.

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
-from astro_lightning.core.build import build
+from astro_lightning.core.build import reader_of
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.long_tables import LongTableSurvey
 from astro_lightning.data.survey import Survey
@@ -111,7 +111,7 @@ def _score_partition(
 ) -> pd.DataFrame:
     file = folder / f"{_name(pixel)}.parquet"
     if len(partition) and not file.exists():
-        survey = build(reading[0], memory_gib=reading[1])
+        survey = reader_of(*reading)
         table = pa.Table.from_pandas(partition, preserve_index=False)
         score_part(_scorer(arguments), read_partition(survey, table, str(pixel)), file)
     return pd.DataFrame({"id": pd.Series([], dtype="int64")})

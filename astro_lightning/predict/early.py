@@ -12,6 +12,7 @@ from astro_lightning.core.checkpoint import predicting_checkpoints
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.stages import make_datamodule, stages_of
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.light_curves import offsets_of
 from astro_lightning.data.records import Records
 from astro_lightning.data.tables import mean_of_objects, write_parquet
 from astro_lightning.predict.score import Scorer
@@ -88,7 +89,7 @@ def cut(records: Records, rows: np.ndarray, days: float) -> Records:
     first = np.full(len(rows), np.inf)
     np.minimum.at(first, owner[seen], mjd[seen])
     kept = mjd <= first[owner] + days
-    ends = np.concatenate([[0], np.cumsum(np.bincount(owner[kept], minlength=len(rows)))])
+    ends = offsets_of(owner[kept], len(rows))
     lists = {
         name: pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(values[kept]))
         for name, (values, own) in taken.items()

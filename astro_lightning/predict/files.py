@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from astro_lightning.core.build import build
+from astro_lightning.core.build import reader_of
 from astro_lightning.core.datamodule import files_of
 from astro_lightning.data.alone import alone
 from astro_lightning.data.errors import BadInput
@@ -27,7 +27,7 @@ def read_input(data: dict[str, Any], scorer: Scorer) -> Iterator[pa.Table]:
 
 
 def _reader(data: dict[str, Any], scorer: Scorer) -> Survey[Any]:
-    reader = build(reader_block(data, scorer), memory_gib=data["memory_gib"])
+    reader = reader_of(reader_block(data, scorer), data["memory_gib"])
     reader.scoring = True
     return reader
 

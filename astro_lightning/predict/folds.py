@@ -54,7 +54,7 @@ def join_folds(folders: Sequence[Path], out: Path, command: list[str]) -> dict[s
     config = {**runs[0].config, "task": {**runs[0].config["task"], "folds": None}}
     write_text(out / "config.yaml", yaml.safe_dump(config, sort_keys=False))
     write_parquet([table], out / "predictions.parquet")
-    write_json(out / "checkpoints" / "predicting.json", [os.path.relpath(file, out) for file in files])
+    write_json(out / "checkpoints" / "predicting.json", [Path(os.path.relpath(file, out)).as_posix() for file in files])
     seconds = sum(run.provenance.get("seconds", 0.0) for run in runs)
     data = {"seconds": seconds, "data": read_run(ordered[-1]).provenance.get("data")}
     write_json(out / "provenance.json", provenance(config["seed"], command) | data)

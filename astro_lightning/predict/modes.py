@@ -290,8 +290,7 @@ def _scored_split(cfg: dict[str, Any], folder: Path, part: str) -> dict[str, flo
 
 
 def _records_of(cfg: dict[str, Any], name: str) -> Records:
-    datamodule = datamodule_of(cfg, name)
-    return datamodule.records
+    return datamodule_of(cfg, name).records
 
 
 def _some_input(cfg: dict[str, Any], scorer: Scorer) -> list[dict[str, torch.Tensor]]:

@@ -14,9 +14,8 @@ from urllib.error import HTTPError
 import fastavro
 from fastavro.schema import load_schema
 
-from astro_lightning.core.build import build
+from astro_lightning.core.build import reader_of
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.records import Records
 from astro_lightning.data.surveys.alerts_avro import Packet, read_message
 from astro_lightning.data.surveys.stamps import Stamps
 from astro_lightning.predict.files import reader_block
@@ -74,7 +73,7 @@ def predict_stream(scorer: Scorer, data: Mapping[str, Any], stream: Stream, out:
         import confluent_kafka as kafka
     except ImportError as error:
         raise BadInput("streams need further packages: pip install 'astro-lightning[stream]'") from error
-    survey = build(reader_block(dict(data), scorer), memory_gib=data["memory_gib"])
+    survey = reader_of(reader_block(dict(data), scorer), data["memory_gib"])
     if not isinstance(survey, Stamps):
         raise BadInput(f"a topic of alerts holds stamps, {scorer.path} was trained on data of {type(survey).__name__}")
     sink: FolderSink | TopicSink
@@ -168,7 +167,7 @@ def _score(
             sink.keep(message)
     # Brokers may give an alert twice.
     packets = list({packet.id: packet for packet in packets}.values())
-    table = scorer.finish(scorer.score(Records.from_table(survey.from_packets(packets)))) if packets else None
+    table = scorer.predict_table(survey.from_packets(packets)) if packets else None
     sink.write(table, messages)
     return len(packets)
 

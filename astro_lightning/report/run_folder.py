@@ -121,7 +121,7 @@ def read_run(folder: Path | str) -> RunFolder:
     if not (path / "config.yaml").exists():
         raise BadInput(f"{path}: not a run folder, it has no config.yaml; give a folder such as outputs/<task>/<run>")
     try:
-        config = yaml.safe_load((path / "config.yaml").read_text()) or {}
+        config = yaml.safe_load((path / "config.yaml").read_text("utf-8")) or {}
     except yaml.YAMLError as error:
         raise BadInput(f"{path / 'config.yaml'}: not readable as YAML ({str(error).splitlines()[0]})") from error
     return RunFolder(path, config, _json(path / "metrics.json"), _json(path / "provenance.json"))

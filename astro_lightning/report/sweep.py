@@ -38,7 +38,7 @@ class SweepTable(Callback):
                     job |= {"metrics": found_there} if part == "metrics.json" else found_there
             jobs.append(job)
             if (path / "error.txt").exists():
-                failures.append((path / "error.txt").read_text().strip())
+                failures.append((path / "error.txt").read_text("utf-8").strip())
         if jobs:
             (folder / "sweep.json").write_text(json.dumps(jobs, indent=2))
             Console().print(sweep_table(jobs))

@@ -22,11 +22,11 @@ def main(words: list[str]) -> None:
             print(f"skipped: {file}: {reason}")
         print(f"{done.n_spectra} spectra: {out}")
         return
-    from astro_lightning.core.build import build
+    from astro_lightning.core.build import reader_of
     from astro_lightning.data.long_tables import LongTableSurvey
 
     data = data_block(name)
-    reader = build(data["reader"], memory_gib=data["memory_gib"]) if isinstance(data["reader"], dict) else None
+    reader = reader_of(data["reader"], data["memory_gib"]) if isinstance(data["reader"], dict) else None
     if not isinstance(reader, LongTableSurvey):
         raise BadInput(f"{name} is read as it is: nothing to convert")
     for part in reader.convert(source, out):

@@ -27,10 +27,10 @@ def main(words: list[str]) -> None:
         settings = {name: OPTIONS[name](value) for name, value in given.items()}
     except (KeyError, ValueError) as error:
         raise BadInput(f"nested= and excise= are true or false, max_per_day= is a number: {error}") from error
-    from astro_lightning.core.build import build
+    from astro_lightning.core.build import build, reader_of
 
     data = data_block(words[0] if len(words) == 3 else "catalina")
-    survey = build(data["reader"], memory_gib=data["memory_gib"])
+    survey = reader_of(data["reader"], data["memory_gib"])
     source, out = (Path(word).expanduser() for word in words[-2:])
     measure = {"_target_": "astro_lightning.tasks.scope.catalogue.write_features", "settings": settings}
     n = build(measure, survey=survey, path=source, out=out, cache=cache_folder() / "features")

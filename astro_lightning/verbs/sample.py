@@ -22,10 +22,10 @@ def main(words: list[str]) -> None:
         numbers = {name: type(value)(given.get(name, value)) for name, value in NUMBERS.items()}
     except ValueError as error:
         raise BadInput(f"count= and seed= are whole numbers, least= is a number: {error}") from error
-    from astro_lightning.core.build import build
+    from astro_lightning.core.build import build, reader_of
 
     data = data_block(given.get("data", "catalina"))
-    survey = build(data["reader"], memory_gib=data["memory_gib"])
+    survey = reader_of(data["reader"], data["memory_gib"])
     block = {
         "_target_": "astro_lightning.tasks.scope.votes.write_sample",
         "tags": given["tags"].split(",") if "tags" in given else None,

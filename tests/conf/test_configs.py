@@ -1,6 +1,7 @@
 """Every configuration composes, and every `_target_` block fits its target, so that a misspelt key fails before training."""
 
 import inspect
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from astro_lightning.compose import plain
-from astro_lightning.core.conf import conf_folder
+from astro_lightning.core.conf import GROUP, conf_folder, plugin_folders
 from astro_lightning.core.stages import stages_of
 from astro_lightning.data.errors import BadInput
 from astro_lightning.run import run
@@ -128,6 +129,13 @@ def test_every_key_of_the_root_has_a_comment():
     for line in (CONF / "config.yaml").read_text().splitlines():
         if line and not line.startswith((" ", "#", "hydra", "defaults")) and not line.endswith(":"):
             assert "#" in line, line
+
+
+def test_a_plug_in_that_cannot_be_imported_is_named(monkeypatch):
+    broken = EntryPoint("pulse", "no_such_package.conf", GROUP)
+    monkeypatch.setattr("astro_lightning.core.conf.entry_points", lambda group: [broken])
+    with pytest.raises(BadInput, match=r"plug-in pulse cannot be imported .*no_such_package"):
+        plugin_folders()
 
 
 def test_conf_folder_is_found():

@@ -4,8 +4,8 @@ import pytest
 import torch
 from command import TINY, astro_lightning, run_folder
 
-from astro_lightning.core.build import build, class_of
-from astro_lightning.core.checkpoint import predicting_checkpoints, read_checkpoint
+from astro_lightning.core.build import build, class_of, reader_of
+from astro_lightning.core.checkpoint import predicting_checkpoints, read_checkpoint, restore
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
 
@@ -39,6 +39,22 @@ def test_a_checkpoint_cannot_name_any_class_it_likes():
         class_of("subprocess.Popen", TaskModule)
 
 
+def test_a_checkpoint_cannot_name_any_network_or_reader_it_likes(tmp_path):
+    # PyTorch's own way to code from anywhere takes whatever further arguments it is given.
+    (tmp_path / "hubconf.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\ndef network(**_): pass")
+    block = {"_target_": "torch.hub.load", "repo_or_dir": str(tmp_path), "model": "network", "source": "local"}
+    identity = {"module": "astro_lightning.core.task.TaskModule"}
+    settings = {"model": block, "optimizer": {}, "info": {"classes": ["a", "b"]}}
+    content = {"astro_lightning": identity, "hyper_parameters": settings, "state_dict": {}}
+    torch.save(content, tmp_path / "trap.ckpt")
+    with pytest.raises(BadInput, match=r"torch\.hub\.load"):
+        restore(tmp_path / "trap.ckpt")
+    for target in (block, {"_target_": "subprocess.Popen", "args": ["true"]}):
+        with pytest.raises(BadInput, match=target["_target_"]):
+            reader_of(target, 1.0)
+    assert not (tmp_path / "sprung").exists()
+
+
 def test_a_folder_that_is_no_finished_run_says_how_to_finish_it(tmp_path):
     with pytest.raises(BadInput, match="resume="):
         predicting_checkpoints(tmp_path)
@@ -52,6 +68,13 @@ def test_a_folder_that_is_no_finished_run_says_how_to_finish_it(tmp_path):
 def test_a_misspelt_key_names_the_target():
     with pytest.raises(BadInput, match=r"torch\.nn\.Linear.*widht"):
         build({"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 2, "widht": 3})
+
+
+def test_an_error_inside_a_target_names_its_line():
+    with pytest.raises(BadInput, match=r"statistics\.mean: .* \(statistics\.py, line \d+\)$"):
+        build({"_target_": "statistics.mean", "data": 3})
+    with pytest.raises(BadInput, match=r"'datum'$"):
+        build({"_target_": "statistics.mean", "datum": 3})
 
 
 @pytest.mark.slow

@@ -5,13 +5,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from record_schema import record_schema
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.light_curves import (
     METADATA,
     choose_columns,
     identifiers,
-    record_schema,
     to_objects,
     to_observations,
     to_records,

@@ -5,9 +5,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from record_schema import record_schema
 
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.light_curves import record_schema
 from astro_lightning.data.ragged import Ragged
 from astro_lightning.data.surveys.mallorn import Mallorn
 from astro_lightning.data.surveys.plasticc import Plasticc

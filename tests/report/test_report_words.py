@@ -12,7 +12,7 @@ from rich.console import Console
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.report.card import write_card
-from astro_lightning.report.compare import compare, comparison_table
+from astro_lightning.report.compare import compare, comparison_table, setting_differences
 from astro_lightning.report.plots import write_plots
 from astro_lightning.report.run_folder import read_run
 from astro_lightning.report.table import print_metrics, sweep_table
@@ -135,6 +135,13 @@ def test_comparison_page(two):
     assert "not comparable" not in text
     difference = text[text.index("Difference from the first run") :]
     assert "-0." in difference and "[-0." in difference
+
+
+def test_many_settings_that_differ_are_counted_and_folded(two):
+    config = two[1] / "config.yaml"
+    config.write_text(config.read_text() + "extra: {" + ", ".join(f"k{i}: {i}" for i in range(40)) + "}\n")
+    n = len(setting_differences([read_run(folder) for folder in two]))
+    assert n > 40 and f"<summary>{n} settings that differ</summary>" in compare(two).read_text()
 
 
 def test_comparison_shows_the_pictures_of_both_and_stays_small(two):

@@ -34,7 +34,7 @@ def make_server(folder: Path, port: int = 0) -> ThreadingHTTPServer:
             if self._foreign():
                 return
             if self.path == "/":
-                self._answer(200, (folder / PAGE).read_text(), "text/html")
+                self._answer(200, (folder / PAGE).read_text("utf-8"), "text/html")
             elif self.path == "/labels.json":
                 self._answer(200, json.dumps(read_labels(folder)), "application/json")
             else:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import torch
 from hydra.utils import get_class
 
-from astro_lightning.core.build import build
+from astro_lightning.core.build import reader_of
 from astro_lightning.core.datamodule import RecordsData, files_of
 from astro_lightning.core.loader import Batch, Key
 from astro_lightning.data.bands import Bands, wavelengths_nm
@@ -217,7 +217,7 @@ class PretrainData(CurvesData):
     def _tables(self) -> Iterator[pa.Table]:
         yield from super()._tables()
         if self.extra:
-            reader = build(self.extra["reader"], memory_gib=self.data["memory_gib"])
+            reader = reader_of(self.extra["reader"], self.data["memory_gib"])
             for table in reader.read(Path(str(self.extra["path"])).expanduser(), part="all"):
                 # Its labels, where it has any, must not take part in the split of the labelled objects.
                 unlabelled = pa.nulls(table.num_rows, pa.string())

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from astro_lightning.core.build import build
+from astro_lightning.core.build import reader_of
 from astro_lightning.core.checkpoint import predicting_checkpoints, restore
 from astro_lightning.core.loader import BatchSampler, make_loader
 from astro_lightning.data.errors import BadInput
@@ -34,7 +34,7 @@ def embed_survey(run: Path, path: Path, out: Path, memory_gib: float) -> int:
     module = restored.module
     if not isinstance(module, VaeModule):
         raise BadInput(f"{run} holds no autoencoder: give a run of task=rb_vae")
-    survey = build(restored.info["data"]["reader"], memory_gib=memory_gib)
+    survey = reader_of(restored.info["data"]["reader"], memory_gib)
 
     def tables() -> Iterator[pa.Table]:
         for table in survey.read(path, part="all"):

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from astro_lightning.core.build import build
+from astro_lightning.core.build import reader_of
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.data.survey import visible
@@ -52,7 +52,7 @@ def write_fields(
     """
     if rule not in RULES:
         raise BadInput(f"rule={rule} is unknown; choose {', '.join(RULES)}")
-    reader = build(info["data"]["reader"], memory_gib=info["data"]["memory_gib"])
+    reader = reader_of(info["data"]["reader"], info["data"]["memory_gib"])
     files = [source] if source.is_file() else sorted(source.glob("*.parquet"))
     other = [] if source.is_file() else [file for file in visible(source, "*") if file.suffix != ".parquet"]
     if other:

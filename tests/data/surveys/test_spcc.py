@@ -2,8 +2,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from record_schema import record_schema
 
-from astro_lightning.data.light_curves import record_schema
 from astro_lightning.data.surveys.spcc import Spcc
 
 TYPES = ["Ia", "II", "IIn", "IIL", "IIP", "Ib", "Ic", "Ibc"]
