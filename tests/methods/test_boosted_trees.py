@@ -51,7 +51,7 @@ def test_each_of_several_ranks_grows_trees_from_all_objects():
 
     sampler = BatchSampler(np.arange(300), 50, shuffle=True, rank=1, world_size=2)
     data = SimpleNamespace(train_dataloader=lambda: make_loader(Rows(), sampler), repeat_batches=lambda batches: None)
-    module = SimpleNamespace(trainer=SimpleNamespace(datamodule=data), hparams={"model": {}})
+    module = SimpleNamespace(datamodule=data, hparams={"model": {}})
     BoostedTreesModule.on_fit_start(module)
     assert module.matrix.num_row() == 300
 
