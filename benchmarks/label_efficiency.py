@@ -46,7 +46,7 @@ def main(words: Sequence[str] | None = None) -> None:
         rows,
         note="MALLORN, the network and the splits of the ablation table (20% of the objects tested); each seed draws its own "
         "labels. +- is the 95% interval of the gain over seeds (Student's t, paired).",
-        command="python -m benchmarks.label_efficiency RUNS",
+        command="python -m benchmarks.label_efficiency RUNS --seeds " + " ".join(map(str, args.seeds)),
         seeds=args.seeds,
     )
 

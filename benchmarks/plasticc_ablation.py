@@ -70,7 +70,8 @@ def main(words: Sequence[str] | None = None) -> None:
         note=f"MALLORN, a split of its own for each seed (20% of the objects tested); width 48, 2 layers, {pretrain} epochs of "
         f"pretraining and {finetune} of fine-tuning, at most 96 observations in training. +- is the 95% interval over seeds "
         "(Student's t); differences from the first row are paired.",
-        command=f"python -m benchmarks.plasticc_ablation RUNS --epochs {pretrain} {finetune}",
+        command=f"python -m benchmarks.plasticc_ablation RUNS --epochs {pretrain} {finetune} "
+        f"--seeds {' '.join(map(str, args.seeds))}",
         seeds=args.seeds,
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 
 from astro_lightning.core.calibration import Calibration, write_calibration
@@ -47,15 +48,15 @@ def recalibrate(scorer: Scorer, tables: Iterable[pa.Table], seed: int) -> tuple[
         )
     if own is not None and type(own) is not type(calibration):
         log.warning("task.calibrator is renewed; the task's own p-values (p_known, reject) stay as they were trained")
-    found = [table for table in tables if table.num_rows]
+    # Table by table: what is not labelled need not fit into memory.
+    found = [_labelled(table) for table in tables if table.num_rows]
     if not found:
         raise BadInput("no object to calibrate with")
     records = Records.from_table(pa.concat_tables(found, promote_options="permissive"))
-    labelled = np.array([label is not None for label in records.labels])
     seen = np.isin(object_hashes(records), np.concatenate([member.train_hashes for member in scorer.members]))
-    if (seen & labelled).any():
-        log.warning("%d labelled objects were trained on: they calibrate nothing", (seen & labelled).sum())
-    rows, known = np.flatnonzero(labelled & ~seen), np.isin(records.labels.astype(str), scorer.classes)
+    if seen.any():
+        log.warning("%d labelled objects were trained on: they calibrate nothing", seen.sum())
+    rows, known = np.flatnonzero(~seen), np.isin(records.labels.astype(str), scorer.classes)
     n_folds = len(scorer.folds)
     fold = np.zeros(len(rows), np.int64)
     n_groups = len(np.unique(records.groups[rows].astype(str)))
@@ -69,6 +70,10 @@ def recalibrate(scorer: Scorer, tables: Iterable[pa.Table], seed: int) -> tuple[
         )
     calibration.renew([scorer.evidence(records, part[known[part]], f) for f, part in enumerate(parts)])
     return calibration, records, parts
+
+
+def _labelled(table: pa.Table) -> pa.Table:
+    return table.filter(pc.is_valid(table["label"])) if "label" in table.column_names else table.slice(0, 0)
 
 
 def write_run(scorer: Scorer, calibration: Calibration, config: dict[str, Any], folder: Path) -> None:

@@ -105,6 +105,18 @@ def test_each_fold_tests_the_objects_of_the_others_as_it_will_score_new_ones(tmp
         np.testing.assert_allclose(found[expected.index], expected)
 
 
+def test_of_a_file_what_is_labelled_is_kept(tmp_path):
+    run = untrained(tmp_path / "run", *TASKS["spectra"], CALIBRATOR, "task.stages.folds=2")
+    table = pq.read_table(red_arm(tmp_path / "own.parquet", 60, 7))
+    label = pa.array([name if i < 40 else None for i, name in enumerate(table["label"].to_pylist())], pa.string())
+    partly = tmp_path / "partly.parquet"
+    pq.write_table(table.set_column(table.column_names.index("label"), "label", label), partly)
+    scorer = Scorer(run)
+    _, records, parts = recalibrate(scorer, read_input({**scorer.info["data"], "path": str(partly)}, scorer), 0)
+    assert sorted(records.ids.tolist()) == sorted(table["id"].to_pylist()[:40])
+    assert sorted(np.concatenate(parts).tolist()) == list(range(40))
+
+
 def interrupted(*_):
     raise KeyboardInterrupt
 
