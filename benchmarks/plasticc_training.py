@@ -29,7 +29,7 @@ TOKENS = {
     "shift_days": 20.0,
     "metadata_dropout": 0.2,
 }
-MASKS = {"views": True, "view_length": 64, "fraction": [0.4, 0.6], "block_length": 8.0, "band_probability": 0.5}
+MASKS = {"views": True, "view_length": 32, "fraction": [0.4, 0.6], "block_length": 8.0, "band_probability": 0.5}
 INFO = {"classes": ["90"], "tokenizer": TOKENS, "flux_scale": 10.0, "first_mjd": 59575.0}
 WIDTH, LAYERS, HEADS, BATCH = 128, 4, 4, 64
 OBJECTS, SEED_OBJECTS = 256, 64
