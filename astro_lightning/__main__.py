@@ -22,7 +22,10 @@ def quoted(word: str) -> str:
     if key is None:
         return word
     path = word[key.end() :]
-    exists = path != "null" and Path(path).expanduser().exists()
+    try:
+        exists = path != "null" and Path(path).expanduser().exists()
+    except OSError:  # a name that is too long, a folder that may not be looked into: said where it is used
+        exists = False
     plain = re.fullmatch(r"[\w./:@%+ $,{}\[\]-]*", path, re.ASCII) and not LIKE_A_NUMBER.fullmatch(path)
     if not exists and plain:
         return word

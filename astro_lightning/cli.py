@@ -7,6 +7,7 @@ from collections.abc import Callable
 from astro_lightning import verbs
 from astro_lightning.core.conf import about, conf_folder, configs
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.memory import memory_suffices
 from astro_lightning.typos import nearest
 
 GROUPS = {
@@ -89,4 +90,5 @@ def call(words: list[str]) -> None:
             f"{name!r}{nearest(name, names())} is neither a verb ({', '.join(names())}) nor a setting (key=value); "
             "see astro-lightning --help"
         )
-    verb(name)(rest)
+    with memory_suffices():
+        verb(name)(rest)

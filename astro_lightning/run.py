@@ -11,12 +11,14 @@ from typing import Any
 import yaml
 
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.memory import memory_suffices
 
 log = logging.getLogger(__name__)
 
 MODES = ("fit", "validate", "test", "predict", "embed", "calibrate", "export")
 
 
+@memory_suffices()
 def run(cfg: dict[str, Any], folder: Path, resuming: bool = False) -> dict[str, Any]:
     """Do what the configuration says.
 

@@ -262,3 +262,33 @@ def test_options_that_are_neither_true_nor_false_are_refused(tmp_path):
     assert finished.stderr == "error: correct=yes: give true or false\n"
     words = ("score", "in.parquet", "--ckpt", "run", "--out", "o.parquet", "--memory-gib", "0")
     assert "--memory-gib 0: give a number above 0" in astro_lightning(*words, folder=tmp_path, expect=2).stderr
+
+
+def test_a_name_that_is_too_long_is_one_line(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["mode=predict", f"ckpt={tmp_path}", f"data.path={'a' * 300}", f"paths.outputs={tmp_path}"])
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("error: ") and "\n" not in error and "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2 GiB\nSee the documentation"),
+    ],
+)
+@pytest.mark.parametrize("words", [["tasks"], ["task=spectra"]])
+def test_memory_that_does_not_suffice_is_one_line(tmp_path, monkeypatch, capsys, error, words):
+    def exhausted(*_):
+        raise error
+
+    monkeypatch.setattr("astro_lightning.verbs.tasks.main", exhausted)
+    monkeypatch.setattr("astro_lightning.core.values.check_values", exhausted)
+    with pytest.raises(SystemExit) as stopped:
+        main([*words, *([f"paths.outputs={tmp_path}"] if "=" in words[0] else [])])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("error: the memory does not suffice") and "batch_size=" in said and "\n" not in said

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -128,6 +129,8 @@ class RecordsData(pl.LightningDataModule):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(str(folder) + ".lock"):
             if not folder.exists():
+                for left in folder.parent.glob(f".{folder.name}.*"):  # by a process that was killed: the lock is ours
+                    shutil.rmtree(left, ignore_errors=True)
                 tables = self._tables()
                 first = next(tables, None)
                 if first is None:

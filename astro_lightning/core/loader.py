@@ -1,9 +1,11 @@
 """Batches of whole rows: which rows, in which order, and where their randomness comes from."""
 
+import os
 import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.queues import Queue
 from typing import Any, Protocol
 
 import numpy as np
@@ -160,6 +162,15 @@ def make_loader(
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_end_with_a_lost_batch,
     )
     loader.trainer = trainer
     return loader
+
+
+def _end_with_a_lost_batch(worker: int) -> None:
+    """A loader process that cannot hand a batch over, as where /dev/shm is full, ends, which the Trainer notices.
+
+    Of itself it would write a traceback and go on, and the Trainer would wait for that batch for ever.
+    """
+    Queue._on_queue_feeder_error = staticmethod(lambda error, batch: os._exit(1))  # type: ignore[attr-defined]

@@ -99,17 +99,30 @@ class Records:
 
     @classmethod
     def open(cls, folder: Path) -> "Records":
-        """Memory-map records written by `write_records`: processes that open them share the pages."""
-        with pa.memory_map(str(folder / "flat.arrow")) as source:
-            flat = pa.ipc.open_file(source).read_all()
-        columns = json.loads((folder / "columns.json").read_text())
-        ragged, fixed = {}, {}
-        for name, column in columns.items():
-            values = _map(folder / f"{name}.values", column["dtype"])
-            if column["length"] is None:
-                ragged[name] = Ragged(values, _map(folder / f"{name}.offsets", "int64"))
-            else:
-                fixed[name] = values.reshape(-1, column["length"])
+        """Memory-map records written by `write_records`: processes that open them share the pages.
+
+        Raises:
+            BadInput: A file is missing or cut short, as where old files of a scratch disk are removed.
+        """
+        try:
+            with pa.memory_map(str(folder / "flat.arrow")) as source:
+                flat = pa.ipc.open_file(source).read_all()
+            columns = json.loads((folder / "columns.json").read_text())
+            ragged, fixed = {}, {}
+            for name, column in columns.items():
+                values = _map(folder / f"{name}.values", column["dtype"])
+                if column["length"] is None:
+                    offsets = _map(folder / f"{name}.offsets", "int64")
+                    _check_size(f"{name}.offsets", offsets, flat.num_rows + 1)
+                    _check_size(f"{name}.values", values, offsets[-1])
+                    ragged[name] = Ragged(values, offsets)
+                else:
+                    _check_size(f"{name}.values", values, flat.num_rows * column["length"])
+                    fixed[name] = values.reshape(-1, column["length"])
+        except (FileNotFoundError, NotADirectoryError, ValueError, pa.ArrowException) as error:
+            raise BadInput(
+                f"the kept records {folder} are damaged ({error}): remove the folder, they are made anew"
+            ) from error
         names = {name: column["names"] for name, column in columns.items() if column.get("names")}
         return cls(flat, ragged, fixed, names)
 
@@ -213,7 +226,12 @@ def _append(path: Path, values: np.ndarray) -> None:
         values.tofile(file)
 
 
+def _check_size(name: str, values: np.ndarray, size: int) -> None:
+    if len(values) != size:
+        raise ValueError(f"{name} holds {len(values)} values, not {size}")
+
+
 def _map(path: Path, dtype: str) -> np.ndarray:
-    if not path.exists() or path.stat().st_size == 0:
+    if path.stat().st_size == 0:  # which cannot be mapped
         return np.empty(0, dtype=dtype)
     return np.memmap(path, dtype=dtype, mode="r")

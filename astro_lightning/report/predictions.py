@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
+
+from astro_lightning.data.tables import read_table
 
 _PROB, _P_VALUE, _TRUTH = "prob_", "p_", "truth_"
 _UNKNOWN = "99"  # beside an `ood_p` the contest's name of all unknown kinds, which no network was trained on
@@ -72,7 +73,7 @@ def read_predictions(path: Path) -> Predictions | None:
     Returns:
         None where there is no class: such labels alone, or numbers of another kind.
     """
-    table = pq.read_table(path)
+    table = read_table(path)
     names = table.column_names
     classes = tuple(
         name.removeprefix(_PROB)

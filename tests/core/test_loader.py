@@ -1,3 +1,4 @@
+import errno
 import time
 
 import numpy as np
@@ -108,3 +109,21 @@ def test_the_loader_counts_the_time_that_its_user_waits():
     for _ in loader:
         time.sleep(0.06)
     assert 0.015 < loader.waited_s < 0.09
+
+
+class FullOfShm:
+    """A batch that cannot be handed over, as where /dev/shm is full."""
+
+    def __reduce__(self):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+class Batches:
+    def __getitem__(self, key):
+        return {"x": FullOfShm()}
+
+
+def test_a_batch_that_cannot_be_handed_over_ends_the_wait_for_it():
+    batches = iter(make_loader(Batches(), BatchSampler(np.arange(4), 2), workers=1))
+    with pytest.raises(RuntimeError, match=r"DataLoader worker .* exited unexpectedly"):
+        next(batches)

@@ -126,3 +126,16 @@ def test_a_table_made_elsewhere_is_read_or_refused_in_a_line():
         records.fixed["stamp"]
     with pytest.raises(BadInput, match="'flux' is missing; these are there: mjd, stamp"):
         pickle.loads(pickle.dumps(records)).ragged["flux"]
+
+
+@pytest.mark.parametrize("name", ["flat.arrow", "columns.json", "mjd.values", "mjd.offsets", "stamp.values"])
+@pytest.mark.parametrize("left", [None, 0, 8, 24])
+def test_records_of_which_a_file_is_gone_or_cut_short_are_refused(tmp_path, name, left):
+    file = write_records(iter([table()]), tmp_path / "records") / name
+    if left is None:  # as where a scratch disk removes what is old
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:left])
+    with pytest.raises(BadInput, match=r"records are damaged .*: remove the folder") as refusal:
+        Records.open(tmp_path / "records")
+    assert "\n" not in str(refusal.value)

@@ -94,6 +94,13 @@ def test_the_server_keeps_what_the_page_sends_and_refuses_strangers(folder, addr
     assert read_labels(folder) == {"new_real,zg:2": "star"}
 
 
+def test_an_answer_that_cannot_be_written_is_told_to_the_page(folder, address):
+    sent(address)
+    (folder / "labels.csv").mkdir()  # as a full disk, nothing can be written there
+    status, said = sent(address + "labels.csv", "id,label\n4,star\n")
+    assert status == 500 and "labels.csv" in said and "not full" in said
+
+
 def test_another_tab_and_a_second_row_take_no_answer_away(folder, address):
     assert sent(address + "labels.csv", "id,label\n4,star\n")[0] == 200
     assert sent(address + "labels.csv", 'id,label\n"a ""9""",planet\n')[0] == 200

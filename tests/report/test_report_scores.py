@@ -6,6 +6,7 @@ from fake_run import PLASTICC, predictions
 from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc_score, roc_curve
 
 from astro_lightning.core.metrics import calibration_error
+from astro_lightning.data.errors import BadInput
 from astro_lightning.report.intervals import bootstrap
 from astro_lightning.report.predictions import read_predictions
 from astro_lightning.report.ranking import areas, descending_ranks, threshold_counts
@@ -164,3 +165,11 @@ def test_bootstrap_of_macro_f1_holds_between_its_ends():
 
     low, high = bootstrap(both, (truth, predicted))
     assert (low < high).all()
+
+
+def test_predictions_that_are_cut_short_are_refused_by_name(tmp_path):
+    file = tmp_path / "predictions.parquet"
+    pq.write_table(predictions(PLASTICC, 100), file)
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(BadInput, match=r"predictions\.parquet: cannot be read"):
+        read_predictions(file)

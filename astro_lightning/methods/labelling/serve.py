@@ -6,7 +6,7 @@ from pathlib import Path
 from threading import Lock
 
 from astro_lightning.core.provenance import write_text
-from astro_lightning.data.errors import BadInput
+from astro_lightning.data.errors import PLACE, BadInput
 from astro_lightning.methods.labelling.question import LABELS, PAGE, QUESTION, csv_text, parse_labels, read_labels
 
 LARGEST_BODY_BYTES = 10_000_000
@@ -53,6 +53,9 @@ def make_server(folder: Path, port: int = 0) -> ThreadingHTTPServer:
                     write_text(folder / LABELS, csv_text(read_labels(folder) | parse_labels(text, folder)))
             except BadInput as error:
                 self._answer(400, str(error))
+                return
+            except OSError as error:  # the disk is full: the page must say so, its answer is nowhere yet
+                self._answer(500, f"{error}: {PLACE}")
                 return
             self._answer(200, "saved")
 
