@@ -214,8 +214,9 @@ class PretrainData(CurvesData):
             key |= {"extra": self.extra, "extra_files": files_of(Path(str(self.extra["path"])).expanduser())}
         return key
 
-    def _tables(self) -> Iterator[pa.Table]:
-        yield from super()._tables()
+    def tables(self) -> Iterator[pa.Table]:
+        """With the extra survey."""
+        yield from super().tables()
         if self.extra:
             reader = reader_of(self.extra["reader"], self.data["memory_gib"])
             for table in reader.read(Path(str(self.extra["path"])).expanduser(), part="all"):

@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from astro_lightning.core.datamodule import RecordsData
-from astro_lightning.core.loader import Batch, EpochLoader, Key, whole
+from astro_lightning.core.loader import Batch, Key, whole
 from astro_lightning.data.bands import wavelengths_nm
 from astro_lightning.data.records import Records
 from astro_lightning.data.splits import folds_by_group, split_by_group
@@ -202,15 +202,14 @@ class FeatureData(RecordsData):
 
     def loader(self, part: str) -> DataLoader:
         """Batches of any part; the training part with its moved copies."""
-        return whole(self._loader(part, train=part == "train"))
+        return whole(self.part_loader(part, train=part == "train"))
 
-    def _loader(self, part: str, train: bool = False) -> EpochLoader:
-        loader = super()._loader(part, train)
-        batches = self._datasets[train]
-        assert isinstance(batches, FeatureBatches)
-        if train and self.settings["copies"] and batches.copied is None:
+    def own_dataset(self, train: bool) -> FeatureBatches:
+        """With the moved copies, which are trained on."""
+        batches = self.dataset(self.records, self.info(), train)
+        if train and self.settings["copies"]:
             batches.copied = self._copies()
-        return loader
+        return batches
 
     def _copies(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and features of the moved copies of the training objects: made once, as trees need all at once, and kept."""

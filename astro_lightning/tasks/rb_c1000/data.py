@@ -116,7 +116,7 @@ class LoopData(RecordsData):
 
     def labelled_targets(self) -> np.ndarray:
         """Class numbers of the training objects that an expert labelled."""
-        batches = self._datasets[True]
+        batches = self.datasets[True]
         return batches.targets[self._labelled()]  # type: ignore[attr-defined]
 
     def n_labels(self) -> int:

@@ -161,9 +161,10 @@ class SequenceData(FoldData):
             info["feature_blocks"] = [n for n in (len(names), n_curves) if n]
         return info
 
-    def _tables(self) -> Iterator[pa.Table]:
+    def tables(self) -> Iterator[pa.Table]:
+        """The survey's, or the embeddings of an autoencoder."""
         if not self.embeddings:
-            return super()._tables()
+            return super().tables()
         return SnadEmbeddings(latent_dims=self.latent_dims).read(Path(self.embeddings), part=self.part)
 
     def records_folder(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,7 +15,7 @@ import torch
 from rich.progress import track
 
 from astro_lightning.core.datamodule import RecordsData
-from astro_lightning.core.loader import Batch, EpochLoader, Key
+from astro_lightning.core.loader import Batch, Key
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.fingerprint import object_hashes
 from astro_lightning.data.records import Records
@@ -156,14 +157,14 @@ class ScopeData(RecordsData):
         """Batches of any light curves."""
         return ScopeBatches(records, info)
 
-    def _loader(self, part: str, train: bool = False) -> EpochLoader:
-        """As for any data, with the features at the periods that an earlier stage chose."""
-        if self.score is not None and not self._datasets:
-            self.setup()
-            features = periodic_features(self.records, Path(self.score), self.features)
-            chosen = ScopeBatches(self.records, self.info(), features)
-            self._datasets = {False: chosen, True: chosen}
-        return super()._loader(part, train)
+    @cached_property
+    def periodic(self) -> np.ndarray | None:
+        """Features at the periods that an earlier stage chose."""
+        return periodic_features(self.records, Path(self.score), self.features) if self.score else None
+
+    def own_dataset(self, train: bool) -> ScopeBatches:
+        """As for any data, with those features."""
+        return ScopeBatches(self.records, self.info(), self.periodic)
 
     def train_hashes(self) -> np.ndarray:
         """Hashes of the curves alone: a file to score has no feature columns."""
@@ -176,8 +177,9 @@ class ScopeData(RecordsData):
         folder = super().records_folder()
         return folder.with_name(f"{folder.name}-scope1-{'-'.join(settings)}")
 
-    def _tables(self) -> Iterator[pa.Table]:
-        for table in super()._tables():
+    def tables(self) -> Iterator[pa.Table]:
+        """With the features of the light curves."""
+        for table in super().tables():
             records = Records.from_table(table)
             for rows in track(chunks(len(records)), "features of light curves"):
                 found = measure_chunk(self.cache / "features", records, rows, self.features)
