@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import subprocess
-import uuid
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import yaml
 
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.whole_file import whole_file
 
 PACKAGES = (
     "astro-lightning",
@@ -72,9 +72,8 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all; ranks that write the same at once do no harm."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def read_kept(path: Path) -> Any:

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,6 +15,7 @@ from astro_lightning.core.loader import Batch, Key, whole
 from astro_lightning.data.bands import wavelengths_nm
 from astro_lightning.data.records import Records
 from astro_lightning.data.splits import folds_by_group, split_by_group
+from astro_lightning.data.whole_file import whole_file
 from astro_lightning.tasks.plasticc.augment import end_early
 from astro_lightning.tasks.plasticc.data import bands_of
 from astro_lightning.tasks.plasticc.features import Table, light_curve_features
@@ -234,9 +233,8 @@ class FeatureData(RecordsData):
         digest = hashlib.sha256(json.dumps([*of_features, *key]).encode()).hexdigest()[:12]
         file = self.records_folder() / f"{name}-{digest}.npy"
         if not file.exists():
-            temporary = file.with_name(f".{uuid.uuid4().hex[:8]}.npy")
-            np.save(temporary, make())
-            os.replace(temporary, file)
+            with whole_file(file) as temporary, temporary.open("wb") as out:
+                np.save(out, make())
         return np.load(file, mmap_mode="r")
 
 

@@ -1,8 +1,6 @@
 """Sequences of frame embeddings as batches, and their data module."""
 
 import hashlib
-import os
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from astro_lightning.core.loader import Batch, Key
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
 from astro_lightning.data.surveys.snad_embeddings import SnadEmbeddings
+from astro_lightning.data.whole_file import whole_file
 from astro_lightning.tasks.rb_vae_rnn.folds import FoldData
 from astro_lightning.tasks.rb_vae_rnn.frames import normalise, take_frames
 from astro_lightning.tasks.rb_vae_rnn.pooling import pool_all, pooled_names
@@ -254,7 +253,6 @@ def _pooled(records: Records, d: int) -> np.ndarray:
     flat_logvar, _ = logvar.take(np.arange(len(records)))
     values = pool_all(flat_mu.reshape(-1, d), flat_logvar.reshape(-1, d), offsets // d)
     if kept:
-        temporary = kept.with_name(f".{uuid.uuid4().hex[:8]}.npy")
-        np.save(temporary, values)
-        os.replace(temporary, kept)
+        with whole_file(kept) as temporary, temporary.open("wb") as out:
+            np.save(out, values)
     return values

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from rich.progress import track
 
 from astro_lightning.data.fingerprint import object_hashes
 from astro_lightning.data.records import Records
+from astro_lightning.data.whole_file import whole_file
 from astro_lightning.tasks.scope.features import FEATURES, WIDTHS
 from astro_lightning.tasks.scope.measure import measure, measure_periodic
 
@@ -40,9 +40,8 @@ def measure_chunk(
             return dict(kept)
     found = measure(records, rows, **settings)
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{uuid.uuid4().hex[:8]}.npz")
-    np.savez(temporary, **found)  # type: ignore[arg-type]
-    temporary.replace(file)
+    with whole_file(file) as temporary, temporary.open("wb") as out:
+        np.savez(out, **found)  # type: ignore[arg-type]
     return found
 
 
@@ -60,9 +59,8 @@ def periodic_features(records: Records, score: Path, settings: Mapping[str, Any]
         file = folder / f"{rows[0]:08d}-{VERSION}-{len(FEATURES)}.npy"
         if not file.exists():
             found = measure_periodic(records, rows, scores[rows], settings["min_gap_d"], settings["processes"])
-            temporary = file.with_name(f".{uuid.uuid4().hex[:8]}.npy")
-            np.save(temporary, found)
-            temporary.replace(file)
+            with whole_file(file) as temporary, temporary.open("wb") as out:
+                np.save(out, found)
         parts.append(np.load(file))
     return np.concatenate(parts)
 
