@@ -44,8 +44,7 @@ class CurveBatches:
         self.records, self.train = records, train
         self.settings = info["tokenizer"]
         self.pretrain = info.get("pretrain")
-        self.classes = {name: i for i, name in enumerate(info["classes"])}
-        self.targets = np.array([self.classes.get(label, -1) for label in records.labels], dtype=np.int64)
+        self.targets = records.targets(info["classes"])
         self.metadata = {name: records.column(name, np.nan).astype(np.float64) for name in (*METADATA, "specz")}
         wavelength_nm = info.get("wavelength_nm", LSST_WAVELENGTH_NM)
         if self.settings["kind"] == "continuous":
@@ -188,8 +187,7 @@ class PretrainData(CurvesData):
     def rows(self, records: Records) -> dict[str, np.ndarray]:
         """Labelled objects by the split of the later stages, unlabelled ones into train and val."""
         labels, groups = records.labels, self.groups(records)
-        has_label = np.array([label is not None for label in labels])
-        known, unknown = np.flatnonzero(has_label), np.flatnonzero(~has_label)
+        known, unknown = np.flatnonzero(records.labelled), np.flatnonzero(~records.labelled)
         none = np.empty(0, dtype=np.int64)
         parts = dict.fromkeys(("train", "val", "calibration", "test"), none)
         if len(known):

@@ -48,8 +48,7 @@ class FeatureBatches:
 
     def __init__(self, data: type["FeatureData"], records: Records, info: Mapping[str, Any]) -> None:
         self.data, self.records, self.info = data, records, info
-        classes = {name: i for i, name in enumerate(info["classes"])}
-        self.targets = np.array([classes.get(label, -1) for label in records.labels], dtype=np.int64)
+        self.targets = records.targets(info["classes"])
         counts = np.maximum(np.asarray(info["counts"], dtype=np.float64), 1)
         weight = counts ** -float(info["balance"])
         self.weight = (weight * counts.sum() / (weight * counts).sum()).astype(np.float32)
@@ -184,7 +183,7 @@ class FeatureData(RecordsData):
     def rows(self, records: Records) -> dict[str, np.ndarray]:
         """The chosen fold is tested, or all outside `data.train_column`, or the test share of `data.split`."""
         labels, groups = records.labels, self.groups(records)
-        known = np.flatnonzero(np.array([label is not None for label in labels]))
+        known = np.flatnonzero(records.labelled)
         inside = self.trainable(records)[known]
         if self.fold is None and inside.all():
             return super().rows(records)

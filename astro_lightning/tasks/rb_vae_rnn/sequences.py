@@ -36,8 +36,7 @@ class SequenceBatches:
 
     def __init__(self, records: Records, info: Mapping[str, Any], train: bool = False) -> None:
         self.records, self.info, self.train = records, info, train
-        classes = {name: i for i, name in enumerate(info["classes"])}
-        self.targets = np.array([classes.get(label, -1) for label in records.labels])
+        self.targets = records.targets(info["classes"])
         self.features = object_features(records, info)
         if self.features is not None and info["scaled"]:
             self.features = normal_scores(self.features, np.array(info["feature_knots"]))

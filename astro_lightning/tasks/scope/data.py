@@ -60,8 +60,7 @@ class ScopeBatches:
 
     def __init__(self, records: Records, info: Mapping[str, Any], features: np.ndarray | None = None) -> None:
         self.records, self.settings, self.features = records, dict(info["features"]), features
-        classes = {name: i for i, name in enumerate(info["classes"])}
-        self.target = np.array([classes.get(label, -1) for label in records.labels], dtype=np.int64)
+        self.target = records.targets(info["classes"])
         taxonomy = Taxonomy.from_config(info["taxonomy"])
         self.tags = taxonomy.targets(records.labels, info["tags"])
         period_d = records.column("period", np.nan).astype(np.float64)

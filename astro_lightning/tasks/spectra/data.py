@@ -97,7 +97,7 @@ class SpectraData(RecordsData):
             )
         else:
             parts = split_by_group(records.groups, strata, self.data["split"], self.data["split_seed"])
-        has_label = np.array([label is not None for label in labels])
+        has_label = records.labelled
         reliable = (np.nan_to_num(records.column("zwarning", 0.0)) == 0) | ~np.isin(labels, self.data["classes"])
         learnt = has_label & reliable & (np.isin(labels, self.data["classes"]) | (not self.known_only))
         parts = {part: rows[has_label[rows]] for part, rows in parts.items()}
