@@ -14,7 +14,7 @@ from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import Batch, Key, whole
 from astro_lightning.data.bands import wavelengths_nm
 from astro_lightning.data.records import Records
-from astro_lightning.data.splits import folds_by_group, split_by_group
+from astro_lightning.data.splits import folds_by_group, train_and_val
 from astro_lightning.data.whole_file import whole_file
 from astro_lightning.tasks.plasticc.augment import end_early
 from astro_lightning.tasks.plasticc.data import bands_of
@@ -191,9 +191,7 @@ class FeatureData(RecordsData):
         if self.fold is not None:
             numbers = folds_by_group(groups[known], labels[known], self.n_folds, self.data["split_seed"])
             known, fold = known[numbers != self.fold], known[numbers == self.fold]
-        shares = {"train": 1 - self.val_share, "val": self.val_share}
-        parts = split_by_group(groups[known], labels[known], shares, self.data["split_seed"])
-        parts = {part: known[parts[part]] for part in ("train", "val")}
+        parts = train_and_val(groups, labels, known, self.val_share, self.data["split_seed"])
         # Where others are the test, a fold is left to calibrate with.
         held = {"calibration": fold, "test": outside} if len(outside) else {"calibration": outside, "test": fold}
         return parts | held

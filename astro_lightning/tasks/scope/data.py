@@ -19,7 +19,7 @@ from astro_lightning.core.loader import Batch, Key
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.fingerprint import object_hashes
 from astro_lightning.data.records import Records
-from astro_lightning.data.splits import folds_by_group, split_by_group
+from astro_lightning.data.splits import folds_by_group, train_and_val
 from astro_lightning.methods.periodograms.light_curves import LightCurves
 from astro_lightning.tasks.scope.feature_cache import chunks, measure_chunk, periodic_features
 from astro_lightning.tasks.scope.features import WIDTHS
@@ -126,10 +126,8 @@ class ScopeData(RecordsData):
             return super().rows(records)
         groups, seed = self.groups(records), self.data["split_seed"]
         tested = folds_by_group(groups, records.labels, self.n_folds, seed) == self.fold
-        rest = np.flatnonzero(~tested)
-        parts = {"train": 1 - self.val_share, "val": self.val_share}
-        inner = split_by_group(groups[rest], records.labels[rest], parts, seed)
-        return {part: rest[rows] for part, rows in inner.items()} | {"test": np.flatnonzero(tested)}
+        parts = train_and_val(groups, records.labels, np.flatnonzero(~tested), self.val_share, seed)
+        return parts | {"test": np.flatnonzero(tested)}
 
     def _chosen(self, tags: list[str] | str) -> list[str]:
         available = self.taxonomy.decided
