@@ -31,7 +31,8 @@ class RecordsData(pl.LightningDataModule):
     """Base of a task's data module.
 
     A task overrides `dataset` (rows -> batch), and where it needs to `statistics` (fitted on the training rows alone),
-    `lengths` (for bucketing), `part` (labelled or unlabelled objects) and `rows` (another split).
+    `lengths` (for bucketing), `part` (labelled or unlabelled objects), `rows` (another split), `tables` (what is cached) and
+    `own_dataset` (more than `info` for the objects trained on).
 
     Args:
         data: The composed `data` group: survey name, reader, root, split shares, simulation settings.
@@ -62,8 +63,8 @@ class RecordsData(pl.LightningDataModule):
         self.data, self.cache, self.seed = data, expanded(cache), seed
         self.batch_size, self.workers, self.simulate, self.balanced = batch_size, workers, simulate, balanced
         self.splits: dict[str, np.ndarray] = {}
+        self.datasets: dict[bool, BatchDataset] = {}  # of `own_dataset`, with and without augmentation
         self._info: dict[str, Any] | None = None
-        self._datasets: dict[bool, BatchDataset] = {}
         self._repeated: list[Batch] = []
 
     # ---- what a task overrides
@@ -79,6 +80,10 @@ class RecordsData(pl.LightningDataModule):
         """
         raise NotImplementedError(f"{cls.__name__} does not say how to make a batch")
 
+    def own_dataset(self, train: bool) -> BatchDataset:
+        """The data set of the records trained on; override it where these take more than `info`, such as another stage's file."""
+        return self.dataset(self.records, self.info(), train)
+
     def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
         """Plain numbers fitted on the training rows (scales, class counts), kept in the checkpoint."""
         return {}
@@ -90,6 +95,17 @@ class RecordsData(pl.LightningDataModule):
     def rows(self, records: Records) -> dict[str, np.ndarray]:
         """Part -> rows; the default is `split` of all rows."""
         return self.split(records, np.arange(len(records)))
+
+    def tables(self) -> Iterator[pa.Table]:
+        """What is cached: objects of the survey or the twin; override it to add objects or columns, and `records_key` with it."""
+        if self.data["name"] == "simulated":
+            table = build(self.simulate or {}, **self.data["simulation"])
+            if self.part != "all" and "label" in table.column_names:
+                has_label = pc.is_valid(table["label"])
+                table = table.filter(has_label if self.part == "labelled" else pc.invert(has_label))
+            return iter([table])
+        reader = reader_of(self.data["reader"], self.data["memory_gib"])
+        return reader.read(self.source(), part=self.part)
 
     # ---- what all tasks share
 
@@ -131,7 +147,7 @@ class RecordsData(pl.LightningDataModule):
             if not folder.exists():
                 for left in folder.parent.glob(f".{folder.name}.*"):  # by a process that was killed: the lock is ours
                     shutil.rmtree(left, ignore_errors=True)
-                tables = self._tables()
+                tables = self.tables()
                 first = next(tables, None)
                 if first is None:
                     where = "the synthetic twin" if self.data["name"] == "simulated" else self.source()
@@ -211,23 +227,24 @@ class RecordsData(pl.LightningDataModule):
         """Shuffled batches of the training rows."""
         if self._repeated:
             return DataLoader(self._repeated, batch_size=None)  # type: ignore[arg-type]
-        return self._loader("train", train=True)
+        return self.part_loader("train", train=True)
 
     def val_dataloader(self) -> EpochLoader:
         """Batches of the validation rows, in order."""
-        return self._loader("val")
+        return self.part_loader("val")
 
     def loader(self, part: str) -> DataLoader:
         """Batches of any part of the split, in order, without augmentation; all of them on every rank."""
-        return whole(self._loader(part))
+        return whole(self.part_loader(part))
 
-    def _loader(self, part: str, train: bool = False) -> EpochLoader:
+    def part_loader(self, part: str, train: bool = False) -> EpochLoader:
+        """Batches of a part for this rank; shuffled and augmented for training."""
         self.setup()
         rows = self.splits[part]
         if not len(rows):
             raise BadInput(f"the {part} split is empty: give data.split.{part} a share above 0")
-        if train not in self._datasets:
-            self._datasets[train] = self.dataset(self.records, self.info(), train)
+        if train not in self.datasets:
+            self.datasets[train] = self.own_dataset(train)
         lengths = self.lengths(self.records)
         trainer = self.trainer
         weights = None
@@ -246,17 +263,7 @@ class RecordsData(pl.LightningDataModule):
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
         )
-        return make_loader(self._datasets[train], sampler, self.workers, trainer if train else None)
-
-    def _tables(self) -> Iterator[pa.Table]:
-        if self.data["name"] == "simulated":
-            table = build(self.simulate or {}, **self.data["simulation"])
-            if self.part != "all" and "label" in table.column_names:
-                has_label = pc.is_valid(table["label"])
-                table = table.filter(has_label if self.part == "labelled" else pc.invert(has_label))
-            return iter([table])
-        reader = reader_of(self.data["reader"], self.data["memory_gib"])
-        return reader.read(self.source(), part=self.part)
+        return make_loader(self.datasets[train], sampler, self.workers, trainer if train else None)
 
     def source(self) -> Path:
         """The survey's folder or file on disk."""

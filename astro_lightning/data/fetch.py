@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from rich.progress import (
 
 from .alone import alone
 from .errors import BadInput
+from .whole_file import whole_file
 
 CHECKSUMS = "checksums.json"
 CHUNK_BYTES = 1 << 20
@@ -138,9 +138,8 @@ def _kept_checksums(folder: Path) -> dict[str, str]:
 def _keep_checksum(path: Path) -> str:
     digest = _sha256(path)
     kept = _kept_checksums(path.parent) | {path.name: digest}
-    temporary = path.parent / f"{CHECKSUMS}.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
-    temporary.replace(path.parent / CHECKSUMS)
+    with whole_file(path.parent / CHECKSUMS) as temporary:
+        temporary.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
     return digest
 
 

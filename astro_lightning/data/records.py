@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +163,16 @@ class Records:
         if "label" not in self.flat.column_names:
             return np.full(len(self), None, dtype=object)
         return np.array(self.flat["label"].to_pylist(), dtype=object)
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """Which objects have a label, bool, shape (n_objects,)."""
+        return np.array([label is not None for label in self.labels], dtype=bool)
+
+    def targets(self, classes: Sequence[str]) -> np.ndarray:
+        """Class numbers, int64, shape (n_objects,), -1 where the label is none of the classes."""
+        number = {name: i for i, name in enumerate(classes)}
+        return np.array([number.get(label, -1) for label in self.labels], dtype=np.int64)
 
 
 def write_records(tables: Iterable[pa.Table], folder: Path) -> Path:

@@ -57,6 +57,14 @@ def split_by_group(
     return rows
 
 
+def train_and_val(
+    groups: np.ndarray, labels: np.ndarray, rows: np.ndarray, val_share: float, seed: int
+) -> dict[str, np.ndarray]:
+    """Some rows divided into `train` and `val` as `split_by_group` does; the other parts are empty, for others to fill."""
+    parts = split_by_group(groups[rows], labels[rows], {"train": 1 - val_share, "val": val_share}, seed)
+    return {part: rows[chosen] for part, chosen in parts.items()}
+
+
 def folds_by_group(groups: np.ndarray, labels: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
     """Fold number of each row, shape (n,), groups kept whole and classes spread evenly (k-fold cross-validation)."""
     unique, first, member = np.unique(np.asarray(groups).astype(str), return_index=True, return_inverse=True)

@@ -1,7 +1,5 @@
 """CSV and Parquet tables as streams of Arrow batches, read and written; whatever cannot be read is the user's bad input."""
 
-import os
-import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,6 +13,7 @@ from pyarrow import csv
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.light_curves import COLUMNS
+from astro_lightning.data.whole_file import whole_file
 
 # Bytes of CSV decoded at a time; a row of photometry is about 40 bytes.
 _CSV_BLOCK = 16 << 20
@@ -165,22 +164,20 @@ def write_parquet(tables: Iterable[pa.Table], out: Path) -> int:
     """Stream tables of one schema into a Parquet file under a temporary name, then rename it; returns the rows written."""
     check_out(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
     writer, n = None, 0
     try:
-        for table in tables:
-            writer = writer or pq.ParquetWriter(temporary, table.schema)
-            writer.write_table(table)
-            n += table.num_rows
-        if writer is None:
-            raise BadInput(f"there is no object to write to {out}: the input is empty")
-        writer.close()
-        os.replace(temporary, out)
+        with whole_file(out) as temporary:
+            for table in tables:
+                writer = writer or pq.ParquetWriter(temporary, table.schema)
+                writer.write_table(table)
+                n += table.num_rows
+            if writer is None:
+                raise BadInput(f"there is no object to write to {out}: the input is empty")
+            writer.close()
     except OSError as error:
         raise OSError(f"{out}: {error}") from error
     finally:
         with suppress(OSError):  # a full disk: what could not be written cannot be closed either
             if writer is not None:
                 writer.close()
-        temporary.unlink(missing_ok=True)
     return n

@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all."""
+"""Files that are there whole or not at all."""
 
 import os
 import uuid
@@ -8,19 +8,19 @@ from pathlib import Path
 
 
 @contextmanager
-def whole_file(place: Path) -> Iterator[Path]:
-    """A name to write to, beside the file's place; at the end it gets the file's name, and after an error it is removed.
+def whole_file(path: Path) -> Iterator[Path]:
+    """A hidden name beside the file's place to write under, renamed at the end and gone after a failure.
 
-    Processes that write the same at once do no harm. The suffix is kept, since NumPy would add its own.
+    Processes that write the same file at once do no harm, nor does a kill: the name ends like no file that is looked for.
 
     Raises:
         OSError: The disk is full, or nothing may be written there; it names the file.
     """
-    temporary = place.with_name(f".{uuid.uuid4().hex[:8]}.{place.name}")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         yield temporary
-        os.replace(temporary, place)
+        os.replace(temporary, path)
     except OSError as error:
-        raise OSError(f"{place}: {error}") from error
+        raise OSError(f"{path}: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -149,7 +149,7 @@ class Scorer:
     def evidence(self, records: Records, rows: np.ndarray, fold: int) -> Evidence:
         """What the members of one fold say of these rows, for a calibration."""
         members = self.folds[fold]
-        classes = {name: i for i, name in enumerate(members[0].info["classes"])}
+        classes = members[0].info["classes"]
         usual = {LOGITS, EMBEDDING, *(f"prob_{name}" for name in classes)}
         found = [self._outputs(member, records, rows, _evidence_and_columns(member.module)) for member in members]
         own = [{name: values for name, values in each.items() if name not in usual} for each in found]
@@ -157,7 +157,7 @@ class Scorer:
             probability=np.mean([softmax(each[LOGITS].astype(np.float64), axis=1) for each in found], axis=0),
             logits=found[0][LOGITS],
             embedding=found[0].get(EMBEDDING),
-            label=np.array([classes.get(label, -1) for label in records.labels[rows]], dtype=np.int64),
+            label=records.targets(classes)[rows],
             own=self._merged(own),
         )
 

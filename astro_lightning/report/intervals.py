@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+LEVEL = 0.95  # coverage of an interval
+
 
 def bootstrap(
     metric_fn: Callable[..., float | np.ndarray],
@@ -12,7 +14,6 @@ def bootstrap(
     groups: np.ndarray | None = None,
     n: int = 1000,
     seed: int = 0,
-    level: float = 0.95,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Percentile interval of a metric under resampling with replacement (Efron 1979).
 
@@ -24,7 +25,6 @@ def bootstrap(
         groups: (rows,) what belongs together (source, field); whole groups are then drawn instead of rows.
         n: Number of resamples.
         seed: Same seed, same interval.
-        level: Coverage of the interval.
 
     Returns:
         Lower and upper bound, shaped like the metric. NaN where fewer than two rows or groups exist, or where
@@ -36,7 +36,7 @@ def bootstrap(
     )
     if (rows if groups is None else len(np.unique(groups))) < 2:
         values[:] = np.nan
-    tail = (1 - level) / 2
+    tail = (1 - LEVEL) / 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a metric that no resample defines stays NaN
         low, high = np.nanquantile(np.where(np.isfinite(values), values, np.nan), [tail, 1 - tail], axis=0)

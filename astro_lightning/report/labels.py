@@ -10,6 +10,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from astro_lightning.data.whole_file import whole_file
 from astro_lightning.report.curves import thinned
 from astro_lightning.report.ranking import threshold_counts
 from astro_lightning.report.style import ACCENT, FAINT, INK, canvas, styled
@@ -52,13 +53,11 @@ def label_scores(table: pa.Table) -> list[dict[str, float | str]]:
 
 def write_label_table(table: pa.Table, path: Path) -> None:
     """The rows of `label_scores` as CSV."""
-    part = path.with_suffix(".part")
-    with part.open("w", newline="") as file:
+    with whole_file(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         for row in label_scores(table):
             writer.writerow({k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()})
-    part.replace(path)
 
 
 @styled

@@ -12,6 +12,7 @@ from astro_lightning.report.style import BAD, BAND_COLOURS, BAND_SYMBOLS, INK, M
 
 _BANDS = tuple(BAND_COLOURS)
 _GAP_DAYS = 60.0  # a season's end
+_SHOWN = 9  # on a report
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,13 @@ class LightCurve:
         return short(self.label or f"predicted {self.predicted}", 30)
 
 
-def light_curves(table: pa.Table, limit: int = 9) -> list[LightCurve]:
+def light_curves(table: pa.Table) -> list[LightCurve]:
     """The first objects of an examples table, up to half of them wrongly classified where there are such."""
     rows = [_light_curve(row) for row in table.slice(0, 500).to_pylist()]
     wrong = [row for row in rows if row.wrong]
     right = [row for row in rows if not row.wrong]
-    kept = right[: limit - min(len(wrong), limit // 2)]
-    return kept + wrong[: limit - len(kept)]
+    kept = right[: _SHOWN - min(len(wrong), _SHOWN // 2)]
+    return kept + wrong[: _SHOWN - len(kept)]
 
 
 @styled

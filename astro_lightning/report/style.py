@@ -2,7 +2,6 @@
 
 import io
 import re
-import uuid
 from pathlib import Path
 
 import matplotlib as mpl
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from astro_lightning.core.provenance import write_text
+from astro_lightning.data.whole_file import whole_file
 
 INK, MUTED, GRID, ACCENT = "#1f2937", "#6b7280", "#e5e7eb", "#0072b2"
 GOOD, BAD = "#009e73", "#d55e00"
@@ -95,13 +95,12 @@ def save_picture(run_folder: Path, name: str, figure: Figure, caption: str) -> P
     """Write `plots/<name>.png`, on white for slides and dashboards, and its caption in `<name>.txt`; returns the PNG."""
     path = run_folder / "plots" / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")  # ranks may draw the same at once
     # Not savefig: it draws a picture twice, to lay out what lays itself out while it is drawn.
     dpi = figure.dpi
     figure.set(dpi=130, facecolor="white")
-    FigureCanvasAgg(figure).print_png(part)
+    with whole_file(path) as temporary:  # ranks may draw the same at once
+        FigureCanvasAgg(figure).print_png(temporary)
     figure.set(dpi=dpi)
-    part.replace(path)
     figure.set_layout_engine("none")  # laid out once; the second form need not do it again
     write_text(path.with_suffix(".txt"), caption)
     return path

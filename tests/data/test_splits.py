@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.splits import folds_by_group, split_by_group
+from astro_lightning.data.splits import folds_by_group, split_by_group, train_and_val
 
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
 
@@ -62,3 +62,10 @@ def test_folds_are_whole_groups_and_even():
     assert np.bincount(fold[groups < 10]).tolist() == [6] * 5
     with pytest.raises(BadInput, match="folds"):
         folds_by_group(np.arange(3), np.full(3, None), 5, 0)
+
+
+def test_some_rows_are_divided_among_train_and_val_alone():
+    rows = np.arange(1, 100, 2)
+    parts = train_and_val(np.arange(100) // 4, np.full(100, None), rows, 0.2, 0)
+    assert sorted(np.concatenate([parts["train"], parts["val"]])) == rows.tolist()
+    assert len(parts["val"]) == 10 and not len(parts["test"]) and not len(parts["calibration"])

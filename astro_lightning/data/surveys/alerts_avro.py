@@ -15,7 +15,7 @@ from fastavro.schema import load_schema
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.survey import visible
-from astro_lightning.data.surveys.fits_cutout import GZIP_MAGIC, read_cutout
+from astro_lightning.data.surveys.fits import GZIP_MAGIC, read_image
 
 log = logging.getLogger(__name__)
 CUTOUTS = (
@@ -145,7 +145,7 @@ def _packet(content: dict[str, Any]) -> Packet:
         if not data:
             raise BadInput(f"{name} is empty")
         plain = cramjam.gzip.decompress(data) if data[:2] == GZIP_MAGIC else data
-        cutouts.append(read_cutout(bytes(plain)))
+        cutouts.append(read_image(bytes(plain))[0])
     candidate = content.get("candidate") or content.get("diaSource") or {}
     identifier = (
         content.get("candid") or candidate.get("candid") or content.get("diaSourceId") or candidate.get("diaSourceId")

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.survey import Survey, visible
-from astro_lightning.data.surveys.fits_cutout import GZIP_MAGIC, read_image
+from astro_lightning.data.surveys.fits import GZIP_MAGIC, Hdu, read_image
 from astro_lightning.data.surveys.snad_embeddings import ARTEFACT, OTHER, field_of
 
 log = logging.getLogger(__name__)
@@ -144,17 +144,17 @@ def read_knowledge_base(folder: Path) -> dict[int, str]:
     return known
 
 
-def time_of(header: dict[str, Any]) -> float:
+def time_of(header: Hdu) -> float:
     """Modified Julian date of a cutout; NaN where no card holds one."""
     for key in TIME_KEYS:
         try:
-            return float(header[key])
-        except (KeyError, TypeError, ValueError):
+            return float(header.get(key))
+        except (TypeError, ValueError):
             continue
     return np.nan
 
 
-def fit_corner(image: np.ndarray, side_px: int, header: dict[str, Any]) -> np.ndarray:
+def fit_corner(image: np.ndarray, side_px: int, header: Hdu | dict[str, float]) -> np.ndarray:
     """Put a cutout that a detector's edge has cut into a square of NaN, on the side where its pixels were.
 
     A larger cutout is cropped about its centre. Where the header counts the reference pixel from the cutout's corner, that of the

@@ -12,8 +12,8 @@ from pyarrow import csv
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.survey import Survey, visible
+from astro_lightning.data.surveys.fits import read_hdus
 from astro_lightning.data.surveys.places import Places
-from astro_lightning.data.surveys.spectra_fits import read_hdus
 from astro_lightning.data.surveys.spectra_grid import N_PIXELS, resample, spectra_table
 from astro_lightning.data.surveys.spectra_lamost import is_lamost, lamost_facts, lamost_spectrum
 from astro_lightning.data.surveys.spectra_sdss import is_sdss, sdss_facts, sdss_spectrum

@@ -1,7 +1,5 @@
 """Spectra of any published form to one Parquet or Feather file on the common grid."""
 
-import os
-import uuid
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -14,6 +12,7 @@ from rich.progress import Progress
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.surveys.spectra import Spectra
 from astro_lightning.data.surveys.spectra_tables import NUMBERS, WORDS
+from astro_lightning.data.whole_file import whole_file
 
 
 @dataclass(frozen=True)
@@ -47,23 +46,18 @@ def convert_spectra(source: Path, out: Path, progress: bool = True) -> Converted
     sources = survey.sources(source)
     total = sum(len(found.files) for found in sources)
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
     n_spectra = 0
-    try:
-        with Progress(console=Console(stderr=True), disable=not progress) as bar:
-            task = bar.add_task(f"{source} -> {out.name}", total=total)
-            tables = survey.read(source)
-            first = next(tables)
-            schema = first.schema if len(sources) == 1 else _all_facts(first.schema)
-            with _writer(temporary, out.suffix, schema) as writer:
-                for table in chain([first], tables):
-                    writer.write_table(_like(table, schema))
-                    n_spectra += len(table)
-                    bar.update(task, completed=min(n_spectra + len(survey.skipped), total))
-            bar.update(task, completed=total)
-        os.replace(temporary, out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with Progress(console=Console(stderr=True), disable=not progress) as bar:
+        task = bar.add_task(f"{source} -> {out.name}", total=total)
+        tables = survey.read(source)
+        first = next(tables)
+        schema = first.schema if len(sources) == 1 else _all_facts(first.schema)
+        with whole_file(out) as temporary, _writer(temporary, out.suffix, schema) as writer:
+            for table in chain([first], tables):
+                writer.write_table(_like(table, schema))
+                n_spectra += len(table)
+                bar.update(task, completed=min(n_spectra + len(survey.skipped), total))
+        bar.update(task, completed=total)
     return Converted(n_spectra, survey.skipped)
 
 

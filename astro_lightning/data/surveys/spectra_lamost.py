@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.surveys.spectra_fits import Hdu
+from astro_lightning.data.surveys.fits import Hdu
 
 Spectrum = tuple[np.ndarray, np.ndarray, np.ndarray]
 

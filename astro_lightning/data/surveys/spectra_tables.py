@@ -17,7 +17,7 @@ from pyarrow import csv
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.light_curves import check_names, identifiers
 from astro_lightning.data.metadata import Metadata
-from astro_lightning.data.surveys.spectra_fits import read_hdus
+from astro_lightning.data.surveys.fits import read_hdus
 from astro_lightning.data.surveys.spectra_grid import N_PIXELS, resample, spectra_table
 from astro_lightning.data.tables import read_table, readable
 

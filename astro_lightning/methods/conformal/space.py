@@ -8,6 +8,7 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.methods.conformal.ranks import State
 
 CLIP = 3.5
+QUANTILES = 500  # kept per feature
 
 
 class NormalSpace:
@@ -15,11 +16,10 @@ class NormalSpace:
 
     Args:
         n_component: components kept, at most the number of features.
-        n_quantile: quantiles kept per feature.
     """
 
-    def __init__(self, n_component: int = 20, n_quantile: int = 500) -> None:
-        self.n_component, self.n_quantile = n_component, n_quantile
+    def __init__(self, n_component: int = 20) -> None:
+        self.n_component = n_component
 
     def fit(self, features: ArrayLike) -> "NormalSpace":
         """Learn from training objects of known classes, shape (objects, features); NaN = not known.
@@ -33,7 +33,7 @@ class NormalSpace:
         known = np.where(np.isfinite(x), x, np.nan)
         # a feature that no training object has says nothing: every object gets 0 there
         known[:, np.isnan(known).all(axis=0)] = 0.0
-        self.quantiles = np.nanquantile(known, np.linspace(0, 1, self.n_quantile), axis=0)
+        self.quantiles = np.nanquantile(known, np.linspace(0, 1, QUANTILES), axis=0)
         normal = self.normal(x)
         self.mean = normal.mean(axis=0)
         _, _, axes = np.linalg.svd(normal - self.mean, full_matrices=False)
@@ -64,6 +64,6 @@ class NormalSpace:
     def from_state(cls, state: State) -> "NormalSpace":
         """Inverse of `state`."""
         q, mean, axes = (np.asarray(state[k], dtype=np.float64) for k in ("quantiles", "mean", "axes"))
-        new = cls(len(axes), len(q))
+        new = cls(len(axes))
         new.quantiles, new.mean, new.axes = q, mean, axes
         return new

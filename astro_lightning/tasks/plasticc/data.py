@@ -16,7 +16,7 @@ from astro_lightning.core.loader import Batch, Key
 from astro_lightning.data.bands import Bands, wavelengths_nm
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
-from astro_lightning.data.splits import split_by_group
+from astro_lightning.data.splits import train_and_val
 from astro_lightning.tasks.plasticc import batching
 from astro_lightning.tasks.plasticc.augment import Augment
 from astro_lightning.tasks.plasticc.light_curves import LightCurves
@@ -44,8 +44,7 @@ class CurveBatches:
         self.records, self.train = records, train
         self.settings = info["tokenizer"]
         self.pretrain = info.get("pretrain")
-        self.classes = {name: i for i, name in enumerate(info["classes"])}
-        self.targets = np.array([self.classes.get(label, -1) for label in records.labels], dtype=np.int64)
+        self.targets = records.targets(info["classes"])
         self.metadata = {name: records.column(name, np.nan).astype(np.float64) for name in (*METADATA, "specz")}
         wavelength_nm = info.get("wavelength_nm", LSST_WAVELENGTH_NM)
         if self.settings["kind"] == "continuous":
@@ -187,9 +186,8 @@ class PretrainData(CurvesData):
 
     def rows(self, records: Records) -> dict[str, np.ndarray]:
         """Labelled objects by the split of the later stages, unlabelled ones into train and val."""
-        labels, groups = records.labels, self.groups(records)
-        has_label = np.array([label is not None for label in labels])
-        known, unknown = np.flatnonzero(has_label), np.flatnonzero(~has_label)
+        groups = self.groups(records)
+        known, unknown = np.flatnonzero(records.labelled), np.flatnonzero(~records.labelled)
         none = np.empty(0, dtype=np.int64)
         parts = dict.fromkeys(("train", "val", "calibration", "test"), none)
         if len(known):
@@ -198,9 +196,8 @@ class PretrainData(CurvesData):
         held_out = np.unique(np.concatenate([groups[parts["test"]], groups[parts["calibration"]]]).astype(str))
         unknown = unknown[~np.isin(groups[unknown].astype(str), held_out)]
         if len(unknown):
-            shares = {"train": 1 - self.val_share, "val": self.val_share}
-            free = split_by_group(groups[unknown], labels[unknown], shares, self.data["split_seed"])
-            parts |= {part: np.sort(np.concatenate([parts[part], unknown[free[part]]])) for part in ("train", "val")}
+            free = train_and_val(groups, records.labels, unknown, self.val_share, self.data["split_seed"])
+            parts |= {part: np.sort(np.concatenate([parts[part], free[part]])) for part in ("train", "val")}
         return parts
 
     def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
@@ -214,8 +211,9 @@ class PretrainData(CurvesData):
             key |= {"extra": self.extra, "extra_files": files_of(Path(str(self.extra["path"])).expanduser())}
         return key
 
-    def _tables(self) -> Iterator[pa.Table]:
-        yield from super()._tables()
+    def tables(self) -> Iterator[pa.Table]:
+        """With the extra survey."""
+        yield from super().tables()
         if self.extra:
             reader = reader_of(self.extra["reader"], self.data["memory_gib"])
             for table in reader.read(Path(str(self.extra["path"])).expanduser(), part="all"):

@@ -95,7 +95,7 @@ def choose(records: Records, rows: np.ndarray, n: int = N_EXAMPLES) -> np.ndarra
     Of many rows the first 2,000 labelled ones are looked at. What a network makes of an object plays no part.
     """
     labels = records.labels[rows]
-    unknown = np.array([label is None for label in labels])
+    unknown = ~records.labelled[rows]
     order = np.argsort(unknown, kind="stable")[:N_CANDIDATES]
     rows, labels, unknown = rows[order], labels[order].astype(str), unknown[order]
     flux, offsets = records.ragged["flux"].take(rows)

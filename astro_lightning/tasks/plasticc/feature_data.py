@@ -11,10 +11,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from astro_lightning.core.datamodule import RecordsData
-from astro_lightning.core.loader import Batch, EpochLoader, Key, whole
+from astro_lightning.core.loader import Batch, Key, whole
 from astro_lightning.data.bands import wavelengths_nm
 from astro_lightning.data.records import Records
-from astro_lightning.data.splits import folds_by_group, split_by_group
+from astro_lightning.data.splits import folds_by_group, train_and_val
 from astro_lightning.data.whole_file import whole_file
 from astro_lightning.tasks.plasticc.augment import end_early
 from astro_lightning.tasks.plasticc.data import bands_of
@@ -48,8 +48,7 @@ class FeatureBatches:
 
     def __init__(self, data: type["FeatureData"], records: Records, info: Mapping[str, Any]) -> None:
         self.data, self.records, self.info = data, records, info
-        classes = {name: i for i, name in enumerate(info["classes"])}
-        self.targets = np.array([classes.get(label, -1) for label in records.labels], dtype=np.int64)
+        self.targets = records.targets(info["classes"])
         counts = np.maximum(np.asarray(info["counts"], dtype=np.float64), 1)
         weight = counts ** -float(info["balance"])
         self.weight = (weight * counts.sum() / (weight * counts).sum()).astype(np.float32)
@@ -184,7 +183,7 @@ class FeatureData(RecordsData):
     def rows(self, records: Records) -> dict[str, np.ndarray]:
         """The chosen fold is tested, or all outside `data.train_column`, or the test share of `data.split`."""
         labels, groups = records.labels, self.groups(records)
-        known = np.flatnonzero(np.array([label is not None for label in labels]))
+        known = np.flatnonzero(records.labelled)
         inside = self.trainable(records)[known]
         if self.fold is None and inside.all():
             return super().rows(records)
@@ -192,24 +191,21 @@ class FeatureData(RecordsData):
         if self.fold is not None:
             numbers = folds_by_group(groups[known], labels[known], self.n_folds, self.data["split_seed"])
             known, fold = known[numbers != self.fold], known[numbers == self.fold]
-        shares = {"train": 1 - self.val_share, "val": self.val_share}
-        parts = split_by_group(groups[known], labels[known], shares, self.data["split_seed"])
-        parts = {part: known[parts[part]] for part in ("train", "val")}
+        parts = train_and_val(groups, labels, known, self.val_share, self.data["split_seed"])
         # Where others are the test, a fold is left to calibrate with.
         held = {"calibration": fold, "test": outside} if len(outside) else {"calibration": outside, "test": fold}
         return parts | held
 
     def loader(self, part: str) -> DataLoader:
         """Batches of any part; the training part with its moved copies."""
-        return whole(self._loader(part, train=part == "train"))
+        return whole(self.part_loader(part, train=part == "train"))
 
-    def _loader(self, part: str, train: bool = False) -> EpochLoader:
-        loader = super()._loader(part, train)
-        batches = self._datasets[train]
-        assert isinstance(batches, FeatureBatches)
-        if train and self.settings["copies"] and batches.copied is None:
+    def own_dataset(self, train: bool) -> FeatureBatches:
+        """With the moved copies, which are trained on."""
+        batches = self.dataset(self.records, self.info(), train)
+        if train and self.settings["copies"]:
             batches.copied = self._copies()
-        return loader
+        return batches
 
     def _copies(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and features of the moved copies of the training objects: made once, as trees need all at once, and kept."""
@@ -234,8 +230,8 @@ class FeatureData(RecordsData):
         digest = hashlib.sha256(json.dumps([*of_features, *key]).encode()).hexdigest()[:12]
         file = self.records_folder() / f"{name}-{digest}.npy"
         if not file.exists():
-            with whole_file(file) as temporary:
-                np.save(temporary, make())
+            with whole_file(file) as temporary, temporary.open("wb") as out:
+                np.save(out, make())
         return np.load(file, mmap_mode="r")
 
 

@@ -12,6 +12,8 @@ from astro_lightning.tasks.plasticc.light_curves import LightCurves
 # Elements of a batch of kernel matrices: 8 MB of float64 stays near the processor.
 BATCH_ELEMENTS = 1_000_000
 SYSTEMATIC = 0.02
+WAVELENGTH_SCALE_NM = 600.0
+AMPLITUDES = (0.2, 0.6)  # prior standard deviations in units of the curve's largest significant flux
 
 
 @dataclass
@@ -28,7 +30,6 @@ class FittedProcess:
         weights: (B, L) covariance^-1 flux, 0 at padding.
         mask: (B, L) true = an observation.
         log_likelihood: (B, T) best over amplitudes at each time scale, less the likelihood of zero flux.
-        wavelength_scale: nm.
     """
 
     rows: np.ndarray
@@ -40,7 +41,6 @@ class FittedProcess:
     weights: Tensor
     mask: Tensor
     log_likelihood: Tensor
-    wavelength_scale: float
 
     def mean(self, time: Tensor, wavelength_nm: Tensor) -> Tensor:
         """Posterior mean flux (B, M) at time (B, M), days since the first observation, and wavelength (B, M)."""
@@ -55,7 +55,7 @@ class FittedProcess:
 
     def _cross(self, time: Tensor, wavelength_nm: Tensor) -> Tensor:
         lag = (time[:, :, None] - self.time[:, None]).abs_() / self.time_scale[:, None, None]
-        step = (wavelength_nm / self.wavelength_scale)[:, :, None] - self.wavelength[:, None]
+        step = (wavelength_nm / WAVELENGTH_SCALE_NM)[:, :, None] - self.wavelength[:, None]
         prior = matern(lag) * matern(step.abs_()) * self.amplitude[:, None, None] ** 2
         return prior * self.mask[:, None]
 
@@ -67,11 +67,7 @@ def matern(distance: Tensor) -> Tensor:
 
 
 def fit_processes(
-    curves: LightCurves,
-    wavelength_nm: np.ndarray,
-    time_scales: Sequence[float],
-    amplitudes: Sequence[float] = (0.2, 0.6),
-    wavelength_scale: float = 600.0,
+    curves: LightCurves, wavelength_nm: np.ndarray, time_scales: Sequence[float]
 ) -> Iterator[FittedProcess]:
     """Fit light curves in batches of similar length (the kernel of Boone 2019, arXiv:1907.04690).
 
@@ -82,8 +78,6 @@ def fit_processes(
         curves: N light curves, any flux unit; curves without observations are left out.
         wavelength_nm: (n_bands,) effective wavelengths.
         time_scales: Days.
-        amplitudes: Prior standard deviation in units of the curve's largest significant flux.
-        wavelength_scale: nm, of the same kernel over wavelength.
     """
     lengths = curves.lengths
     order = np.argsort(lengths, kind="stable")
@@ -95,17 +89,12 @@ def fit_processes(
         while stop - start > 1 and (stop - start) * lengths[order[stop - 1]] ** 2 > BATCH_ELEMENTS:
             stop = start + max(1, int((stop - start) * 0.8))
         rows = order[start:stop]
-        yield _fit(curves.take(rows), rows, wavelength_nm, time_scales, amplitudes, wavelength_scale)
+        yield _fit(curves.take(rows), rows, wavelength_nm, time_scales)
         start = stop
 
 
 def _fit(
-    curves: LightCurves,
-    rows: np.ndarray,
-    wavelength_nm: np.ndarray,
-    time_scales: Sequence[float],
-    amplitudes: Sequence[float],
-    wavelength_scale: float,
+    curves: LightCurves, rows: np.ndarray, wavelength_nm: np.ndarray, time_scales: Sequence[float]
 ) -> FittedProcess:
     shape = (len(rows), int(curves.lengths.max()))
     first = curves.mjd[curves.offsets[:-1]]
@@ -113,7 +102,7 @@ def _fit(
         _pad(values, curves, shape)
         for values in (
             curves.mjd - first[curves.owner],
-            wavelength_nm[curves.band] / wavelength_scale,
+            wavelength_nm[curves.band] / WAVELENGTH_SCALE_NM,
             curves.flux,
             np.hypot(curves.flux_err.astype(np.float64), SYSTEMATIC * curves.flux),
         )
@@ -133,7 +122,7 @@ def _fit(
     for scale in time_scales:
         prior = matern(lag / scale) * colour
         of_scale = torch.full((shape[0],), -torch.inf, dtype=torch.float64)
-        for share in amplitudes:
+        for share in AMPLITUDES:
             amplitude = share * size
             factor = torch.linalg.cholesky(prior * amplitude[:, None, None] ** 2 + torch.diag_embed(noise))
             weights = torch.cholesky_solve(flux[..., None], factor)[..., 0]
@@ -143,18 +132,8 @@ def _fit(
             best = _better(best, new) if best else new
         table.append(of_scale)
     _, time_scale, amplitude, factor, weights = best
-    return FittedProcess(
-        rows,
-        time,
-        wavelength,
-        time_scale,
-        amplitude,
-        factor,
-        weights * mask,
-        mask,
-        torch.stack(table, 1),
-        wavelength_scale,
-    )
+    scores = torch.stack(table, 1)
+    return FittedProcess(rows, time, wavelength, time_scale, amplitude, factor, weights * mask, mask, scores)
 
 
 def _better(old: tuple[Tensor, ...], new: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

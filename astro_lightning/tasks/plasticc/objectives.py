@@ -110,14 +110,12 @@ class InfoNCE(nn.Module):
 
     Args:
         d_model: width of the vectors.
-        d_projection: width in which they are compared.
-        temperature: to start with; it never falls below 0.01.
     """
 
-    def __init__(self, d_model: int, d_projection: int = 128, temperature: float = 0.1) -> None:
+    def __init__(self, d_model: int) -> None:
         super().__init__()
-        self.project = nn.Sequential(nn.Linear(d_model, d_model), nn.GELU(), nn.Linear(d_model, d_projection))
-        self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
+        self.project = nn.Sequential(nn.Linear(d_model, d_model), nn.GELU(), nn.Linear(d_model, 128))
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(0.1)))  # to start with; it never falls below 0.01
         self.apply(init_weights)
 
     def forward(self, first: Tensor, second: Tensor, valid: Tensor) -> Tensor:
@@ -138,14 +136,10 @@ class ClassificationHead(nn.Module):
     Softmax belongs to the loss, or is applied once in prediction.
     """
 
-    def __init__(self, d_model: int, n_classes: int, d_hidden: int = 128, dropout: float = 0.1) -> None:
+    def __init__(self, d_model: int, n_classes: int, dropout: float = 0.1) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(d_model, d_hidden),
-            nn.LayerNorm(d_hidden),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(d_hidden, n_classes),
+            nn.Linear(d_model, 128), nn.LayerNorm(128), nn.GELU(), nn.Dropout(dropout), nn.Linear(128, n_classes)
         )
         self.apply(init_weights)
 

@@ -1,12 +1,14 @@
 """One pulse in all bands of a light curve: a grid of shapes and times, amplitudes in closed form."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from astro_lightning.tasks.plasticc.light_curves import LightCurves
 
+# Days.
 FIRST_SHAPE = (6.0, 30.0)
+RISES = (2, 3.5, 6, 10, 18, 35, 70)
+FALLS = (8, 14, 22, 35, 60, 110, 220, 450)
+SHIFTS = np.array([-24.0, -14, -8, -4, 0, 4, 8, 14, 24])
 
 
 def pulse(phase: np.ndarray, rise: float, fall: float) -> np.ndarray:
@@ -31,21 +33,13 @@ class PulseFit:
         model: (n_observations,) flux of the fit.
     """
 
-    def __init__(
-        self,
-        curves: LightCurves,
-        error: np.ndarray,
-        n_bands: int,
-        rises: Sequence[float] = (2, 3.5, 6, 10, 18, 35, 70),
-        falls: Sequence[float] = (8, 14, 22, 35, 60, 110, 220, 450),
-        shifts: Sequence[float] = (-24, -14, -8, -4, 0, 4, 8, 14, 24),
-    ) -> None:
+    def __init__(self, curves: LightCurves, error: np.ndarray, n_bands: int) -> None:
         self.curves, self.n_bands = curves, n_bands
         self.owner = curves.owner
         self.key = self.owner * n_bands + curves.band
         self.weight = error**-2.0
         self.weighted_flux = self.weight * curves.flux
-        self._search(rises, falls, self._coarse_peak(), np.asarray(shifts, dtype=np.float64))
+        self._search(self._coarse_peak())
 
     def _sum(self, values: np.ndarray) -> np.ndarray:
         return np.bincount(self.key, values, len(self.curves) * self.n_bands).reshape(-1, self.n_bands)
@@ -76,14 +70,14 @@ class PulseFit:
             best, peak = np.where(better, gain, best), np.where(better, trial, peak)
         return peak
 
-    def _search(self, rises: Sequence[float], falls: Sequence[float], coarse: np.ndarray, shifts: np.ndarray) -> None:
+    def _search(self, coarse: np.ndarray) -> None:
         n, n_bands = len(self.curves), self.n_bands
-        shapes = [(rise, fall) for rise in rises for fall in falls if fall > 1.3 * rise]
-        total = np.zeros((len(shapes), len(shifts), n), np.float32)
+        shapes = [(rise, fall) for rise in RISES for fall in FALLS if fall > 1.3 * rise]
+        total = np.zeros((len(shapes), len(SHIFTS), n), np.float32)
         self.band_gain = np.full((n, n_bands), -1.0)
         self.band_rise, self.band_fall, self.band_shift = (np.full((n, n_bands), np.nan) for _ in range(3))
         for i, (rise, fall) in enumerate(shapes):
-            for j, shift in enumerate(shifts):
+            for j, shift in enumerate(SHIFTS):
                 gain = self._gain(coarse + shift, rise, fall)
                 total[i, j] = gain.sum(1)
                 better = gain > self.band_gain
@@ -103,10 +97,10 @@ class PulseFit:
         self.log_rise, self.log_fall = (log_rise * weight).sum(0), (log_fall * weight).sum(0)
         self.log_rise_sd = np.sqrt(((log_rise - self.log_rise) ** 2 * weight).sum(0))
         self.log_fall_sd = np.sqrt(((log_fall - self.log_fall) ** 2 * weight).sum(0))
-        shift = shifts[best % len(shifts)]
+        shift = SHIFTS[best % len(SHIFTS)]
         self.peak = coarse + shift
         self.band_shift -= shift[:, None]
-        of_best = best // len(shifts)
+        of_best = best // len(SHIFTS)
         form = np.zeros(len(self.curves.mjd))
         for i in np.unique(of_best):
             mine = (of_best == i)[self.owner]

@@ -30,8 +30,7 @@ class RealBogusBatches:
 
     def __init__(self, records: Records, info: Mapping[str, Any], train: bool = False) -> None:
         self.records, self.info, self.train = records, info, train
-        classes = {name: i for i, name in enumerate(info["classes"])}
-        self.targets = np.array([classes.get(label, -1) for label in records.labels])
+        self.targets = records.targets(info["classes"])
         self.soft = np.where(self.targets < 0, 0.5, self.targets).astype(np.float32)
         self.weight = np.ones(len(records), dtype=np.float32)
         if info["stamp_features"]:

@@ -85,7 +85,7 @@ class LoopData(RecordsData):
 
     def rows(self, records: Records) -> dict[str, np.ndarray]:
         """The loop's sets: `train` of this stage, fixed `val` and `test`, and what remains of the `pool`."""
-        known = np.flatnonzero([label is not None for label in records.labels])
+        known = np.flatnonzero(records.labelled)
         split, sizes = self.data["split"], (self.n_labelled, self.n_pool, self.val_share)
         groups = self.groups(records)[known]
         sets = loop_sets(groups, split["test"], *sizes, self.data["split_seed"], split.get("calibration", 0.0))
@@ -116,7 +116,7 @@ class LoopData(RecordsData):
 
     def labelled_targets(self) -> np.ndarray:
         """Class numbers of the training objects that an expert labelled."""
-        batches = self._datasets[True]
+        batches = self.datasets[True]
         return batches.targets[self._labelled()]  # type: ignore[attr-defined]
 
     def n_labels(self) -> int:

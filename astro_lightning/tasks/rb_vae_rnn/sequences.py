@@ -36,8 +36,7 @@ class SequenceBatches:
 
     def __init__(self, records: Records, info: Mapping[str, Any], train: bool = False) -> None:
         self.records, self.info, self.train = records, info, train
-        classes = {name: i for i, name in enumerate(info["classes"])}
-        self.targets = np.array([classes.get(label, -1) for label in records.labels])
+        self.targets = records.targets(info["classes"])
         self.features = object_features(records, info)
         if self.features is not None and info["scaled"]:
             self.features = normal_scores(self.features, np.array(info["feature_knots"]))
@@ -160,9 +159,10 @@ class SequenceData(FoldData):
             info["feature_blocks"] = [n for n in (len(names), n_curves) if n]
         return info
 
-    def _tables(self) -> Iterator[pa.Table]:
+    def tables(self) -> Iterator[pa.Table]:
+        """The survey's, or the embeddings of an autoencoder."""
         if not self.embeddings:
-            return super()._tables()
+            return super().tables()
         return SnadEmbeddings(latent_dims=self.latent_dims).read(Path(self.embeddings), part=self.part)
 
     def records_folder(self) -> Path:
@@ -252,6 +252,6 @@ def _pooled(records: Records, d: int) -> np.ndarray:
     flat_logvar, _ = logvar.take(np.arange(len(records)))
     values = pool_all(flat_mu.reshape(-1, d), flat_logvar.reshape(-1, d), offsets // d)
     if kept:
-        with whole_file(kept) as temporary:
-            np.save(temporary, values)
+        with whole_file(kept) as temporary, temporary.open("wb") as out:
+            np.save(out, values)
     return values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,11 +15,11 @@ import torch
 from rich.progress import track
 
 from astro_lightning.core.datamodule import RecordsData
-from astro_lightning.core.loader import Batch, EpochLoader, Key
+from astro_lightning.core.loader import Batch, Key
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.fingerprint import object_hashes
 from astro_lightning.data.records import Records
-from astro_lightning.data.splits import folds_by_group, split_by_group
+from astro_lightning.data.splits import folds_by_group, train_and_val
 from astro_lightning.methods.periodograms.light_curves import LightCurves
 from astro_lightning.tasks.scope.feature_cache import chunks, measure_chunk, periodic_features
 from astro_lightning.tasks.scope.features import WIDTHS
@@ -59,8 +60,7 @@ class ScopeBatches:
 
     def __init__(self, records: Records, info: Mapping[str, Any], features: np.ndarray | None = None) -> None:
         self.records, self.settings, self.features = records, dict(info["features"]), features
-        classes = {name: i for i, name in enumerate(info["classes"])}
-        self.target = np.array([classes.get(label, -1) for label in records.labels], dtype=np.int64)
+        self.target = records.targets(info["classes"])
         taxonomy = Taxonomy.from_config(info["taxonomy"])
         self.tags = taxonomy.targets(records.labels, info["tags"])
         period_d = records.column("period", np.nan).astype(np.float64)
@@ -126,10 +126,8 @@ class ScopeData(RecordsData):
             return super().rows(records)
         groups, seed = self.groups(records), self.data["split_seed"]
         tested = folds_by_group(groups, records.labels, self.n_folds, seed) == self.fold
-        rest = np.flatnonzero(~tested)
-        parts = {"train": 1 - self.val_share, "val": self.val_share}
-        inner = split_by_group(groups[rest], records.labels[rest], parts, seed)
-        return {part: rest[rows] for part, rows in inner.items()} | {"test": np.flatnonzero(tested)}
+        parts = train_and_val(groups, records.labels, np.flatnonzero(~tested), self.val_share, seed)
+        return parts | {"test": np.flatnonzero(tested)}
 
     def _chosen(self, tags: list[str] | str) -> list[str]:
         available = self.taxonomy.decided
@@ -156,14 +154,14 @@ class ScopeData(RecordsData):
         """Batches of any light curves."""
         return ScopeBatches(records, info)
 
-    def _loader(self, part: str, train: bool = False) -> EpochLoader:
-        """As for any data, with the features at the periods that an earlier stage chose."""
-        if self.score is not None and not self._datasets:
-            self.setup()
-            features = periodic_features(self.records, Path(self.score), self.features)
-            chosen = ScopeBatches(self.records, self.info(), features)
-            self._datasets = {False: chosen, True: chosen}
-        return super()._loader(part, train)
+    @cached_property
+    def periodic(self) -> np.ndarray | None:
+        """Features at the periods that an earlier stage chose."""
+        return periodic_features(self.records, Path(self.score), self.features) if self.score else None
+
+    def own_dataset(self, train: bool) -> ScopeBatches:
+        """As for any data, with those features."""
+        return ScopeBatches(self.records, self.info(), self.periodic)
 
     def train_hashes(self) -> np.ndarray:
         """Hashes of the curves alone: a file to score has no feature columns."""
@@ -176,8 +174,9 @@ class ScopeData(RecordsData):
         folder = super().records_folder()
         return folder.with_name(f"{folder.name}-scope1-{'-'.join(settings)}")
 
-    def _tables(self) -> Iterator[pa.Table]:
-        for table in super()._tables():
+    def tables(self) -> Iterator[pa.Table]:
+        """With the features of the light curves."""
+        for table in super().tables():
             records = Records.from_table(table)
             for rows in track(chunks(len(records)), "features of light curves"):
                 found = measure_chunk(self.cache / "features", records, rows, self.features)

@@ -40,8 +40,8 @@ def measure_chunk(
             return dict(kept)
     found = measure(records, rows, **settings)
     folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(file) as temporary:
-        np.savez(temporary, **found)  # type: ignore[arg-type]
+    with whole_file(file) as temporary, temporary.open("wb") as out:
+        np.savez(out, **found)  # type: ignore[arg-type]
     return found
 
 
@@ -59,8 +59,8 @@ def periodic_features(records: Records, score: Path, settings: Mapping[str, Any]
         file = folder / f"{rows[0]:08d}-{VERSION}-{len(FEATURES)}.npy"
         if not file.exists():
             found = measure_periodic(records, rows, scores[rows], settings["min_gap_d"], settings["processes"])
-            with whole_file(file) as temporary:
-                np.save(temporary, found)
+            with whole_file(file) as temporary, temporary.open("wb") as out:
+                np.save(out, found)
         parts.append(np.load(file))
     return np.concatenate(parts)
 

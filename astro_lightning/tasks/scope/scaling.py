@@ -38,7 +38,8 @@ class Preparation(nn.Module):
         """Learn fillings and scales from training rows, shape (rows, n_features); NaN and inf are missing values."""
         known = torch.where(features.isfinite(), features, torch.nan).double()
         fractions = torch.linspace(0, 1, QUANTILES, dtype=torch.float64, device=known.device)
-        quantiles = torch.nanquantile(known[_spread(len(known))], fractions, dim=0).nan_to_num(0.0).T
+        some = known[:: max(1, len(known) // 100_000)]  # quantiles of more rows are not better, only slower
+        quantiles = torch.nanquantile(some, fractions, dim=0).nan_to_num(0.0).T
         median = quantiles[:, QUANTILES // 2]
         self.imputer.fit(features)
         filled = self.imputer(features).double()
@@ -64,8 +65,3 @@ class Preparation(nn.Module):
             return rank.T.float() / (2 * QUANTILES)
         scaled = (filled - self.centre) / self.width
         return scaled.asinh() if self.scaling == "asinh" else scaled
-
-
-def _spread(rows: int, most: int = 100_000) -> slice:
-    """Evenly spaced rows, at most `most` of them: quantiles of more are not better, only slower."""
-    return slice(None, None, max(1, rows // most))

@@ -135,10 +135,10 @@ class TableData(RecordsData):
         """With what decides the labels of the records."""
         return super().records_key() | {"taxonomy": self.taxonomy, "threshold": self.threshold}
 
-    def _tables(self) -> Iterator[pa.Table]:
+    def tables(self) -> Iterator[pa.Table]:
         """Records with `label` for the strata of the split and the test metrics: the tags that hold, and `?<tag>` where unsure."""
         taxonomy = Taxonomy.from_config(self.taxonomy)
-        for table in super()._tables():
+        for table in super().tables():
             records = Records.from_table(table)
             tags = [tag for tag in taxonomy.tags if label_column(records, tag, taxonomy) is not None]
             words = tag_words(records, tags, self.taxonomy, self.threshold)

@@ -12,7 +12,7 @@ from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.loader import BatchSampler, EpochLoader
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.records import Records
-from astro_lightning.data.splits import folds_by_group, split_by_group
+from astro_lightning.data.splits import folds_by_group, split_by_group, train_and_val
 from astro_lightning.tasks.spectra.batches import SpectraBatches
 from astro_lightning.tasks.spectra.simulate import CLASSES as TWIN_CLASSES
 
@@ -78,26 +78,23 @@ class SpectraData(RecordsData):
         labels = records.labels
         surveys = self._surveys(records)
         strata = np.array([f"{label}|{survey}" for label, survey in zip(labels, surveys, strict=True)], object)
-        none = np.empty(0, np.int64)
+        groups, tested = records.groups, None
         if self.leave_out is not None:
-            out = surveys == self.leave_out
-            if not out.any():
+            tested = surveys == self.leave_out
+            if not tested.any():
                 raise BadInput(
                     f"leave_out={self.leave_out} is no survey of these data: {', '.join(sorted(set(surveys)))}"
                 )
-            seen = np.isin(records.groups, records.groups[out])  # by the survey that is left out, whoever saw them too
-            parts = {"test": np.flatnonzero(out), "calibration": none} | self._train_and_val(
-                records, strata, np.flatnonzero(~seen)
-            )
         elif self.fold is not None:
-            fold = folds_by_group(records.groups, strata, self.n_folds, self.data["split_seed"])
-            rest = np.flatnonzero(fold != self.fold)
-            parts = {"test": np.flatnonzero(fold == self.fold), "calibration": none} | self._train_and_val(
-                records, strata, rest
-            )
+            tested = folds_by_group(groups, strata, self.n_folds, self.data["split_seed"]) == self.fold
+        if tested is None:
+            parts = split_by_group(groups, strata, self.data["split"], self.data["split_seed"])
         else:
-            parts = split_by_group(records.groups, strata, self.data["split"], self.data["split_seed"])
-        has_label = np.array([label is not None for label in labels])
+            seen = np.isin(groups, groups[tested])  # a survey that is left out shares objects with others
+            seed = self.data["split_seed"] + MEMBER_STEP * self.member
+            parts = train_and_val(groups, strata, np.flatnonzero(~seen), self.val_share, seed)
+            parts["test"] = np.flatnonzero(tested)
+        has_label = records.labelled
         reliable = (np.nan_to_num(records.column("zwarning", 0.0)) == 0) | ~np.isin(labels, self.data["classes"])
         learnt = has_label & reliable & (np.isin(labels, self.data["classes"]) | (not self.known_only))
         parts = {part: rows[has_label[rows]] for part, rows in parts.items()}
@@ -125,12 +122,6 @@ class SpectraData(RecordsData):
             _, code, count = np.unique(cell, return_inverse=True, return_counts=True)
             loader.sampler.weights = count[code] ** -self.survey_power
         return loader
-
-    def _train_and_val(self, records: Records, strata: np.ndarray, rest: np.ndarray) -> dict[str, np.ndarray]:
-        shares = {"train": 1 - self.val_share, "val": self.val_share}
-        seed = self.data["split_seed"] + MEMBER_STEP * self.member
-        parts = split_by_group(records.groups[rest], strata[rest], shares, seed)
-        return {part: rest[parts[part]] for part in ("train", "val")}
 
     def _taught(self, twin: dict) -> dict:
         """The twin with templates that are there, and without the classes that no training may see."""

@@ -79,13 +79,9 @@ def _main_sequence(temperature: Floats, rng: np.random.Generator) -> Floats:
     return flux
 
 
-def stellar_library(seed: int = 0) -> Library:
-    """Parametric library of about 620 stars from 2,400 to 45,000 K.
-
-    Args:
-        seed: Seed of the scatter in line strengths.
-    """
-    rng = np.random.default_rng(seed)
+def stellar_library() -> Library:
+    """Parametric library of about 620 stars from 2,400 to 45,000 K, the same in every call."""
+    rng = np.random.default_rng(0)
     temperature = np.repeat(np.geomspace(2400, 45000, 110), 4).astype(np.float32)
     main = _main_sequence(temperature, rng)
     white = np.repeat(np.geomspace(6000, 40000, 30), 3).astype(np.float32)

@@ -129,7 +129,7 @@ def test_moved_copies_join_the_training_batch_alone(cache):
     assert set(train["row"].tolist()) == set(module.splits["train"].tolist())
     np.testing.assert_array_equal(train["features"][n:], again["features"][n:])
     few = module.dataset(module.records, module.info())
-    few.copied = module._datasets[True].copied
+    few.copied = module.datasets[True].copied
     batch = few[(module.splits["train"][:3], 0)]
     assert set(batch["row"].tolist()) == set(module.splits["train"][:3].tolist())
     photoz = module.info()["features"].index("meta_photoz")

@@ -1,17 +1,19 @@
-"""FITS blocks of small spectra files, about ten times faster than a general reader."""
+"""Small FITS files, ten to thirty times faster than `astropy.io.fits`, whose set-up dominates there."""
 
 import gzip
 import re
-import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.surveys.fits_cutout import BLOCK_BYTES, CARD_BYTES, DTYPES, GZIP_MAGIC
 from astro_lightning.data.tables import readable
 
+BLOCK_BYTES, CARD_BYTES = 2880, 80
+GZIP_MAGIC = b"\x1f\x8b"  # files and cutouts are gzipped or not, whatever their names say
+_PIXELS = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _COLUMN = re.compile(r"(TTYPE|TFORM)(\d+) *= *'([^']*)'")
 _FORMATS = {
     "L": "i1",
@@ -49,10 +51,12 @@ class Hdu:
         text = text.split("/")[0].strip()
         if text in ("T", "F"):
             return text == "T"
-        try:
-            return float(text.replace("D", "E")) if re.search(r"[.EDn]", text) else int(text)
-        except ValueError:
-            return default
+        for number in (int, float):
+            try:
+                return number(text.replace("D", "E"))
+            except ValueError:
+                continue
+        return default
 
     def whole(self, key: str) -> int:
         """Value of a card that must be there and a whole number."""
@@ -72,12 +76,25 @@ class Hdu:
         count = int(np.prod(self.shape)) if self.shape else 0
         return abs(int(self.get("BITPIX", 8))) // 8 * count + int(self.get("PCOUNT", 0) or 0)
 
+    @property
+    def complete(self) -> bool:
+        """Whether all data that the header announces are there."""
+        return self.start + self.n_bytes <= len(self.raw)
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """What the pixels are multiplied by, and what is then added."""
+        return float(self.get("BSCALE", 1)), float(self.get("BZERO", 0))
+
+    def pixels(self) -> np.ndarray:
+        """The image as it is kept, in NumPy's order."""
+        shape = self.shape
+        return np.frombuffer(self.raw, _PIXELS[self.whole("BITPIX")], int(np.prod(shape)), self.start).reshape(shape)
+
     def image(self) -> np.ndarray:
         """The image in native floating point, after its scale and zero point."""
-        dtype = np.dtype(DTYPES[self.whole("BITPIX")])
-        flat = np.frombuffer(self.raw, dtype, int(np.prod(self.shape)), self.start)
-        image = flat.reshape(self.shape).astype(np.float64)
-        return image * float(self.get("BSCALE", 1)) + float(self.get("BZERO", 0))
+        slope, zero = self.scale
+        return self.pixels().astype(np.float64) * slope + zero
 
     def table(self) -> np.ndarray:
         """The binary table as a structured array with upper-case names; scaled columns are float64."""
@@ -113,35 +130,60 @@ class Hdu:
         return table
 
 
-def read_hdus(path: Path) -> list[Hdu]:
-    """All header-data units of a FITS file, gzipped or not, whatever its name says.
+def hdus_of(raw: bytes) -> Iterator[Hdu]:
+    """Header-data units of a file's bytes, none where they are not FITS.
 
     Raises:
-        BadInput: Not FITS, or cut short; the message names the file.
+        ValueError: A header is damaged.
     """
-    try:
-        raw = path.read_bytes()
-        raw = gzip.decompress(raw) if raw[:2] == GZIP_MAGIC else raw
-    except (OSError, EOFError, zlib.error) as error:
-        raise BadInput(f"{path}: cannot be read ({error}): give a whole FITS file") from error
-    hdus: list[Hdu] = []
     position = 0
     while position + BLOCK_BYTES <= len(raw) and raw[position : position + 8] in (b"SIMPLE  ", b"XTENSION"):
         end = re.compile(rb"END {77}").search(raw, position)
         while end is not None and (end.start() - position) % CARD_BYTES:
             end = re.compile(rb"END {77}").search(raw, end.start() + 1)
         if end is None:
-            raise BadInput(f"{path}: a FITS header has no END: the file is cut short")
+            raise ValueError("a FITS header has no END: the file is cut short")
         start = position + -(-(end.end() - position) // BLOCK_BYTES) * BLOCK_BYTES
         hdu = Hdu(raw[position : end.start()].decode("latin-1"), raw, start)
-        with readable(path):
-            n_bytes = hdu.n_bytes
-        if start + n_bytes > len(raw):
-            raise BadInput(
-                f"{path}: {n_bytes} bytes of data are announced and {max(len(raw) - start, 0)} are there: cut short"
-            )
-        hdus.append(hdu)
-        position = start + -(-n_bytes // BLOCK_BYTES) * BLOCK_BYTES
+        yield hdu
+        position = start + -(-hdu.n_bytes // BLOCK_BYTES) * BLOCK_BYTES
+
+
+def read_hdus(path: Path) -> list[Hdu]:
+    """All header-data units of a FITS file, gzipped or not, whatever its name says.
+
+    Raises:
+        BadInput: Not FITS, or cut short; the message names the file.
+    """
+    hdus: list[Hdu] = []
+    with readable(path):
+        raw = path.read_bytes()
+        for hdu in hdus_of(gzip.decompress(raw) if raw[:2] == GZIP_MAGIC else raw):
+            if not hdu.complete:
+                there = max(len(hdu.raw) - hdu.start, 0)
+                raise BadInput(f"{path}: {hdu.n_bytes} bytes of data are announced and {there} are there: cut short")
+            hdus.append(hdu)
     if not hdus:
         raise BadInput(f"{path}: not a FITS file")
     return hdus
+
+
+def read_image(raw: bytes) -> tuple[np.ndarray, Hdu]:
+    """The first two-dimensional image as float32 (height, width), and the unit that holds it.
+
+    Raises:
+        BadInput: No FITS file with an image, or one that is cut short.
+        ValueError: A header is damaged.
+    """
+    for hdu in hdus_of(raw):
+        if len(hdu.shape) == 2 and hdu.get("XTENSION", "IMAGE") == "IMAGE":
+            if not hdu.complete:
+                raise BadInput(f"FITS image of {hdu.shape[1]} x {hdu.shape[0]} pixels is cut short")
+            pixels, blank, (slope, zero) = hdu.pixels(), hdu.get("BLANK"), hdu.scale
+            image = pixels.astype(np.float32)
+            if pixels.dtype.kind != "f" and blank is not None:
+                image[pixels == int(blank)] = np.nan
+            if (slope, zero) != (1, 0):
+                image = image * np.float32(slope) + np.float32(zero)
+            return image, hdu
+    raise BadInput("no FITS file with an image")
