@@ -140,14 +140,17 @@ def train(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
     from pytorch_lightning.utilities import rank_zero_only
 
     from astro_lightning.core.provenance import write_json
-    from astro_lightning.core.stages import Artefacts, is_trial, run_stage, stages_of
+    from astro_lightning.core.stages import Artefacts, check_data, is_done, is_trial, run_stage, stages_of
     from astro_lightning.predict.calibrate import calibrate, check_calibrator
     from astro_lightning.predict.modes import run_device
 
     check_calibrator(cfg)
     stages, artefacts = stages_of(cfg), Artefacts()
     metrics: dict[str, float] = {}
-    for stage in stages:
+    taken = [stage for stage in stages if is_done(stage, folder)]
+    for before, stage in zip([None, *stages], stages, strict=False):
+        if before in taken and stage not in taken:
+            check_data(cfg, before, artefacts)
         found = run_stage(cfg, stage, folder, artefacts)
         metrics |= {f"{stage['name']}/{name}": value for name, value in found.items()}
     if rank_zero_only.rank == 0 and not is_trial(cfg):  # type: ignore[attr-defined]

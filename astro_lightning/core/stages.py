@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -150,16 +151,13 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
     Returns:
         The stage's last validation metrics.
     """
-    done = folder / "checkpoints" / stage["name"] / "done.json"
-    if done.exists():
-        kept = read_kept(done)
+    if is_done(stage, folder):
+        kept = read_kept(_done(stage, folder))
         artefacts.update({name: str(folder / path) for name, path in kept["artefacts"].items()})
         return kept["metrics"]
     trial = is_trial(cfg)
     stage = take(stage, artefacts)
-    datamodule = make_datamodule(cfg, stage)
-    if (cfg.get("debug") or {}).get("overfit"):
-        datamodule.keep_batches(cfg["debug"]["overfit"])
+    datamodule = _data_to_train_on(cfg, stage)
     module = make_module(cfg, stage, datamodule.info())
     identity = identity_of(cfg, stage, module, datamodule)
     trainer = make_trainer(cfg, stage, folder, [identity], module.precision)
@@ -171,13 +169,10 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
     last = checkpoints / "last.ckpt"
     if last.exists():
         try:
-            learned_from = read_checkpoint(last)[KEY]["train_hashes"]
+            content = read_checkpoint(last)
         except BadInput as error:
             raise BadInput(f"{error}; without it stage {stage['name']} begins anew") from error
-        if not torch.equal(learned_from, identity.train_hashes):
-            raise BadInput(
-                f"{last} was trained on other objects than the data now hold: put the files back as they were, or start a new run"
-            )
+        _check_objects(last, content, identity.train_hashes)
     try:
         trainer.fit(module, datamodule, ckpt_path=str(last) if last.exists() else None)
     except MisconfigurationException as error:  # a monitor that the stage does not log, a limit that fits no batch
@@ -212,8 +207,42 @@ def run_stage(cfg: Mapping[str, Any], stage: dict[str, Any], folder: Path, artef
     if trainer.is_global_zero and best.exists() and not trial:
         # Relative to the run folder, which may be moved before it is resumed.
         inside = {name: Path(os.path.relpath(path, folder)).as_posix() for name, path in handed.items()}
-        write_json(done, {"artefacts": inside, "metrics": metrics})
+        write_json(_done(stage, folder), {"artefacts": inside, "metrics": metrics})
     return metrics
+
+
+def _done(stage: Mapping[str, Any], folder: Path) -> Path:
+    return folder / "checkpoints" / stage["name"] / "done.json"
+
+
+def is_done(stage: Mapping[str, Any], folder: Path) -> bool:
+    """Whether the stage need not run again."""
+    return _done(stage, folder).exists()
+
+
+def check_data(cfg: Mapping[str, Any], stage: dict[str, Any], artefacts: Artefacts) -> None:
+    """Whether the data still hold what a stage that is done was trained on, before the stages behind it go on.
+
+    Raises:
+        BadInput: They hold other objects.
+    """
+    path = Path(artefacts[f"{stage['name']}/checkpoint"])
+    hashes = _data_to_train_on(cfg, take(stage, artefacts)).train_hashes()
+    _check_objects(path, read_checkpoint(path), torch.from_numpy(hashes.view(np.int64)))
+
+
+def _data_to_train_on(cfg: Mapping[str, Any], stage: Mapping[str, Any]) -> RecordsData:
+    datamodule = make_datamodule(cfg, stage)
+    if (cfg.get("debug") or {}).get("overfit"):
+        datamodule.keep_batches(cfg["debug"]["overfit"])
+    return datamodule
+
+
+def _check_objects(path: Path, content: Mapping[str, Any], train_hashes: torch.Tensor) -> None:
+    if not torch.equal(content[KEY]["train_hashes"], train_hashes):
+        raise BadInput(
+            f"{path} was trained on other objects than the data now hold: put the files back as they were, or start a new run"
+        )
 
 
 def is_trial(cfg: Mapping[str, Any]) -> bool:

@@ -174,8 +174,6 @@ def write_parquet(tables: Iterable[pa.Table], out: Path) -> int:
             if writer is None:
                 raise BadInput(f"there is no object to write to {out}: the input is empty")
             writer.close()
-    except OSError as error:
-        raise OSError(f"{out}: {error}") from error
     finally:
         with suppress(OSError):  # a full disk: what could not be written cannot be closed either
             if writer is not None:

@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -79,6 +80,17 @@ def test_resume_takes_where_files_lie_now_and_no_other_setting(tmp_path):
     assert "test/fold_auc_mean" in metrics_of(run) and list((tmp_path / "cache").glob("records/snad_embeddings*"))
     kept = yaml.safe_load((run / "config.yaml").read_text())
     assert kept["data"]["root"] == str(now) and kept["paths"]["cache"] == str(tmp_path / "cache")
+
+    # As if it had been stopped between its folds, and the file exchanged then.
+    second = sorted(run.glob("checkpoints/*/done.json"))[1].parent
+    shutil.rmtree(second)
+    (run / "job.json").write_text(json.dumps(json.loads((run / "job.json").read_text()) | {"finished": False}))
+    pq.write_table(pa.table(columns).slice(0, 50), now / "embeddings.parquet")
+    refused = astro_lightning(f"resume={run}", folder=tmp_path, expect=2)
+    assert "was trained on other objects than the data now hold" in refused.stderr and not second.exists()
+    pq.write_table(pa.table(columns), now / "embeddings.parquet")
+    astro_lightning(f"resume={run}", folder=tmp_path)
+    assert (second / "done.json").exists()
 
 
 def test_what_a_run_without_a_checkpoint_left_is_no_part_of_the_next_in_its_folder(tmp_path):
