@@ -32,6 +32,7 @@ WHOLE: dict[str, tuple[str, ...]] = {
     "published discrete tokens and BERT": SEED_SIZE,
     "without the same-source loss": (*SIZE, f"{PRETRAIN}.datamodule.pretrain.views=false"),
     "two-way head in place of InfoNCE": (*SIZE, f"{PRETRAIN}.module.same_source=two_way"),
+    "same-source views of 64 observations in place of 32": (*SIZE, f"{PRETRAIN}.datamodule.pretrain.view_length=64"),
     "without metadata": (*SIZE, "task.tokenizer.metadata=[]"),
 }  # fmt: skip
 # Name -> words of a fine-tuning that starts from the first row's pretraining.
