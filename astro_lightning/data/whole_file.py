@@ -16,10 +16,11 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         OSError: The disk is full, or nothing may be written there; it names the file.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    own = path.resolve()  # where a link points to, which stays a link
+    temporary = own.with_name(f".{own.name}.{uuid.uuid4().hex[:8]}")
     try:
         yield temporary
-        os.replace(temporary, path)
+        os.replace(temporary, own)
     except OSError as error:
         raise OSError(f"{path}: {error}") from error
     finally:

@@ -20,3 +20,14 @@ def test_the_file_is_there_when_it_is_whole(tmp_path):
         temporary.write_text("whole")
         assert not list(tmp_path.glob("*.npy"))
     assert [file.name for file in tmp_path.iterdir()] == ["values.npy"]
+
+
+def test_a_link_stays_a_link_and_its_file_is_written(tmp_path):
+    (tmp_path / "scratch").mkdir()
+    link = tmp_path / "scores.parquet"
+    link.symlink_to(tmp_path / "scratch" / "mine.parquet")
+    with whole_file(link) as temporary:
+        temporary.write_text("new")
+    assert link.is_symlink()
+    assert (tmp_path / "scratch" / "mine.parquet").read_text() == "new"
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["mine.parquet", "scores.parquet", "scratch"]
