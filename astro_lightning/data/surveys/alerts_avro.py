@@ -34,7 +34,7 @@ class Packet:
         id: `candid` or `diaSourceId`.
         object_id: `objectId`, or `id` where the survey has none.
         cutouts: Science, template and difference, each (height, width), NaN kept.
-        mjd: Time of the exposure, NaN where not given.
+        mjd: Time of the exposure as the survey gives it (Rubin's of its middle, in TAI), NaN where not given.
     """
 
     id: int
@@ -153,5 +153,6 @@ def _packet(content: dict[str, Any]) -> Packet:
     if identifier is None:
         raise BadInput("the packet has neither candid nor diaSourceId")
     name = content.get("objectId") or content.get("objectid") or candidate.get("diaObjectId") or identifier
-    mjd = candidate.get("midpointMjdTai") or (candidate["jd"] - 2400000.5 if candidate.get("jd") else np.nan)
+    mjd = candidate.get("midpointMjdTai") or candidate.get("mjd")
+    mjd = mjd or (candidate["jd"] - 2400000.5 if candidate.get("jd") else np.nan)
     return Packet(int(identifier), str(name), (cutouts[0], cutouts[1], cutouts[2]), float(mjd))

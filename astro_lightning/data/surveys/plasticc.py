@@ -17,8 +17,8 @@ class Plasticc(LongTableSurvey):
     `label` is the class number as text (`true_target`, which tells the classes of the challenge's 99 apart, else
     `target`). `galactic` is 1 where the host's photo-z is 0, as the challenge marks objects of our Galaxy. `training` is
     false for the objects of a test file, the labelled ones of the unblinded release among them. Host `specz` is kept but
-    is no input. Fluxes have zero-point 27.5. Parquet files with the same columns are read too, under the names
-    `*lightcurves.parquet` and `*metadata.parquet`.
+    is no input. Fluxes have zero-point 27.5 and are, as their errors, corrected for the extinction of `mwebv`. Parquet
+    files with the same columns are read too, under the names `*lightcurves.parquet` and `*metadata.parquet`.
     """
 
     layout = (
@@ -26,6 +26,7 @@ class Plasticc(LongTableSurvey):
         "*lightcurves.parquet (.csv, .csv.gz or .parquet), each with its *metadata file"
     )
     bands = "lsst"
+    dereddened: ClassVar[bool] = True
     photometry_stem: ClassVar[str] = r"training_set|test_set(_batch\d+)?|.*lightcurves(_\d+)?"
 
     def objects(self, metadata: pa.Table, file: Path) -> pa.Table:

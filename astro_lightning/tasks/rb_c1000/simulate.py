@@ -20,7 +20,7 @@ def simulate(
     real_share: float = 0.3,
     backgrounds: str | None = None,
 ) -> pa.Table:
-    """Records of stamps with labels.
+    """Records of stamps with labels; a sixth of the transients are below five sigma, fainter than surveys report them.
 
     Args:
         n_objects: Number of stamps.

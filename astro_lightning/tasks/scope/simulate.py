@@ -73,7 +73,8 @@ def _shape(
         away = np.minimum(phase, 1 - phase)
         return np.exp(-0.5 * (away / width) ** 2) + second * np.exp(-0.5 * ((phase - 0.5) / width) ** 2)
     relative = TYPES[name][4]
-    shift = 0.25 * np.arange(len(relative))
+    # Pulsators brighten fast and fade slowly.
+    shift = -0.25 * np.arange(len(relative))
     wave = sum(a * np.cos(2 * np.pi * (k * phase + s)) for k, (a, s) in enumerate(zip(relative, shift), 1))
     if name == "RRd":
         wave = wave + 0.7 * np.cos(2 * np.pi * mjd / (period / OVERTONE_RATIO))

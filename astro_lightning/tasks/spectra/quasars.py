@@ -30,7 +30,10 @@ IRON = np.array(
 
 
 def _lyman_forest(flux: Floats, z: Floats, wavelength_a: Floats, rng: np.random.Generator) -> None:
-    """Absorb bluewards of Lyman alpha in place, with optical depth after Becker et al. (2013) and clumps."""
+    """Absorb bluewards of Lyman alpha in place, with the effective optical depth of Becker et al. (2013), in clumps.
+
+    Between these more light passes than they observed: .74 for .67 at z = 3, .59 for .41 at z = 4.
+    """
     row = np.flatnonzero(z > 2.1)
     absorber = wavelength_a[None] / 1215.67 - 1
     forest = absorber < z[row, None]

@@ -66,6 +66,13 @@ def test_packets_of_every_codec(tmp_path, codec):
     assert packets[0].mjd == 58000.0 and packets[0].object_id == "ZTF1"
 
 
+def test_a_time_that_is_a_modified_date_already_is_kept(tmp_path):
+    schema = json.loads(json.dumps(SCHEMA).replace('"jd"', '"mjd"'))
+    with (tmp_path / "decam.avro").open("wb") as file:
+        fastavro.writer(file, schema, [{**alert(11), "candidate": {"mjd": 61229.08}}])
+    assert next(read_packets(tmp_path / "decam.avro")).mjd == 61229.08
+
+
 def test_confluent_message_needs_and_uses_its_schema(tmp_path):
     body = io.BytesIO()
     fastavro.schemaless_writer(body, SCHEMA, alert(77))

@@ -49,6 +49,12 @@ def test_kept_features_equal_those_made_for_a_file(cache):
     assert np.isfinite(made).any(1).all() and not np.isinf(made).any()
 
 
+@pytest.mark.parametrize(("survey", "corrects"), [("plasticc.Plasticc", False), ("mallorn.Mallorn", True)])
+def test_fluxes_that_a_survey_has_corrected_for_dust_are_not_corrected_again(cache, survey, corrects):
+    reader = {"_target_": f"astro_lightning.data.surveys.{survey}"}
+    assert FeatureData(data=DATA | {"reader": reader}, cache=cache, batch_size=1).settings["deredden"] is corrects
+
+
 def test_an_ensemble_makes_the_features_of_a_table_once(cache, monkeypatch):
     module = data(cache)
     records, info, calls = Records.open(module.records_folder()), module.info(), []

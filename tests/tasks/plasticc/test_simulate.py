@@ -12,6 +12,7 @@ from sklearn.model_selection import cross_val_predict
 from astro_lightning.data.errors import BadInput
 from astro_lightning.tasks.plasticc.simulate import simulate
 from astro_lightning.tasks.plasticc.simulate.classes import LABELLED, UNSEEN_KINDS
+from astro_lightning.tasks.plasticc.simulate.noise import EXTINCTION
 from astro_lightning.tasks.plasticc.simulate.survey import BLOCK
 
 EXTRAGALACTIC = [kind.label for kind in LABELLED if kind.z_median]
@@ -58,6 +59,14 @@ def test_schema_and_values(balanced):
     assert set(balanced["ddf"].to_pylist()) == {0.0, 1.0}
     assert (frame.groupby("row").detected.sum() >= 2).all()
     assert (frame.detected == (frame.flux.abs() > 5 * frame.flux_err)).all()
+
+
+def test_fluxes_are_corrected_for_the_galaxys_dust_and_errors_grow_with_it(balanced):
+    frame = epochs(balanced)
+    frame = frame[frame.band == 1].merge(balanced.select(["mwebv", "ddf"]).to_pandas(), left_on="row", right_index=True)
+    noise = np.log10(frame[frame.ddf == 0].groupby("row").flux_err.median())
+    dust = 0.4 * EXTINCTION[1] * balanced["mwebv"].to_numpy()[noise.index]
+    assert np.polyfit(dust, noise, 1)[0] == pytest.approx(1, abs=0.15)
 
 
 def test_same_seed_same_table_other_seed_other_table():

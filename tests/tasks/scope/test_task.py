@@ -87,6 +87,17 @@ def periods(cfg, tmp_path_factory):
     return path, module.hand_over(path, data, folder)["score"], data
 
 
+@pytest.mark.parametrize(("kind", "most"), [("RRab", 0.35), ("delta_scuti", 0.45)])
+def test_pulsators_of_the_twin_brighten_fast_and_fade_slowly(kind, most):
+    rise = []
+    for star in simulate(200, seed=2).to_pylist():
+        if star["label"] == kind:
+            place = (np.array(star["mjd"]) / star["period"] % 1 * 12).astype(int)
+            level = np.bincount(place, star["mag"], 12) / np.bincount(place, minlength=12).clip(1)
+            rise.append((np.where(level > 0, level, np.inf).argmin() - level.argmax()) % 12 / 12)
+    assert len(rise) > 4 and np.median(rise) < most
+
+
 def test_chosen_periods_are_right_and_not_seen_before(periods):
     _, score, data = periods
     score = np.load(score)

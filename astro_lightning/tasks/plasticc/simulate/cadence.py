@@ -20,8 +20,8 @@ BAND_DARKNESS = np.array([1.2, 0.8, 0.3, 0.1, -0.4, -0.6])
 # Order of the bands in a deep drilling sequence (u has nights of its own) and the time from one to the next.
 DEEP_SEQUENCE = np.array([2, 1, 3, 4, 5])
 DEEP_STEP_DAY = 0.0085
-# 5-sigma limiting magnitudes of one epoch (deep drilling: of the night's stack).
-WIDE_DEPTH = np.array([23.25, 24.77, 24.37, 23.83, 22.97, 22.13])
+# 5-sigma limiting magnitudes of one epoch (deep drilling: of the night's stack), before the dust is corrected for.
+WIDE_DEPTH = np.array([23.54, 25.0, 24.53, 23.95, 23.06, 22.21])
 DEEP_DEPTH = np.array([24.98, 25.60, 25.60, 25.15, 24.80, 23.85])
 
 

@@ -51,7 +51,8 @@ def simulate(
 
     Visits, dust and field are drawn before and apart from the source, which is redrawn until at least two epochs are
     detected; so they tell nothing of the class beyond galactic (photo-z 0, more dust) or extragalactic. Flux has
-    the zero point 27.5 and is the difference to a template; `detected` is |flux| > 5 flux_err.
+    the zero point 27.5, is the difference to a template and, as the survey's, corrected for the dust of `mwebv`, its
+    error too; `detected` is |flux| > 5 flux_err.
 
     Args:
         n_objects: number of rows. Row `i` is the same for every `n_objects > i`.
@@ -169,6 +170,9 @@ def _detected(
             scene.band,
             sky.deep[tried][scene.row],
         )
+        # What the dust took is given back, in the precision that is kept.
+        dust = (10 ** (0.4 * extinction)).astype(np.float32)
+        seen, sigma = seen * dust, sigma * dust
         significant = np.abs(seen) > DETECTION_SNR * sigma
         good = np.flatnonzero(np.add.reduceat(significant, scene.offsets[:-1], dtype=np.int64) >= MIN_DETECTIONS)
         found, first = np.unique(tried[good], return_index=True)

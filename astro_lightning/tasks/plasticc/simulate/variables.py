@@ -54,7 +54,7 @@ def rr_lyrae(scene: Scene) -> tuple[Floats, Floats]:
     amplitude = np.where(overtone, scene.uniform(0.25, 0.6), scene.uniform(0.4, 1.3))
     rise = np.where(overtone, 0.45, scene.uniform(0.12, 0.25))[row]
     phase = np.mod(scene.mjd / period[row] + scene.uniform(0, 1)[row], 1.0)
-    # Half cosines on both sides of the maximum, with a slower start of the fall.
+    # Half cosines on both sides of the maximum, with a faster start of the fall.
     climb = 0.5 - 0.5 * np.cos(np.pi * phase / rise)
     decline = 0.5 + 0.5 * np.cos(np.pi * ((phase - rise) / (1 - rise)).clip(0, 1) ** 0.7)
     brightening = np.where(phase < rise, climb, decline) - 0.4
