@@ -55,6 +55,14 @@ def test_a_checkpoint_cannot_name_any_network_or_reader_it_likes(tmp_path):
     assert not (tmp_path / "sprung").exists()
 
 
+def test_a_checkpoint_cannot_name_as_its_reader_a_class_that_opens_files(tmp_path):
+    (tmp_path / "mine").write_text("precious")
+    block = {"_target_": "fsspec.implementations.local.LocalFileOpener", "path": str(tmp_path / "mine"), "mode": "wb"}
+    with pytest.raises(BadInput, match="LocalFileOpener has no method"):
+        reader_of(block | {"fs": None}, 1.0)
+    assert (tmp_path / "mine").read_text() == "precious"
+
+
 def test_a_folder_that_is_no_finished_run_says_how_to_finish_it(tmp_path):
     with pytest.raises(BadInput, match="resume="):
         predicting_checkpoints(tmp_path)
