@@ -1,6 +1,5 @@
 """What a run learns, after its training, from objects that its networks did not train on; applied to every table it scores."""
 
-import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -122,7 +121,9 @@ def read_calibration(path: Path) -> Calibration | None:
         content = torch.load(file, map_location="cpu", weights_only=True)
         kind: type[Calibration] = class_of(content["target"], Calibration)
         return kind.from_state(content["state"])
-    except (RuntimeError, KeyError, TypeError, EOFError, OSError, pickle.UnpicklingError) as error:
+    except BadInput:
+        raise
+    except Exception as error:  # as of a checkpoint
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise BadInput(
             f"{file} cannot be read ({reason}): repeat the run, its command is in {path / 'job.json'}"

@@ -5,6 +5,7 @@ import torch
 from command import TINY, astro_lightning, run_folder
 
 from astro_lightning.core.build import build, class_of, reader_of
+from astro_lightning.core.calibration import read_calibration
 from astro_lightning.core.checkpoint import predicting_checkpoints, read_checkpoint, restore
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
@@ -21,6 +22,19 @@ def test_a_missing_a_cut_and_a_foreign_file_are_each_said(tmp_path):
         (tmp_path / "cut.ckpt").write_bytes((tmp_path / "foreign.ckpt").read_bytes()[:kept])
         with pytest.raises(BadInput, match="cut short"):
             read_checkpoint(tmp_path / "cut.ckpt")
+
+
+@pytest.mark.parametrize(
+    "content", [b"hello", b"root:x:0:0", b"a" * 600, b"version https://git-lfs.github.com/spec/v1"]
+)
+def test_text_under_the_name_of_a_checkpoint_or_a_calibration_is_said(tmp_path, content):
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("best.ckpt", "calibration.pt"):
+        (tmp_path / "checkpoints" / name).write_bytes(content)
+    with pytest.raises(BadInput, match=r"best\.ckpt cannot be read"):
+        read_checkpoint(tmp_path / "checkpoints" / "best.ckpt")
+    with pytest.raises(BadInput, match=r"calibration\.pt cannot be read"):
+        read_calibration(tmp_path)
 
 
 def test_code_inside_a_checkpoint_never_runs(tmp_path):
