@@ -146,6 +146,14 @@ def test_labels_of_another_encoding_are_said_to_be_so(folder):
     assert read_labels(folder) == {"4": "star"}
 
 
+@pytest.mark.parametrize("name", ["question.json", "candidates.parquet"])
+def test_a_damaged_question_is_named(folder, name):
+    (folder / name).write_text("{")
+    (folder / "labels.csv").write_text("id,label\n4,star\n")
+    with pytest.raises(BadInput, match=rf"{name}.* cannot be read"):
+        read_labels(folder)
+
+
 def test_an_object_that_stands_twice_among_the_candidates_is_asked_for_once(tmp_path):
     folder = tmp_path / "to_label"
     twice = pa.table({"id": ["4", "4"]})
