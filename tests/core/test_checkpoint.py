@@ -37,6 +37,16 @@ def test_text_under_the_name_of_a_checkpoint_or_a_calibration_is_said(tmp_path, 
         read_calibration(tmp_path)
 
 
+def test_weights_that_changed_on_the_way_are_refused(tmp_path):
+    weights = torch.arange(1000.0)
+    path = tmp_path / "best.ckpt"
+    torch.save({"astro_lightning": {}, "hyper_parameters": {}, "state_dict": {"weight": weights}}, path)
+    assert read_checkpoint(path)["state_dict"]["weight"].equal(weights)
+    path.write_bytes(path.read_bytes().replace(torch.tensor(500.0).numpy().tobytes(), b"\0\0\0\0"))
+    with pytest.raises(BadInput, match=r"best\.ckpt cannot be read .*damaged"):
+        read_checkpoint(path)
+
+
 def test_code_inside_a_checkpoint_never_runs(tmp_path):
     class Trap:
         def __reduce__(self):
