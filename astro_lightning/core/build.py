@@ -1,5 +1,6 @@
 """From a composed configuration to plain containers, and from its blocks to objects."""
 
+import inspect
 import traceback
 from pathlib import Path
 from typing import Any
@@ -61,9 +62,11 @@ def reader_of(block: dict[str, Any], memory_gib: float) -> Any:
         memory_gib: Most memory used while reading.
 
     Raises:
-        BadInput: The target is no class with a method `read`, or does not take one of the keys.
+        BadInput: The target is no class with a method `read(path, part)`, or does not take one of the keys.
     """
     target = str(block.get("_target_"))
-    if not hasattr(class_of(target, object), "read"):
-        raise BadInput(f"{target} has no method read: refusing to run it")
+    read = getattr(class_of(target, object), "read", None)
+    # Classes of open files have a method of this name too, and would empty whichever file they are given.
+    if not inspect.isfunction(read) or "part" not in inspect.signature(read).parameters:
+        raise BadInput(f"{target} has no method read(path, part): refusing to run it")
     return build(block, memory_gib=memory_gib)

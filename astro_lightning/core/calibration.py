@@ -1,6 +1,5 @@
 """What a run learns, after its training, from objects that its networks did not train on; applied to every table it scores."""
 
-import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ import pyarrow as pa
 import torch
 
 from astro_lightning.core.build import class_of
-from astro_lightning.core.whole import save_whole
+from astro_lightning.core.whole import load_whole, save_whole
 from astro_lightning.data.errors import BadInput
 
 FILE = "calibration.pt"  # beside the checkpoints of a run
@@ -119,10 +118,12 @@ def read_calibration(path: Path) -> Calibration | None:
     if not path.is_dir() or not file.is_file():
         return None
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        content = load_whole(file)
         kind: type[Calibration] = class_of(content["target"], Calibration)
         return kind.from_state(content["state"])
-    except (RuntimeError, KeyError, TypeError, EOFError, OSError, pickle.UnpicklingError) as error:
+    except BadInput:
+        raise
+    except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise BadInput(
             f"{file} cannot be read ({reason}): repeat the run, its command is in {path / 'job.json'}"

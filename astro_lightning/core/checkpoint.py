@@ -1,6 +1,5 @@
 """Checkpoints that can be trusted: plain content only, complete enough to score a file with nothing else."""
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from astro_lightning.core.build import class_of
 from astro_lightning.core.datamodule import RecordsData
 from astro_lightning.core.provenance import read_kept
 from astro_lightning.core.task import TaskModule
+from astro_lightning.core.whole import load_whole
 from astro_lightning.data.errors import BadInput
 
 KEY = "astro_lightning"
@@ -63,11 +63,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise BadInput(f"checkpoint {path} does not exist: give a .ckpt file or a run folder")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
+        content = load_whole(path)
+    except Exception as error:
         reason = str(error).partition("\n")[0].partition(". ")[0] or "it is empty"
         raise BadInput(
-            f"checkpoint {path} cannot be read ({reason}): it is cut short, or holds more than plain numbers"
+            f"checkpoint {path} cannot be read ({reason}): it is cut short or damaged, or holds more than plain numbers"
         ) from error
     if not isinstance(content, dict) or not {KEY, "hyper_parameters", "state_dict"} <= content.keys():
         raise BadInput(f"checkpoint {path} was not written by Astro Lightning: the keys of its checkpoints are missing")

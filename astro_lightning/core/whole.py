@@ -1,6 +1,7 @@
 """Checkpoint files that are there whole or not at all, also where `/tmp` is another disk than the run folder's."""
 
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -35,3 +36,15 @@ def save_whole(content: Any, place: Path) -> None:
     except (OSError, RuntimeError) as error:  # PyTorch says RuntimeError of a full disk
         part.unlink(missing_ok=True)
         raise OSError(f"{place}: {str(error).splitlines()[0]}") from error
+
+
+def load_whole(place: Path) -> Any:
+    """What `save_whole` wrote, on the processor; code inside it is never run.
+
+    Raises:
+        Exception: Nearly any, where the file is none of `torch.save`, damaged, or holds more than plain content.
+    """
+    with zipfile.ZipFile(place) as archive:  # PyTorch itself does not look at the checksums
+        if changed := archive.testzip():
+            raise OSError(f"{changed} is not as it was written")
+    return torch.load(place, map_location="cpu", weights_only=True)

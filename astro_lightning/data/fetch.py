@@ -171,6 +171,8 @@ def _download(file: RemoteFile, part: Path, bar: Progress) -> None:
             raise BadInput(f"{file.url}: HTTP {error.code} {error.reason}; {by_hand}") from error
         except (URLError, ConnectionError, TimeoutError, HTTPException, ssl.SSLError) as error:
             reason = f"no connection ({getattr(error, 'reason', error) or type(error).__name__})"
+        except BadInput:
+            raise
         except ValueError as error:
             raise BadInput(f"{file.url}: not a URL that can be fetched ({error})") from error
         if attempt == MAX_BREAKS or not part.exists() or part.stat().st_size <= before:
@@ -195,6 +197,11 @@ def _transfer(file: RemoteFile, part: Path, bar: Progress, task: TaskID) -> int 
         _discard(part)
         return _transfer(file, part, bar, task)
     with response:
+        # A login, or a page that tells of maintenance, would be kept as the file and held to its own checksum.
+        if file.sha256 is None and response.headers.get_content_type() == "text/html":
+            raise BadInput(
+                f"{file.url}: a web page came, no file: see in a browser what it says, or give the file's sha256"
+            )
         resumed = response.status == 206
         if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
             raise HTTPException("server sent another range than asked for")

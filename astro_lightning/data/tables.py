@@ -143,7 +143,7 @@ def readable(file: Path) -> Iterator[None]:
         yield
     except BadInput:
         raise
-    except (pa.ArrowException, OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
+    except (pa.ArrowException, OSError, EOFError, ValueError, OverflowError, BadZipFile, zlib.error) as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise BadInput(f"{file}: cannot be read ({reason}): give a whole file of the survey's format") from error
 

@@ -49,9 +49,11 @@ def as_trained(cfg: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     if run_folder.name == REFIT:
         run_folder = run_folder.parent
     kept = run_folder / "config.yaml"
+    # A file that lies elsewhere may have another program's config.yaml above it.
+    inside = path.is_dir() or path.parent.parent.name == "checkpoints"
     keys = [word.lstrip("+~").partition("=")[0].split(".") for word in overrides]
     other = ["data"] in keys or ["experiment"] in keys
-    if not kept.is_file():
+    if not inside or not kept.is_file():
         if not other and not cfg["data"].get("path"):
             raise BadInput(
                 f"{path} lies in no run folder, so that its survey is not known: give data=NAME, or data.path"

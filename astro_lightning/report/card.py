@@ -61,8 +61,8 @@ def limits(run: RunFolder) -> list[str]:
         return [*found, _NO_INTERVALS if tested else "Nothing was tested against labels: this run states no quality."]
     found.append("One training run with one seed: the intervals cover the choice of test objects only.")
     objects = scores.per_class["objects"]
-    few = [name for name, count in zip(scores.classes, objects) if 0 < count < _FEW]
-    none = [name for name, count in zip(scores.classes, objects) if not count]
+    few = [_cell(name) for name, count in zip(scores.classes, objects) if 0 < count < _FEW]
+    none = [_cell(name) for name, count in zip(scores.classes, objects) if not count]
     if few:
         found.append(f"Fewer than {_FEW} test objects, so that their numbers are weak: {', '.join(few)}.")
     if none:

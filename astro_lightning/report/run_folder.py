@@ -120,11 +120,7 @@ def read_run(folder: Path | str) -> RunFolder:
     path = Path(folder)
     if not (path / "config.yaml").exists():
         raise BadInput(f"{path}: not a run folder, it has no config.yaml; give a folder such as outputs/<task>/<run>")
-    try:
-        config = yaml.safe_load((path / "config.yaml").read_text("utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise BadInput(f"{path / 'config.yaml'}: not readable as YAML ({str(error).splitlines()[0]})") from error
-    return RunFolder(path, config, _json(path / "metrics.json"), _json(path / "provenance.json"))
+    return RunFolder(path, *(_content(path / name) for name in ("config.yaml", "metrics.json", "provenance.json")))
 
 
 @lru_cache(maxsize=4)
@@ -134,10 +130,16 @@ def _scores(path: Path, changed_ns: int) -> Scores | None:
     return score(predictions) if predictions else None
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _content(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
+    kind, parse = ("JSON", json.loads) if path.suffix == ".json" else ("YAML", yaml.safe_load)
     try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise BadInput(f"{path}: not readable as JSON ({error})") from error
+        content = parse(path.read_text("utf-8")) or {}
+    except (ValueError, yaml.YAMLError) as error:
+        raise BadInput(f"{path}: not readable as {kind} ({str(error).splitlines()[0]})") from error
+    if not isinstance(content, dict):
+        raise BadInput(
+            f"{path}: holds no values under names, as a run's does; give a folder such as outputs/<task>/<run>"
+        )
+    return content

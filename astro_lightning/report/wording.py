@@ -65,9 +65,8 @@ def breakable(name: str) -> str:
 
 
 def of_class(key: str, classes: Sequence[str]) -> bool:
-    """Whether a recorded metric such as `test/f1_SN Ia` belongs to one class."""
-    last = key.rpartition("/")[2]
-    return any(last.endswith(f"_{name}") for name in classes)
+    """Whether a recorded metric such as `test/f1_SN Ia` or `test/f1_AGN/QSO` belongs to one class."""
+    return any(key.endswith(f"_{name}") for name in classes)
 
 
 def duration(seconds: float) -> str:

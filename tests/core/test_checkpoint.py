@@ -5,6 +5,7 @@ import torch
 from command import TINY, astro_lightning, run_folder
 
 from astro_lightning.core.build import build, class_of, reader_of
+from astro_lightning.core.calibration import read_calibration
 from astro_lightning.core.checkpoint import predicting_checkpoints, read_checkpoint, restore
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
@@ -21,6 +22,29 @@ def test_a_missing_a_cut_and_a_foreign_file_are_each_said(tmp_path):
         (tmp_path / "cut.ckpt").write_bytes((tmp_path / "foreign.ckpt").read_bytes()[:kept])
         with pytest.raises(BadInput, match="cut short"):
             read_checkpoint(tmp_path / "cut.ckpt")
+
+
+@pytest.mark.parametrize(
+    "content", [b"hello", b"root:x:0:0", b"a" * 600, b"version https://git-lfs.github.com/spec/v1"]
+)
+def test_text_under_the_name_of_a_checkpoint_or_a_calibration_is_said(tmp_path, content):
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("best.ckpt", "calibration.pt"):
+        (tmp_path / "checkpoints" / name).write_bytes(content)
+    with pytest.raises(BadInput, match=r"best\.ckpt cannot be read"):
+        read_checkpoint(tmp_path / "checkpoints" / "best.ckpt")
+    with pytest.raises(BadInput, match=r"calibration\.pt cannot be read"):
+        read_calibration(tmp_path)
+
+
+def test_weights_that_changed_on_the_way_are_refused(tmp_path):
+    weights = torch.arange(1000.0)
+    path = tmp_path / "best.ckpt"
+    torch.save({"astro_lightning": {}, "hyper_parameters": {}, "state_dict": {"weight": weights}}, path)
+    assert read_checkpoint(path)["state_dict"]["weight"].equal(weights)
+    path.write_bytes(path.read_bytes().replace(torch.tensor(500.0).numpy().tobytes(), b"\0\0\0\0"))
+    with pytest.raises(BadInput, match=r"best\.ckpt cannot be read .*damaged"):
+        read_checkpoint(path)
 
 
 def test_code_inside_a_checkpoint_never_runs(tmp_path):
@@ -53,6 +77,14 @@ def test_a_checkpoint_cannot_name_any_network_or_reader_it_likes(tmp_path):
         with pytest.raises(BadInput, match=target["_target_"]):
             reader_of(target, 1.0)
     assert not (tmp_path / "sprung").exists()
+
+
+def test_a_checkpoint_cannot_name_as_its_reader_a_class_that_opens_files(tmp_path):
+    (tmp_path / "mine").write_text("precious")
+    block = {"_target_": "fsspec.implementations.local.LocalFileOpener", "path": str(tmp_path / "mine"), "mode": "wb"}
+    with pytest.raises(BadInput, match="LocalFileOpener has no method"):
+        reader_of(block | {"fs": None}, 1.0)
+    assert (tmp_path / "mine").read_text() == "precious"
 
 
 def test_a_folder_that_is_no_finished_run_says_how_to_finish_it(tmp_path):

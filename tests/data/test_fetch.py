@@ -19,6 +19,7 @@ class Server:
     def __init__(self):
         self.content = CONTENT
         self.etag = '"v1"'
+        self.kind = "application/octet-stream"
         self.send_at_most = []  # bytes of each coming answer before the connection drops; empty = all
         self.ranges = []  # Range headers as they came
         self.go_on = threading.Event()  # until it is set an answer waits before its body
@@ -44,6 +45,7 @@ class Server:
                 self.send_response(206 if start else 200)
                 if start:
                     self.send_header("Content-Range", f"bytes {start}-{len(outer.content) - 1}/{len(outer.content)}")
+                self.send_header("Content-Type", outer.kind)
                 self.send_header("ETag", outer.etag)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -175,6 +177,15 @@ def test_unknown_checksum_is_printed_kept_and_held_to(server, tmp_path, capsys):
     (tmp_path / "data.bin").write_bytes(CONTENT[:-1])
     with pytest.raises(BadInput, match=digest):
         fetch([server.file(sha256=None)], tmp_path, progress=False)
+
+
+def test_a_web_page_is_no_file_unless_its_checksum_says_so(server, tmp_path):
+    server.kind = "text/html; charset=utf-8"
+    with pytest.raises(BadInput, match=rf"^{server.url}: a web page"):
+        fetch([server.file(sha256=None)], tmp_path, progress=False)
+    assert not [file for file in tmp_path.iterdir() if not file.name.startswith(".")]
+    (path,) = fetch([server.file()], tmp_path, progress=False)
+    assert path.read_bytes() == CONTENT
 
 
 def test_the_same_file_is_fetched_by_one_at_a_time(server, tmp_path):

@@ -1,11 +1,13 @@
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +24,10 @@ from astro_lightning.methods.labelling.question import (
     read_labels,
     write_question,
 )
+from astro_lightning.methods.labelling.serve import make_server
 
 ROWS = ("4", "new_real,zg:2", 'a "9"')
+STRANGE = "<!--<script>"  # in this state of a script a browser passes over its end
 QUESTION = Question("Star & <b>planet</b>?", {"star": "s", "planet": "p", "</script>": "x"})
 
 
@@ -101,6 +105,31 @@ def test_an_answer_that_cannot_be_written_is_told_to_the_page(folder, address):
     assert status == 500 and "labels.csv" in said and "not full" in said
 
 
+def test_what_is_no_request_of_the_page_is_answered_and_leaves_the_terminal_alone(folder, capfd):
+    server = make_server(folder)
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    host, port = server.server_address
+    for length in ("abc", "-1"):
+        with socket.create_connection((host, port), timeout=10) as client:
+            head = f"POST /labels.csv HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {length}\r\n\r\n"
+            client.sendall(head.encode())
+            assert b" 404 " in client.recv(100)
+    (folder / "labels.csv").write_text("id,label\n4,maybe\n")
+    assert sent(f"http://{host}:{port}/labels.json") == (
+        500,
+        f"{folder}/labels.csv: label 'maybe' of 4 is none of star, planet, </script>",
+    )
+    server.shutdown()
+    server.server_close()
+    assert not capfd.readouterr().err
+
+
+def test_no_text_of_a_survey_is_markup_on_the_page(tmp_path):
+    write_question(QUESTION, pa.table({"id": [STRANGE]}), [Card(STRANGE, {STRANGE: png(np.eye(8))})], tmp_path)
+    content = (tmp_path / "index.html").read_text().partition("const {cards, choices} = ")[2].partition(", key = ")[0]
+    assert "<" not in content and json.loads(content)["cards"][0]["id"] == STRANGE
+
+
 def test_another_tab_and_a_second_row_take_no_answer_away(folder, address):
     assert sent(address + "labels.csv", "id,label\n4,star\n")[0] == 200
     assert sent(address + "labels.csv", 'id,label\n"a ""9""",planet\n')[0] == 200
@@ -115,6 +144,14 @@ def test_labels_of_another_encoding_are_said_to_be_so(folder):
         read_labels(folder)
     (folder / "labels.csv").write_text("id,label\n4,star\n", encoding="utf-8-sig")
     assert read_labels(folder) == {"4": "star"}
+
+
+@pytest.mark.parametrize("name", ["question.json", "candidates.parquet"])
+def test_a_damaged_question_is_named(folder, name):
+    (folder / name).write_text("{")
+    (folder / "labels.csv").write_text("id,label\n4,star\n")
+    with pytest.raises(BadInput, match=rf"{name}.* cannot be read"):
+        read_labels(folder)
 
 
 def test_an_object_that_stands_twice_among_the_candidates_is_asked_for_once(tmp_path):

@@ -239,4 +239,8 @@ def test_a_checkpoint_of_a_refit_has_the_runs_data_and_one_that_lies_anywhere_ne
     alone = tmp_path / "elsewhere" / "a" / "b" / "best.ckpt"
     with pytest.raises(BadInput, match="lies in no run folder"):
         as_trained(asked | {"ckpt": str(alone)}, [])
+    alone.parents[2].mkdir()
+    (alone.parents[2] / "config.yaml").write_text("learning_rate: 1")  # another program's
+    with pytest.raises(BadInput, match="lies in no run folder"):
+        as_trained(asked | {"ckpt": str(alone)}, [])
     assert as_trained(asked | {"ckpt": str(alone)}, ["data=simulated"])["data"]["name"] == "simulated"

@@ -235,3 +235,7 @@ def test_damaged_file_is_named(tmp_path):
     (folder / "metrics.json").write_text(json.dumps({"a": 1})[:-1])
     with pytest.raises(BadInput, match=r"metrics\.json"):
         write_report(folder)
+    for content in (b"task: \xff", b"- a list", b"words"):  # another program's
+        (folder / "config.yaml").write_bytes(content)
+        with pytest.raises(BadInput, match=r"config\.yaml"):
+            write_report(folder)

@@ -50,6 +50,16 @@ def test_card_states_what_a_reader_needs(tmp_path):
     assert "imulated" not in text
 
 
+def test_a_class_may_be_called_as_a_survey_likes(tmp_path):
+    names = ["AGN/QSO", "<img src=x>\n# none"]
+    table = predictions(names, 200)
+    table = table.take([i for i, label in enumerate(table["label"].to_pylist()) if label == names[0]])
+    text = write_card(make_run(tmp_path / "t" / "a", table, {"test/f1_AGN/QSO": 0.5})).read_text()
+    numbers = text.partition("## Numbers")[2].partition("## By class")[0]
+    assert "AGN" not in numbers and "| AGN/QSO |" in text
+    assert "<img" not in text and "\n# none" not in text
+
+
 def test_card_names_its_weak_and_unmeasured_classes(tmp_path):
     table = predictions(THREE, 400)
     agn = [i for i, label in enumerate(table["label"].to_pylist()) if label == "AGN"]

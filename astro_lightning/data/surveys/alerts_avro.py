@@ -72,7 +72,7 @@ def read_packets(path: Path, schema: Path | None = None, skipped: list[str] | No
             for number, content in enumerate(_decode(file.read_bytes(), _from_file(schema))):
                 try:
                     packet = _packet(content)
-                except (ValueError, KeyError, TypeError, cramjam.DecompressionError) as error:
+                except Exception as error:  # nor do those behind it in its file go with it
                     skipped.append(f"{file.name}[{number}]: {error}")
                     continue
                 count += 1
@@ -155,4 +155,5 @@ def _packet(content: dict[str, Any]) -> Packet:
     name = content.get("objectId") or content.get("objectid") or candidate.get("diaObjectId") or identifier
     mjd = candidate.get("midpointMjdTai") or candidate.get("mjd")
     mjd = mjd or (candidate["jd"] - 2400000.5 if candidate.get("jd") else np.nan)
-    return Packet(int(identifier), str(name), (cutouts[0], cutouts[1], cutouts[2]), float(mjd))
+    number = int(np.int64(int(identifier)))  # one that no column holds would end the night
+    return Packet(number, str(name), (cutouts[0], cutouts[1], cutouts[2]), float(mjd))

@@ -1,6 +1,7 @@
 """Small FITS files, ten to thirty times faster than `astropy.io.fits`, whose set-up dominates there."""
 
 import gzip
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,8 +74,11 @@ class Hdu:
     @property
     def n_bytes(self) -> int:
         """Length of the data without padding."""
-        count = int(np.prod(self.shape)) if self.shape else 0
-        return abs(int(self.get("BITPIX", 8))) // 8 * count + int(self.get("PCOUNT", 0) or 0)
+        shape, beside = self.shape, int(self.get("PCOUNT", 0) or 0)
+        # A length below zero, or one that ran over, would lead whoever looks for the next unit round for ever.
+        if min(*shape, beside, 0) < 0:
+            raise ValueError(f"a FITS header announces axes {shape} and {beside} further bytes: none can be below 0")
+        return abs(int(self.get("BITPIX", 8))) // 8 * (math.prod(shape) if shape else 0) + beside
 
     @property
     def complete(self) -> bool:

@@ -17,8 +17,8 @@ def page(title: str, choices: Mapping[str, str], ids: list[str], cards: Iterable
         }
         for identifier, card in zip(ids, cards, strict=True)
     ]
-    # A script element ends at the first "</script", wherever it stands.
-    content = json.dumps({"cards": shown, "choices": dict(choices)}).replace("</", "<\\/")
+    # A script element ends at the first "</script", wherever it stands; behind "<!--" and "<script" it does not end there.
+    content = json.dumps({"cards": shown, "choices": dict(choices)}).replace("<", "\\u003c")
     return PAGE.replace("@TITLE@", escape(title)).replace("@CONTENT@", content)
 
 

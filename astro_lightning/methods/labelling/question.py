@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,12 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
-from astro_lightning.core.provenance import write_json, write_text
+from astro_lightning.core.provenance import read_kept, write_json, write_text
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.tables import write_parquet
+from astro_lightning.data.tables import read_table, write_parquet
 from astro_lightning.methods.labelling.page import page
 
 QUESTION, CANDIDATES, LABELS, PAGE = "question.json", "candidates.parquet", "labels.csv", "index.html"
@@ -73,7 +71,7 @@ def ask(question: Question, candidates: pa.Table, cards: Callable[[], Iterable[C
     if not (folder / PAGE).exists():
         write_question(question, candidates, cards(), folder)
     labels = read_labels(folder)
-    ids = list(dict.fromkeys(pq.read_table(folder / CANDIDATES)["id"].to_pylist()))
+    ids = list(dict.fromkeys(read_table(folder / CANDIDATES)["id"].to_pylist()))
     if len(labels) < len(ids):
         raise LabelsWanted(
             f"{len(ids) - len(labels)} of {len(ids)} objects wait for your label: astro-lightning label {folder.parent}, or "
@@ -122,8 +120,8 @@ def parse_labels(text: str, folder: Path, name: str = LABELS) -> dict[str, str]:
     """
     if not (folder / QUESTION).exists():
         raise BadInput(f"{folder} asks nothing: it holds no {QUESTION}")
-    choices = json.loads((folder / QUESTION).read_text())["choices"]
-    known = {str(identifier) for identifier in pq.read_table(folder / CANDIDATES)["id"].to_pylist()}
+    choices = read_kept(folder / QUESTION)["choices"]
+    known = {str(identifier) for identifier in read_table(folder / CANDIDATES)["id"].to_pylist()}
     options = pa.csv.ConvertOptions(column_types={"id": pa.string(), "label": pa.string()}, strings_can_be_null=False)
     try:
         table = pa.csv.read_csv(io.BytesIO(text.encode()), convert_options=options)

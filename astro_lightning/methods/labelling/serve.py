@@ -1,6 +1,7 @@
 """The labelling page on this machine's own address, with every answer saved as it is given."""
 
 import json
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock
@@ -36,18 +37,21 @@ def make_server(folder: Path, port: int = 0) -> ThreadingHTTPServer:
             if self.path == "/":
                 self._answer(200, (folder / PAGE).read_text("utf-8"), "text/html")
             elif self.path == "/labels.json":
-                self._answer(200, json.dumps(read_labels(folder)), "application/json")
+                try:
+                    self._answer(200, json.dumps(read_labels(folder)), "application/json")
+                except BadInput as error:  # somebody wrote into labels.csv meanwhile
+                    self._answer(500, str(error))
             else:
                 self._answer(404, "no such page")
 
         def do_POST(self) -> None:
-            size = int(self.headers.get("Content-Length") or 0)
             if self._foreign():
                 return
-            if self.path != f"/{LABELS}" or size > LARGEST_BODY_BYTES:
+            size = self.headers.get("Content-Length") or "0"
+            if self.path != f"/{LABELS}" or not size.isdecimal() or int(size) > LARGEST_BODY_BYTES:
                 self._answer(404, "only labels are taken")
                 return
-            text = self.rfile.read(size).decode("utf-8", "replace")
+            text = self.rfile.read(int(size)).decode("utf-8", "replace")
             try:
                 with writing:  # what another tab has answered stays
                     write_text(folder / LABELS, csv_text(read_labels(folder) | parse_labels(text, folder)))
@@ -75,8 +79,9 @@ def make_server(folder: Path, port: int = 0) -> ThreadingHTTPServer:
             self.send_header("Content-Type", f"{kind}; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Cache-Control", "no-store")
-            self.end_headers()
-            self.wfile.write(body)
+            with suppress(ConnectionError):  # a page that was closed waits for no answer
+                self.end_headers()
+                self.wfile.write(body)
 
         def log_message(self, *words: object) -> None:
             """The terminal is for the address."""

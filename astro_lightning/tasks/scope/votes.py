@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pyarrow import csv
 
-from astro_lightning.core.provenance import write_json
+from astro_lightning.core.provenance import read_kept, write_json
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.light_curves import cast
 from astro_lightning.data.survey import Survey
@@ -97,10 +95,10 @@ def write_votes(folders: Sequence[Path], out: Path) -> tuple[int, int]:
             raise BadInput(f"{folder} holds no question of astro-lightning sample")
         questions |= dict.fromkeys(path.resolve() for path in asked)
     for question in questions:
-        choices = json.loads((question / QUESTION).read_text())["choices"]
+        choices = read_kept(question / QUESTION)["choices"]
         if set(choices) != set(VALUE):
             raise BadInput(f"{question} asks for {', '.join(choices)}, not for {', '.join(VALUE)}")
-        identifiers = {str(i): i for i in pq.read_table(question / "candidates.parquet")["id"].to_pylist()}
+        identifiers = {str(i): i for i in read_table(question / "candidates.parquet")["id"].to_pylist()}
         if ids and identifiers and type(next(iter(identifiers.values()))) is not type(ids[0]):
             raise BadInput(
                 f"{question} is of another catalogue than the samples before it: its identifiers are of another type"

@@ -5,7 +5,7 @@ import pytest
 from astropy.io import fits
 
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.surveys.fits import read_image
+from astro_lightning.data.surveys.fits import read_hdus, read_image
 
 
 def as_bytes(unit: fits.PrimaryHDU | fits.HDUList) -> bytes:
@@ -42,3 +42,12 @@ def test_image_in_an_extension_and_header_values():
 def test_unusable_bytes_are_bad_input(raw):
     with pytest.raises(BadInput):
         read_image(raw)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("cards", ["NAXIS   = 1E999", "PCOUNT  = 1E999", "PCOUNT  = -2880"])
+def test_a_file_whose_header_makes_no_sense_is_named(tmp_path, cards):
+    header = "".join(card.ljust(80) for card in ("SIMPLE  = T", "BITPIX  = 8", cards, "END"))
+    (tmp_path / "a.fits").write_bytes(header.ljust(2 * 2880).encode())
+    with pytest.raises(BadInput, match=r"a\.fits: cannot be read"):
+        read_hdus(tmp_path / "a.fits")

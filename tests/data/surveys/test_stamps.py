@@ -104,6 +104,25 @@ def test_corrupt_packets_are_skipped_counted_and_named(tmp_path, caplog):
     assert "3 of 5 packets skipped" in caplog.text
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("card", ["PCOUNT  = -2880", "NAXIS   = 1E999"])
+def test_a_header_that_leads_back_or_nowhere_costs_its_own_packet_alone(tmp_path, card):
+    strange = alert(2)
+    header = "".join(text.ljust(80) for text in ("SIMPLE  = T", "BITPIX  = 8", card, "END"))
+    strange["cutoutTemplate"]["stampData"] = header.ljust(2 * 2880).encode()
+    file, skipped = write(tmp_path / "a.avro", alert(1), strange, alert(3)), []
+    assert [packet.id for packet in read_packets(file, skipped=skipped)] == [1, 3]
+    assert len(skipped) == 1 and skipped[0].startswith("a.avro[1]")
+
+
+def test_a_number_that_no_column_holds_ends_no_night(tmp_path):
+    text = json.loads(json.dumps(SCHEMA).replace('"candid", "type": "long"', '"candid", "type": "string"'))
+    with (tmp_path / "a.avro").open("wb") as file:
+        fastavro.writer(file, text, [alert(1) | {"candid": number} for number in ("7", str(10**20), "9")])
+    (records,) = Stamps().read(tmp_path)
+    assert records["id"].to_pylist() == [7, 9]
+
+
 def test_archive_with_table_beside_it(tmp_path):
     stamps = np.random.default_rng(0).normal(size=(3, 3, 30, 30)).astype(np.float32)
     np.savez(tmp_path / "x_triplets.npz", triplets=stamps, candid=np.array([5, 6, 7]))
