@@ -22,6 +22,7 @@ from astro_lightning.tasks.scope.taxonomy import Taxonomy
 log = logging.getLogger(__name__)
 
 MADE = b"astro_lightning.made"  # key of the file's own metadata: by what, of what
+SOURCES = "sources.parquet"
 Score = Callable[[Records], Mapping[str, pa.Table]]
 
 
@@ -48,7 +49,7 @@ def write_fields(
         Number of fields and of rows.
 
     Raises:
-        BadInput: An unknown rule, no file to score, or `out` is where the files to score lie.
+        BadInput: An unknown rule, no file to score, one of the summary's name, or `out` is where the files to score lie.
     """
     if rule not in RULES:
         raise BadInput(f"rule={rule} is unknown; choose {', '.join(RULES)}")
@@ -63,6 +64,8 @@ def write_fields(
         raise BadInput(f"{source} holds no Parquet file: give a folder with a file for each field")
     if out.resolve() == files[0].parent.resolve():
         raise BadInput(f"{out} holds the files to score: give another folder to write")
+    if SOURCES in (file.name for file in files):
+        raise BadInput(f"{source}: {SOURCES} is the name of the summary over sources: give this field another")
     rows = 0
     for file in files:
         path, state = out / file.name, file.stat()
@@ -74,7 +77,7 @@ def write_fields(
     every = pa.concat_tables([pq.read_table(out / file.name) for file in files], promote_options="default")
     if "source" in every.column_names:
         kept = [n for n in every.column_names if n.startswith(("prob_", "source", "period"))]
-        write_parquet([consolidate(every.select(kept), rule)], out / "sources.parquet")
+        write_parquet([consolidate(every.select(kept), rule)], out / SOURCES)
     return len(files), rows
 
 

@@ -35,9 +35,18 @@ class PcaTrees(BoostedTrees):
         self.components = nn.Buffer(torch.zeros(n_inputs, n_components))
 
     def fit_components(self, flat: Tensor) -> None:
-        """Principal components of (n, n_inputs) by randomised singular value decomposition."""
+        """Principal components of (n, n_inputs) by randomised singular value decomposition.
+
+        Raises:
+            BadInput: There are more components than spectra.
+        """
+        n_components = self.components.shape[1]
+        if n_components > len(flat):
+            raise BadInput(
+                f"{len(flat)} spectra to learn from have no {n_components} components: give more, or a smaller model.n_components"
+            )
         self.mean.copy_(flat.mean(0))
-        _, _, vectors = torch.pca_lowrank(flat - self.mean, self.components.shape[1], center=False, niter=4)
+        _, _, vectors = torch.pca_lowrank(flat - self.mean, n_components, center=False, niter=4)
         self.components.copy_(vectors)
 
     def project(self, flat: Tensor) -> Tensor:

@@ -80,6 +80,10 @@ def test_one_field_may_name_sources_and_another_not(info, tmp_path):
     write_field(tmp_path / "fields" / "b.parquet", [3, 4], source=["s", "s"])
     write_fields(tmp_path / "fields", tmp_path / "out", score_as(xgb=0.5), info)
     assert pq.read_table(tmp_path / "out" / "sources.parquet")["source"].to_pylist() == ["s"]
+    write_field(tmp_path / "fields" / "sources.parquet", [5])
+    with pytest.raises(BadInput, match="the name of the summary"):
+        write_fields(tmp_path / "fields", tmp_path / "other", score_as(xgb=0.5), info)
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_star_to_label_without_a_light_curve_is_named(tmp_path):

@@ -298,3 +298,5 @@ def test_components_and_trees_come_back_from_a_state_dict():
     again.load_state_dict(network.state_dict())
     assert (network(flat).argmax(1) == target).float().mean() > 0.9
     assert torch.allclose(again(flat), network(flat))
+    with pytest.raises(BadInput, match="49 spectra to learn from have no 50 components"):
+        again.fit_components(flat[:49])
