@@ -38,7 +38,7 @@ def astro_lightning(
     With `fresh`, a launcher or an environment of its own it begins as a user's does, else with its imports done.
     """
     arguments, given = command(*words, folder=folder, launcher=launcher), clean_environment(folder) | environment
-    if fresh or launcher or environment:
+    if fresh or launcher or environment.keys() - {"ASTRO_LIGHTNING_DATA"}:  # which no import reads
         finished = subprocess.run(arguments, env=given, capture_output=True, text=True, timeout=timeout)
     else:
         finished = begun(arguments, given, timeout)
