@@ -26,7 +26,6 @@ class Plasticc(LongTableSurvey):
         "*lightcurves.parquet (.csv, .csv.gz or .parquet), each with its *metadata file"
     )
     bands = "lsst"
-    dereddened: ClassVar[bool] = True
     photometry_stem: ClassVar[str] = r"training_set|test_set(_batch\d+)?|.*lightcurves(_\d+)?"
 
     def objects(self, metadata: pa.Table, file: Path) -> pa.Table:
@@ -43,6 +42,7 @@ class Plasticc(LongTableSurvey):
                 "ddf": table.numbers("ddf", "ddf_bool"),
                 "specz": table.numbers("hostgal_specz"),
                 "training": np.full(len(photoz), not file.name.startswith(("test", "plasticc_test"))),
+                "dereddened": np.ones(len(photoz), bool),
                 "galactic": np.where(np.isnan(photoz), np.nan, photoz == 0).astype(np.float32),
             },
         )

@@ -163,13 +163,9 @@ class CurvesData(RecordsData):
 
 def bands_of(data: Mapping[str, Any]) -> Bands:
     """Whose bands the reader of a `data` block reads; LSST's where it does not say."""
-    return (data.get("reader") or {}).get("bands") or reader_says(data, "bands", "lsst")
-
-
-def reader_says(data: Mapping[str, Any], name: str, default: Any) -> Any:
-    """What the class of a `data` block's reader says of its survey; the default where it does not."""
-    target = (data.get("reader") or {}).get("_target_")
-    return getattr(get_class(target), name, default) if target else default
+    reader = data.get("reader") or {}
+    own = getattr(get_class(reader["_target_"]), "bands", "lsst") if reader.get("_target_") else "lsst"
+    return reader.get("bands") or own
 
 
 class PretrainData(CurvesData):

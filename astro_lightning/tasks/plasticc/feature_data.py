@@ -17,7 +17,7 @@ from astro_lightning.data.records import Records
 from astro_lightning.data.splits import folds_by_group, train_and_val
 from astro_lightning.data.whole_file import whole_file
 from astro_lightning.tasks.plasticc.augment import end_early
-from astro_lightning.tasks.plasticc.data import bands_of, reader_says
+from astro_lightning.tasks.plasticc.data import bands_of
 from astro_lightning.tasks.plasticc.features import Table, light_curve_features
 from astro_lightning.tasks.plasticc.light_curves import LightCurves
 from astro_lightning.tasks.plasticc.redshift_shift import draw_redshift, shift_redshift
@@ -79,7 +79,7 @@ class FeatureData(RecordsData):
             trainable objects that is left for calibration.
         n_folds: Folds of the objects, groups kept whole, classes spread evenly.
         val_share: Share of the remaining groups kept for validation.
-        deredden: Correct fluxes for Galactic extinction, but for surveys whose reader says that they are (`dereddened`).
+        deredden: Correct fluxes for Galactic extinction, but for objects of which the records say that they are (`dereddened`).
         balance: Weight of a class is count^-balance: 0 = none, 1 = all classes alike.
         copies: Copies of each training object, moved to other redshifts; those with too few detections are left out.
         redshift_shift: How far copies are moved, the `strength` of `draw_redshift`; 0 = they stay where they are.
@@ -107,7 +107,7 @@ class FeatureData(RecordsData):
         self.fold, self.n_folds, self.val_share = fold, n_folds, val_share
         self._names: list[str] = []
         self.settings: dict[str, Any] = {
-            "deredden": deredden and not reader_says(self.data, "dereddened", False),
+            "deredden": deredden,
             "balance": balance,
             "copies": copies,
             "redshift_shift": redshift_shift,
@@ -125,6 +125,9 @@ class FeatureData(RecordsData):
         curves = LightCurves.of(records, rows)
         metadata = {name: records.column(name, np.nan).astype(np.float64)[rows] for name in METADATA}
         wavelength_nm = wavelengths_nm(info["bands"])
+        if info["deredden"]:
+            # It is for the survey of the object to say, not for that of the training: the two may differ.
+            metadata["mwebv"][records.column("dereddened", False).astype(bool)[rows]] = 0.0
         if rng is not None and info["redshift_shift"]:
             curves, metadata = _moved(curves, metadata, wavelength_nm, float(info["redshift_shift"]), rng)
         if rng is not None and info["end_early"]:

@@ -67,6 +67,7 @@ def test_challenge_folder(challenge):
     assert all(read(challenge / "training_set.csv")["training"].to_pylist())
     assert table["photoz"].to_pylist() == [0, 0.125, 0.25, 0.375, 0.5]
     assert table["galactic"].to_pylist() == [1, 0, 0, 0, 0]
+    assert all(table["dereddened"].to_pylist())
     assert table["ddf"].to_pylist() == [0, 1, 0, 1, 0]
     assert table["specz"][0].as_py() == 0.25 and np.isnan(table["specz"][1].as_py())
     assert [len(row) for row in table["mjd"].to_pylist()] == [20] * 4 + [0]

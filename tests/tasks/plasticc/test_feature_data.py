@@ -49,10 +49,20 @@ def test_kept_features_equal_those_made_for_a_file(cache):
     assert np.isfinite(made).any(1).all() and not np.isinf(made).any()
 
 
-@pytest.mark.parametrize(("survey", "corrects"), [("plasticc.Plasticc", False), ("mallorn.Mallorn", True)])
-def test_fluxes_that_a_survey_has_corrected_for_dust_are_not_corrected_again(cache, survey, corrects):
-    reader = {"_target_": f"astro_lightning.data.surveys.{survey}"}
-    assert FeatureData(data=DATA | {"reader": reader}, cache=cache, batch_size=1).settings["deredden"] is corrects
+def test_fluxes_that_a_survey_has_corrected_for_dust_are_not_corrected_again(cache):
+    module = data(cache)
+    corrected = simulate(40, seed=0)
+    uncorrected = corrected.drop_columns("dereddened")
+    no_dust = uncorrected.set_column(uncorrected.column_names.index("mwebv"), "mwebv", pa.repeat(np.float32(0), 40))
+    asked, rows = module.info() | {"deredden": True}, np.arange(40)
+    made = {
+        name: FeatureData.matrix(Records.from_table(table), rows, asked)
+        for name, table in {"corrected": corrected, "uncorrected": uncorrected, "no dust": no_dust}.items()
+    }
+    np.testing.assert_array_equal(made["corrected"], made["no dust"])
+    assert (made["uncorrected"] != made["no dust"]).any(axis=1).all()
+    unasked = FeatureData.matrix(Records.from_table(uncorrected), rows, asked | {"deredden": False})
+    np.testing.assert_array_equal(unasked, made["no dust"])
 
 
 def test_an_ensemble_makes_the_features_of_a_table_once(cache, monkeypatch):

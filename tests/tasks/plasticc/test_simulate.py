@@ -49,6 +49,7 @@ def test_schema_and_values(balanced):
         "flux_err": "list<item: float>",
         "detected": "list<item: bool>",
         **dict.fromkeys(["photoz", "photoz_err", "specz", "mwebv", "ddf"], "float"),
+        "dereddened": "bool",
     }
     frame = epochs(balanced)
     assert np.isfinite(frame[["mjd", "flux", "flux_err"]]).all(axis=None)

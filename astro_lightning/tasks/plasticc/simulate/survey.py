@@ -64,7 +64,7 @@ def simulate(
 
     Returns:
         Records, one row an object:
-        `id, label, mjd, band, flux, flux_err, detected, photoz, photoz_err, specz, mwebv, ddf`.
+        `id, label, mjd, band, flux, flux_err, detected, photoz, photoz_err, specz, mwebv, ddf, dereddened`.
 
     Raises:
         BadInput: unknown class, negative count or seed, or a fraction outside 0..1.
@@ -141,6 +141,7 @@ def _block(
         }
         | {name: pa.ListArray.from_arrays(offsets, pa.array(values)) for name, values in epoch_columns.items()}
         | {name: pa.array(values.astype(np.float32)) for name, values in object_columns.items()}
+        | {"dereddened": pa.array(np.ones(BLOCK, bool))}
     )
 
 
