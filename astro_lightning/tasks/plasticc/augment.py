@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from astro_lightning.tasks.plasticc.extinction import LSST_EXTINCTION
 from astro_lightning.tasks.plasticc.light_curves import LightCurves
 from astro_lightning.tasks.plasticc.redshift_shift import draw_redshift, shift_redshift
 from astro_lightning.tasks.plasticc.tokenizer_continuous import LSST_WAVELENGTH_NM
-
-# A_band / E(B-V) of ugrizy for R_V = 3.1 (Schlafly & Finkbeiner 2011, arXiv:1012.4804)
-LSST_EXTINCTION = (4.145, 3.237, 2.273, 1.684, 1.323, 1.088)
 
 SEASON_GAP_DAYS = 60.0
 DETECTION_SNR = 5.0

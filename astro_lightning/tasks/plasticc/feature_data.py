@@ -18,6 +18,7 @@ from astro_lightning.data.splits import folds_by_group, train_and_val
 from astro_lightning.data.whole_file import whole_file
 from astro_lightning.tasks.plasticc.augment import end_early
 from astro_lightning.tasks.plasticc.data import bands_of
+from astro_lightning.tasks.plasticc.extinction import deredden
 from astro_lightning.tasks.plasticc.features import Table, light_curve_features
 from astro_lightning.tasks.plasticc.light_curves import LightCurves
 from astro_lightning.tasks.plasticc.redshift_shift import draw_redshift, shift_redshift
@@ -28,7 +29,7 @@ CHUNK = 500
 # A copy that a survey would not have found is no training object.
 DETECTIONS, MIN_DETECTIONS = "curve_n_above_5", 2
 # Raised whenever a feature changes its meaning, so that no cache outlives it.
-VERSION = 2
+VERSION = 3
 
 # Also for the worker processes of a loader, which begin as copies of this one.
 _REMEMBERED: WeakKeyDictionary[Records, dict[str, np.ndarray]] = WeakKeyDictionary()
@@ -127,12 +128,13 @@ class FeatureData(RecordsData):
         wavelength_nm = wavelengths_nm(info["bands"])
         if info["deredden"]:
             # It is for the survey of the object to say, not for that of the training: the two may differ.
-            metadata["mwebv"][records.column("dereddened", False).astype(bool)[rows]] = 0.0
+            done = records.column("dereddened", False).astype(bool)[rows]
+            curves = deredden(curves, np.where(done, 0.0, metadata["mwebv"]))
         if rng is not None and info["redshift_shift"]:
             curves, metadata = _moved(curves, metadata, wavelength_nm, float(info["redshift_shift"]), rng)
         if rng is not None and info["end_early"]:
             curves = end_early(curves, rng)
-        return light_curve_features(curves, metadata, wavelength_nm, info["deredden"])
+        return light_curve_features(curves, metadata, wavelength_nm)
 
     # ---- shared
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from astro_lightning.data.bands import BANDS
-from astro_lightning.tasks.plasticc.augment import LSST_EXTINCTION
 from astro_lightning.tasks.plasticc.light_curves import LightCurves
 from astro_lightning.tasks.plasticc.process_features import asinh_magnitude, distance_modulus, process_features
 from astro_lightning.tasks.plasticc.pulse_fit import PulseFit
@@ -19,17 +18,14 @@ LAG_EDGES_DAYS = (0.0, 4.0, 12.0, 40.0, 120.0, 400.0)
 Table = dict[str, np.ndarray]
 
 
-def light_curve_features(
-    curves: LightCurves, metadata: Mapping[str, np.ndarray], wavelength_nm: np.ndarray, deredden: bool = True
-) -> Table:
+def light_curve_features(curves: LightCurves, metadata: Mapping[str, np.ndarray], wavelength_nm: np.ndarray) -> Table:
     """All features of N objects.
 
     Args:
-        curves: Fluxes of zero-point 27.5, bands 0..5 = ugrizy.
-        metadata: (N,) columns `photoz`, `photoz_err`, `mwebv`, `ddf`, NaN = unknown, those that are there. Features that
+        curves: Fluxes of zero-point 27.5, free of the Galaxy's dust, bands 0..5 = ugrizy.
+        metadata: (N,) columns `photoz`, `photoz_err`, `ddf`, NaN = unknown, those that are there. Features that
             need a distance are NaN where photoz is unknown; a photoz of 0 (Galactic) has none either.
         wavelength_nm: (6,) effective wavelengths, NaN for a band the survey lacks: no feature has its name.
-        deredden: Correct the fluxes for the extinction of `mwebv`.
 
     Returns:
         Name -> (N,) float64; names follow from `wavelength_nm` alone. The prefix says the group: `pulse_` (a pulse fitted
@@ -37,17 +33,12 @@ def light_curve_features(
         model), `meta_`.
     """
     unknown = np.full(len(curves), np.nan)
-    given = {
-        name: np.asarray(metadata.get(name, unknown), np.float64) for name in ("photoz", "photoz_err", "mwebv", "ddf")
-    }
-    if deredden:
-        dust = 10 ** (0.4 * np.asarray(LSST_EXTINCTION)[curves.band] * np.nan_to_num(given["mwebv"])[curves.owner])
-        curves = curves.with_columns(flux=curves.flux * dust, flux_err=curves.flux_err * dust)
+    given = {name: np.asarray(metadata.get(name, unknown), np.float64) for name in ("photoz", "photoz_err", "ddf")}
     error = np.hypot(curves.flux_err.astype(np.float64), 0.03 * curves.flux)
     redshift = np.where(given["photoz"] > 0, np.clip(given["photoz"], 0.003, 5.0), np.nan)
     bands = np.flatnonzero(np.isfinite(wavelength_nm))
     fit = PulseFit(curves, error, N_BANDS)
-    table = {f"meta_{name}": given[name] for name in ("photoz", "photoz_err", "ddf")}
+    table = {f"meta_{name}": values for name, values in given.items()}
     table |= _prefixed("pulse", _pulse(fit, redshift, bands))
     table |= _prefixed("bins", _bins(curves, error, fit, redshift, bands))
     table |= _prefixed("curve", _variability(curves, error, fit, redshift, bands))

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import pytorch_lightning as pl
@@ -11,6 +12,7 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.data.light_curves import METADATA
 from astro_lightning.data.records import Records
 from astro_lightning.data.surveys.plasticc_features import COLUMNS
+from astro_lightning.tasks.plasticc.extinction import LSST_EXTINCTION
 from astro_lightning.tasks.plasticc.feature_data import FeatureData
 from astro_lightning.tasks.plasticc.grid_features import grid_features
 from astro_lightning.tasks.plasticc.simulate import simulate
@@ -63,6 +65,25 @@ def test_fluxes_that_a_survey_has_corrected_for_dust_are_not_corrected_again(cac
     assert (made["uncorrected"] != made["no dust"]).any(axis=1).all()
     unasked = FeatureData.matrix(Records.from_table(uncorrected), rows, asked | {"deredden": False})
     np.testing.assert_array_equal(unasked, made["no dust"])
+
+
+def test_a_copy_is_moved_to_another_redshift_after_its_dust_is_taken_off(cache):
+    asked = data(cache).info() | {"deredden": True, "redshift_shift": 1.2}
+    clear = simulate(40, seed=0)
+    mwebv = np.repeat(clear["mwebv"].to_numpy(), [len(curve) for curve in clear["band"]])
+    dust = 10 ** (-0.4 * np.asarray(LSST_EXTINCTION)[pc.list_flatten(clear["band"]).to_numpy()] * mwebv)
+    dusty = clear.drop_columns("dereddened")
+    for name in ("flux", "flux_err"):
+        column = dusty[name].combine_chunks()
+        seen = pa.array((column.values.to_numpy() * dust).astype(np.float32))
+        place = dusty.column_names.index(name)
+        dusty = dusty.set_column(place, name, pa.ListArray.from_arrays(column.offsets, seen))
+    a, b = (
+        FeatureData.features(Records.from_table(table), np.arange(40), asked, np.random.default_rng(0))
+        for table in (clear, dusty)
+    )
+    for band in "ugrizy":
+        np.testing.assert_allclose(a[f"pulse_absolute_{band}"], b[f"pulse_absolute_{band}"], atol=1e-5)
 
 
 def test_an_ensemble_makes_the_features_of_a_table_once(cache, monkeypatch):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from astro_lightning.data.bands import wavelengths_nm
+from astro_lightning.tasks.plasticc.extinction import deredden
 from astro_lightning.tasks.plasticc.features import _structure_function, light_curve_features
 from astro_lightning.tasks.plasticc.light_curves import LightCurves
 from astro_lightning.tasks.plasticc.process_features import TEMPERATURES_K, crossing_times, temperature
@@ -23,7 +24,7 @@ def pulses(n=6, seed=0, peak=60100.0, rise=6.0, fall=35.0, size=200.0, noise=1.0
 
 
 def metadata(n, photoz=0.2):
-    return {"photoz": np.full(n, photoz), "photoz_err": np.full(n, 0.02), "mwebv": np.full(n, 0.05), "ddf": np.zeros(n)}
+    return {"photoz": np.full(n, photoz), "photoz_err": np.full(n, 0.02), "ddf": np.zeros(n)}
 
 
 def test_the_pulse_fit_finds_time_shape_and_flux_of_a_pulse():
@@ -93,9 +94,10 @@ def test_a_band_that_the_survey_lacks_has_no_columns():
 
 
 def test_extinction_is_taken_off():
-    curves = pulses(2)
-    dusty = {**metadata(2), "mwebv": np.full(2, 0.5)}
-    a, b = (light_curve_features(curves, dusty, NM, deredden)["pulse_absolute_r"] for deredden in (True, False))
+    dusty = pulses(2)
+    a, b = (
+        light_curve_features(c, metadata(2), NM)["pulse_absolute_r"] for c in (deredden(dusty, np.full(2, 0.5)), dusty)
+    )
     np.testing.assert_allclose(b - a, 2.273 * 0.5, atol=0.05)
 
 
