@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from astro_lightning.tasks.plasticc.extinction import LSST_EXTINCTION
+from astro_lightning.tasks.plasticc.extinction import extinction_law
 from astro_lightning.tasks.plasticc.light_curves import LightCurves
 from astro_lightning.tasks.plasticc.redshift_shift import draw_redshift, shift_redshift
 from astro_lightning.tasks.plasticc.tokenizer_continuous import LSST_WAVELENGTH_NM
@@ -34,7 +34,6 @@ class Augment:
         redshift_column: metadata column that is moved from; `photoz`, or a spectroscopic redshift where one may be
             used.
         wavelength_nm: effective wavelength of each band.
-        extinction_law: A_band / E(B-V) of each band.
     """
 
     redshift: float = 0.0
@@ -45,7 +44,6 @@ class Augment:
     photoz: float = 0.0
     redshift_column: str = "photoz"
     wavelength_nm: Sequence[float] = LSST_WAVELENGTH_NM
-    extinction_law: Sequence[float] = LSST_EXTINCTION
 
     def __call__(
         self, curves: LightCurves, metadata: Mapping[str, np.ndarray], rng: np.random.Generator
@@ -61,7 +59,8 @@ class Augment:
         if self.degrade:
             curves = degrade(curves, rng, self.degrade)
         if self.extinction and "mwebv" in metadata:
-            curves = jitter_extinction(curves, metadata["mwebv"], rng, self.extinction, self.extinction_law)
+            law = extinction_law(np.asarray(self.wavelength_nm))
+            curves = jitter_extinction(curves, metadata["mwebv"], rng, self.extinction, law)
         if self.photoz and {"photoz", "photoz_err"} <= metadata.keys():
             metadata["photoz"] = jitter_photoz(metadata["photoz"], metadata["photoz_err"], rng, self.photoz)
         return curves, metadata
@@ -138,11 +137,11 @@ def degrade(curves: LightCurves, rng: np.random.Generator, strength: float) -> L
 
 
 def jitter_extinction(
-    curves: LightCurves, mwebv: np.ndarray, rng: np.random.Generator, strength: float, extinction_law: Sequence[float]
+    curves: LightCurves, mwebv: np.ndarray, rng: np.random.Generator, strength: float, law: np.ndarray
 ) -> LightCurves:
     """Redden or deredden by an error of mwebv of relative size `strength`; unknown mwebv changes nothing."""
     error = np.where(np.isfinite(mwebv), mwebv, 0.0) * strength * rng.normal(size=len(curves))
-    factor = 10 ** (-0.4 * np.asarray(extinction_law)[curves.band] * error[curves.owner])
+    factor = 10 ** (-0.4 * law[curves.band] * error[curves.owner])
     return curves.with_columns(flux=curves.flux * factor, flux_err=curves.flux_err * factor)
 
 

@@ -18,7 +18,7 @@ from astro_lightning.data.splits import folds_by_group, train_and_val
 from astro_lightning.data.whole_file import whole_file
 from astro_lightning.tasks.plasticc.augment import end_early
 from astro_lightning.tasks.plasticc.data import bands_of
-from astro_lightning.tasks.plasticc.extinction import deredden
+from astro_lightning.tasks.plasticc.extinction import deredden, extinction_law
 from astro_lightning.tasks.plasticc.features import Table, light_curve_features
 from astro_lightning.tasks.plasticc.light_curves import LightCurves
 from astro_lightning.tasks.plasticc.redshift_shift import draw_redshift, shift_redshift
@@ -129,7 +129,7 @@ class FeatureData(RecordsData):
         if info["deredden"]:
             # It is for the survey of the object to say, not for that of the training: the two may differ.
             done = records.column("dereddened", False).astype(bool)[rows]
-            curves = deredden(curves, np.where(done, 0.0, metadata["mwebv"]))
+            curves = deredden(curves, np.where(done, 0.0, metadata["mwebv"]), extinction_law(wavelength_nm))
         if rng is not None and info["redshift_shift"]:
             curves, metadata = _moved(curves, metadata, wavelength_nm, float(info["redshift_shift"]), rng)
         if rng is not None and info["end_early"]:

@@ -12,7 +12,7 @@ from astro_lightning.data.errors import BadInput
 from astro_lightning.data.light_curves import METADATA
 from astro_lightning.data.records import Records
 from astro_lightning.data.surveys.plasticc_features import COLUMNS
-from astro_lightning.tasks.plasticc.extinction import LSST_EXTINCTION
+from astro_lightning.tasks.plasticc.extinction import LSST
 from astro_lightning.tasks.plasticc.feature_data import FeatureData
 from astro_lightning.tasks.plasticc.grid_features import grid_features
 from astro_lightning.tasks.plasticc.simulate import simulate
@@ -71,7 +71,7 @@ def test_a_copy_is_moved_to_another_redshift_after_its_dust_is_taken_off(cache):
     asked = data(cache).info() | {"deredden": True, "redshift_shift": 1.2}
     clear = simulate(40, seed=0)
     mwebv = np.repeat(clear["mwebv"].to_numpy(), [len(curve) for curve in clear["band"]])
-    dust = 10 ** (-0.4 * np.asarray(LSST_EXTINCTION)[pc.list_flatten(clear["band"]).to_numpy()] * mwebv)
+    dust = 10 ** (-0.4 * np.asarray(LSST)[pc.list_flatten(clear["band"]).to_numpy()] * mwebv)
     dusty = clear.drop_columns("dereddened")
     for name in ("flux", "flux_err"):
         column = dusty[name].combine_chunks()

@@ -156,11 +156,11 @@ def test_degraded_noise_matches_its_errors(make_curves):
 def test_extinction_reddens(make_curves):
     curves = make_curves((2000,))
     mwebv = np.array([0.5])
-    changed = jitter_extinction(curves, mwebv, rng(), 0.2, (4.0, 3.0, 2.0, 1.5, 1.2, 1.0))
+    changed = jitter_extinction(curves, mwebv, rng(), 0.2, np.array([4.0, 3.0, 2.0, 1.5, 1.2, 1.0]))
     ratio = [np.median((changed.flux / curves.flux)[curves.band == band]) for band in range(6)]
     assert (np.diff(np.log(ratio)) > 0).all() or (np.diff(np.log(ratio)) < 0).all()
     assert np.allclose(changed.snr, curves.snr, rtol=1e-4)
-    same = jitter_extinction(curves, np.array([np.nan]), rng(), 0.2, (4.0, 3.0, 2.0, 1.5, 1.2, 1.0))
+    same = jitter_extinction(curves, np.array([np.nan]), rng(), 0.2, np.array([4.0, 3.0, 2.0, 1.5, 1.2, 1.0]))
     assert (same.flux == curves.flux).all()
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from astro_lightning.data.bands import wavelengths_nm
-from astro_lightning.tasks.plasticc.extinction import deredden
+from astro_lightning.tasks.plasticc.extinction import LSST, deredden
 from astro_lightning.tasks.plasticc.features import _structure_function, light_curve_features
 from astro_lightning.tasks.plasticc.light_curves import LightCurves
 from astro_lightning.tasks.plasticc.process_features import TEMPERATURES_K, crossing_times, temperature
@@ -96,7 +96,8 @@ def test_a_band_that_the_survey_lacks_has_no_columns():
 def test_extinction_is_taken_off():
     dusty = pulses(2)
     a, b = (
-        light_curve_features(c, metadata(2), NM)["pulse_absolute_r"] for c in (deredden(dusty, np.full(2, 0.5)), dusty)
+        light_curve_features(c, metadata(2), NM)["pulse_absolute_r"]
+        for c in (deredden(dusty, np.full(2, 0.5), np.array(LSST)), dusty)
     )
     np.testing.assert_allclose(b - a, 2.273 * 0.5, atol=0.05)
 
