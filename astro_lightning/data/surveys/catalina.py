@@ -15,7 +15,7 @@ from astro_lightning.data.light_curves import warn_of_float32
 from astro_lightning.data.metadata import Metadata
 from astro_lightning.data.ragged import Ragged
 from astro_lightning.data.survey import Survey, visible
-from astro_lightning.data.tables import column_names
+from astro_lightning.data.tables import column_names, parquet_file
 
 # Accepted names of the list columns, with the integer scale that their suffix declares.
 LISTS: dict[str, dict[str, float]] = {
@@ -70,7 +70,7 @@ class Catalina(Survey[Path]):
             table = curves_of_rows(source, IDS, (*SOURCES, "type_name", "period"), FLAGS)
             yield from (table.slice(first, rows) for first in range(0, table.num_rows, rows))
             return
-        with pq.ParquetFile(source) as file:
+        with parquet_file(source) as file:
             names = file.schema_arrow.names
             if missing := _missing(names):
                 raise BadInput(f"{source}: missing column {', '.join(missing)}; found {', '.join(names)}")
