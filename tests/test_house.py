@@ -59,3 +59,9 @@ def test_a_task_is_imported_by_its_own_files_alone():
         for name in imported:
             other = name.split(".")[:3]
             assert other[1:2] != ["tasks"] or len(other) < 3 or other == own, f"{module} imports {name}"
+
+
+def test_parquet_files_are_opened_in_one_place():
+    # `tables.parquet_file` keeps them out of memory; PyArrow's own defaults do not
+    opened = [path.name for path in PACKAGE.rglob("*.py") if "ParquetFile(" in path.read_text()]
+    assert opened == ["tables.py"]

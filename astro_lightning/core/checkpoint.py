@@ -44,7 +44,7 @@ class Restored:
         datamodule: Class that makes its batches.
         info: What its data module had learned from the training data.
         identity: Task, stage, targets.
-        train_hashes: uint64 content hashes of the training objects.
+        train_hashes: uint64 content hashes of the training objects, ascending.
     """
 
     module: TaskModule
@@ -100,7 +100,7 @@ def restore(path: Path) -> Restored:
         raise BadInput(f"checkpoint {path} does not fit its network: {str(error).splitlines()[-1].strip()}") from error
     module.eval()
     datamodule = class_of(identity["datamodule"], RecordsData)
-    hashes = identity["train_hashes"].numpy().view(np.uint64)
+    hashes = np.sort(identity["train_hashes"].numpy().view(np.uint64))
     return Restored(module, datamodule, content["hyper_parameters"]["info"], identity, hashes)
 
 

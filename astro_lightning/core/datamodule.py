@@ -198,7 +198,7 @@ class RecordsData(pl.LightningDataModule):
                 )
             self._info = {
                 "classes": known,
-                "counts": [int((self.records.labels[train] == name).sum()) for name in known],
+                "counts": np.bincount(self.records.targets(known)[train] + 1, minlength=len(known) + 1)[1:].tolist(),
                 "data": {**self.data, "path": None},
                 **fingerprint(self.records, self.splits),
                 "splits": {part: len(rows) for part, rows in self.splits.items()},

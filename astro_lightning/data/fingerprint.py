@@ -8,6 +8,8 @@ import numpy as np
 from astro_lightning.data.records import Records
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
+# Values of a column that are hashed at once: copies take 40 bytes of each, and a survey's columns may be larger than memory.
+VALUES = 1 << 20
 
 
 def object_hashes(records: Records, rows: np.ndarray | None = None) -> np.ndarray:
@@ -19,6 +21,18 @@ def object_hashes(records: Records, rows: np.ndarray | None = None) -> np.ndarra
         uint64 array of shape (n_rows,).
     """
     rows = np.arange(len(records)) if rows is None else rows
+    if not records.ragged and not records.fixed:
+        total = np.zeros(len(rows), dtype=np.uint64)
+        for name, column in _numbers(records):
+            total += _mix(_bits(column[rows]) + _salt(name))
+        return total
+    widths = [ragged.lengths[rows] for ragged in records.ragged.values()]
+    widths += [np.full(len(rows), values.shape[1]) for values in records.fixed.values()]
+    block = np.cumsum(np.max(widths, axis=0)) // VALUES
+    return np.concatenate([_hashes(records, own) for own in np.split(rows, np.flatnonzero(np.diff(block)) + 1)])
+
+
+def _hashes(records: Records, rows: np.ndarray) -> np.ndarray:
     total = np.zeros(len(rows), dtype=np.uint64)
     for name in sorted(records.ragged):
         values, offsets = records.ragged[name].take(rows)
@@ -29,9 +43,6 @@ def object_hashes(records: Records, rows: np.ndarray | None = None) -> np.ndarra
         bits = _bits(np.asarray(records.fixed[name][rows]))
         position = np.arange(bits.shape[1], dtype=np.uint64)
         total += _mix(_mix(bits ^ _mix(position + np.uint64(1))).sum(axis=1, dtype=np.uint64) + _salt(name))
-    if not records.ragged and not records.fixed:
-        for name, column in _numbers(records):
-            total += _mix(_bits(column[rows]) + _salt(name))
     return total
 
 

@@ -25,7 +25,7 @@ from astro_lightning.data.light_curves import (
     warn_of_float32,
 )
 from astro_lightning.data.survey import Survey, visible
-from astro_lightning.data.tables import column_names, padded_ids, read_batches, read_table
+from astro_lightning.data.tables import column_names, padded_ids, parquet_file, read_batches, read_table
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class LongTableSurvey(Survey[LongTables]):
         """Records of photometry files that share a metadata file, or those that `convert` wrote."""
         if all(map(_converted, source.photometry)):
             for file in source.photometry:
-                for batch in pq.ParquetFile(file).iter_batches(8192):
+                for batch in parquet_file(file).iter_batches(8192):
                     yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
             return
         if source.metadata is None:

@@ -1,9 +1,12 @@
 """Lists of unequal length as two flat arrays."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+
+TAKEN = 1 << 20  # values that `take` looks up at once
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,14 @@ class Ragged:
         """
         lengths = self.lengths[rows]
         offsets = _offsets(lengths)
-        starts = self.offsets[:-1][rows].astype(np.int64)
-        return self.values[np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)], offsets
+        shift = self.offsets[:-1][rows].astype(np.int64) - offsets[:-1]
+        taken = np.empty(offsets[-1], self.values.dtype)
+        # Some rows at a time: the places of all values would take many times the memory of the values.
+        cuts = [0, *(np.flatnonzero(np.diff(offsets[1:] // TAKEN)) + 1).tolist(), len(lengths)]
+        for first, last in itertools.pairwise(cuts):
+            start, end = offsets[first], offsets[last]
+            taken[start:end] = self.values[np.arange(start, end) + np.repeat(shift[first:last], lengths[first:last])]
+        return taken, offsets
 
 
 def _take_chunk(chunk: pa.Array) -> tuple[np.ndarray, np.ndarray]:

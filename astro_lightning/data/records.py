@@ -160,19 +160,28 @@ class Records:
     @property
     def labels(self) -> np.ndarray:
         """Class names, shape (n_objects,), None where unlabelled."""
-        if "label" not in self.flat.column_names:
-            return np.full(len(self), None, dtype=object)
-        return np.array(self.flat["label"].to_pylist(), dtype=object)
+        names, code = self._coded_labels()
+        return np.array(names, dtype=object)[code]
 
     @property
     def labelled(self) -> np.ndarray:
         """Which objects have a label, bool, shape (n_objects,)."""
-        return np.array([label is not None for label in self.labels], dtype=bool)
+        names, code = self._coded_labels()
+        return code < len(names) - 1
 
     def targets(self, classes: Sequence[str]) -> np.ndarray:
         """Class numbers, int64, shape (n_objects,), -1 where the label is none of the classes."""
-        number = {name: i for i, name in enumerate(classes)}
-        return np.array([number.get(label, -1) for label in self.labels], dtype=np.int64)
+        number: dict[str | None, int] = {name: i for i, name in enumerate(classes)}
+        names, code = self._coded_labels()
+        return np.array([number.get(name, -1) for name in names], dtype=np.int64)[code]
+
+    def _coded_labels(self) -> tuple[list[str | None], np.ndarray]:
+        """Each label once, None behind them, and the number (n_objects,) of each object's: names are few, objects many."""
+        if "label" not in self.flat.column_names:
+            return [None], np.zeros(len(self), dtype=np.int64)
+        coded = self.flat["label"].combine_chunks().dictionary_encode()
+        names = coded.dictionary.to_pylist()
+        return [*names, None], pc.fill_null(coded.indices, len(names)).to_numpy()
 
 
 def write_records(tables: Iterable[pa.Table], folder: Path) -> Path:

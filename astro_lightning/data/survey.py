@@ -4,7 +4,7 @@ import fnmatch
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
@@ -19,6 +19,9 @@ Source = TypeVar("Source")
 log = logging.getLogger(__name__)
 
 PARTS = ("labelled", "unlabelled", "all")
+# Tables of fewer objects are joined: of a survey with a file for each object, every step that follows would pay for each alone.
+JOINED = 512
+JOINED_SHARE = 32  # of `memory_gib`, a joined table takes one part at most
 
 
 class Survey(ABC, Generic[Source]):
@@ -68,7 +71,7 @@ class Survey(ABC, Generic[Source]):
         """
         if part not in PARTS:
             raise BadInput(f"part={part!r} is unknown: give one of {', '.join(PARTS)}")
-        return self._parts(self.sources(path), part, path)
+        return joined(self._parts(self.sources(path), part, path), int(self.memory_gib * 2**30 / JOINED_SHARE))
 
     def sources(self, path: Path) -> list[Source]:
         """What `find` finds in `path`.
@@ -126,6 +129,23 @@ class Survey(ABC, Generic[Source]):
             log.warning("%s: label %r has no class, taken as not known", where, label)
             return None
         raise BadInput(f"{where}: label {label!r} has no class: add it to classes (now {', '.join(self.classes)})")
+
+
+def joined(tables: Iterable[pa.Table], most_bytes: int) -> Iterator[pa.Table]:
+    """The same rows in the same order; neighbours of one schema in one table of up to JOINED rows and about `most_bytes`."""
+    waiting: list[pa.Table] = []
+    rows = size = 0
+    for table in tables:
+        if waiting and (table.schema != waiting[0].schema or rows + table.num_rows > JOINED):
+            yield pa.concat_tables(waiting)
+            waiting, rows, size = [], 0, 0
+        waiting.append(table)
+        rows, size = rows + table.num_rows, size + table.nbytes
+        if rows >= JOINED or size >= most_bytes:
+            yield pa.concat_tables(waiting)
+            waiting, rows, size = [], 0, 0
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 def visible(path: Path, pattern: str) -> list[Path]:

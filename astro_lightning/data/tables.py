@@ -18,6 +18,7 @@ from astro_lightning.data.whole_file import whole_file
 # Bytes of CSV decoded at a time; a row of photometry is about 40 bytes.
 _CSV_BLOCK = 16 << 20
 _CSV_ROW = 40
+_PARQUET_BUFFER = 1 << 20  # bytes of a column that are fetched at a time
 # Names of columns that may hold identifiers in any survey's tables.
 ID_NAMES = (*COLUMNS["id"], "_id", "obj_id", "source")
 SEARCHED_ROWS = 20_000_000
@@ -36,6 +37,14 @@ def column_names(file: Path) -> list[str]:
             return reader.schema.names
 
 
+def parquet_file(file: Path) -> pq.ParquetFile:
+    """A Parquet file whose batches are read as they are asked for, whatever its row groups are.
+
+    PyArrow's own choice is to fetch all row groups at once and to keep them until the last batch, or one that is large as a whole.
+    """
+    return pq.ParquetFile(file, pre_buffer=False, buffer_size=_PARQUET_BUFFER)
+
+
 def read_batches(file: Path, columns: Mapping[str, str], rows: int, text_ids: bool | None = None) -> Iterator[pa.Table]:
     """Stream a table in pieces of at most about `rows` rows.
 
@@ -52,7 +61,7 @@ def read_batches(file: Path, columns: Mapping[str, str], rows: int, text_ids: bo
     names = list(columns.values())
     with readable(file):
         if file.suffix == ".parquet":
-            with pq.ParquetFile(file) as parquet:
+            with parquet_file(file) as parquet:
                 for batch in parquet.iter_batches(min(rows, 1 << 20), columns=names):
                     yield pa.Table.from_batches([batch])
             return

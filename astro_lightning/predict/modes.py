@@ -130,8 +130,9 @@ def embed(cfg: dict[str, Any], folder: Path) -> dict[str, float]:
 def embedded_objects(scorer: Scorer, records: Records, rows: np.ndarray | None = None) -> pa.Table:
     """`id`, `label` (null where not known) and `embedding` of some rows of the records."""
     table = scorer.embed(records, rows)
-    labels = records.labels if rows is None else records.labels[rows]
-    return table.add_column(1, "label", pa.array(labels, pa.string()))
+    labels = records.flat["label"] if "label" in records.flat.column_names else pa.nulls(len(records), pa.string())
+    chosen = labels if rows is None else labels.take(pa.array(rows))
+    return table.add_column(1, "label", chosen.cast(pa.string()))
 
 
 def calibrate(cfg: dict[str, Any], folder: Path) -> dict[str, float]:

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.tables import column_names
+from astro_lightning.data.tables import column_names, parquet_file
 
 ROWS = 65_536
 
@@ -47,7 +46,7 @@ def nearest(file: Path, name: str, k: int) -> list[tuple[str, str | None, float]
 
 def _parts(file: Path, columns: list[str]) -> Iterator[tuple[np.ndarray, list[str | None], np.ndarray]]:
     wanted = [name for name in ("id", "label", "embedding") if name in columns]
-    for batch in pq.ParquetFile(file).iter_batches(ROWS, columns=wanted):
+    for batch in parquet_file(file).iter_batches(ROWS, columns=wanted):
         ids = batch["id"].cast(pa.string()).to_numpy(zero_copy_only=False)
         labels = batch["label"].to_pylist() if "label" in columns else [None] * len(ids)
         vectors = batch["embedding"].flatten().to_numpy(zero_copy_only=False)

@@ -18,6 +18,7 @@ from astro_lightning.core.task import TaskModule
 from astro_lightning.data.records import Records
 
 FULL_BATCH = 64  # objects, at most, of a batch that is always full
+CALIBRATED = 1 << 16  # objects whose evidence is held at once: a calibration takes several copies of it
 
 
 class Scorer:
@@ -116,6 +117,9 @@ class Scorer:
         """
         rows = np.arange(len(records)) if rows is None else rows
         pairs = pairs or [(f, f) for f in range(len(self.folds))]
+        if self.calibration is not None and len(rows) > CALIBRATED:
+            blocks = np.split(rows, range(CALIBRATED, len(rows), CALIBRATED))
+            return pa.concat_tables([self.score(records, block, pairs) for block in blocks], promote_options="default")
         chosen = dict.fromkeys(f for f, _ in pairs)
         if self.calibration is not None and len(rows):
             merged = self._calibrated({f: self.evidence(records, rows, f) for f in chosen}, pairs)
@@ -129,11 +133,14 @@ class Scorer:
         own = self._merged([said.own for said in evidence.values()])
         if self.exact:
             n = len(next(iter(evidence.values())).label)
-            singles = [
-                self.calibration.columns({f: said.only(slice(i, i + 1)) for f, said in evidence.items()}, pairs)
-                for i in range(n)
+            rows = _filled(np.arange(n), FULL_BATCH)
+            parts = [
+                self.calibration.columns({f: said.only(part) for f, said in evidence.items()}, pairs)
+                for part in np.split(rows, len(rows) // FULL_BATCH)
             ]
-            found: Columns = {name: pa.concat_arrays([_arrow(one[name]) for one in singles]) for name in singles[0]}
+            found: Columns = {
+                name: pa.concat_arrays([_arrow(one[name]) for one in parts]).slice(0, n) for name in parts[0]
+            }
         else:
             found = self.calibration.columns(evidence, pairs)
         return found | {name: values for name, values in own.items() if name not in found}
@@ -183,15 +190,19 @@ class Scorer:
 
     def seen_in_training(self, hashes: np.ndarray, members: Sequence[Restored] | None = None) -> int:
         """How many objects of these content hashes one of these members was trained on; None = of all members."""
-        trained = [member.train_hashes for member in (self.members if members is None else members)]
-        return int(np.isin(hashes, np.concatenate(trained)).sum())
+        seen = np.zeros(len(hashes), bool)
+        for member in self.members if members is None else members:
+            # They are ascending: a part of a file costs a look into them, not a pass over all that was trained on.
+            place = (np.searchsorted(member.train_hashes, hashes, side) for side in ("left", "right"))
+            seen |= np.less(*place)
+        return int(seen.sum())
 
     def batches(self, member: Restored, records: Records, rows: np.ndarray) -> EpochLoader:
         """Batches of these rows, in order, without augmentation; an exact scorer fills the last one up with its first row."""
         size = self.batch_size or int(member.identity["batch_size"])
         if self.exact:
             size = 1 if records.ragged else min(size, FULL_BATCH)
-            rows = np.concatenate([rows, np.repeat(rows[:1], -len(rows) % size)])
+            rows = _filled(rows, size)
         return make_loader(member.datamodule.dataset(records, member.info), BatchSampler(rows, size))
 
     def _columns(self, member: Restored, records: Records, rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -220,6 +231,11 @@ class Scorer:
         whole = self.members[0].module.not_averaged
         merged = {name: [columns[name] for columns in members if name in columns] for name in names}
         return {name: values[0] if name in whole else _mean(values) for name, values in merged.items()}
+
+
+def _filled(rows: np.ndarray, size: int) -> np.ndarray:
+    """With the first row again until they make full batches of this size."""
+    return np.concatenate([rows, np.repeat(rows[:1], -len(rows) % size)])
 
 
 def _numpy(values: Tensor | np.ndarray | Sequence[str]) -> np.ndarray:

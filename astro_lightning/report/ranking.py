@@ -38,15 +38,15 @@ def areas(truth: np.ndarray, ranks: np.ndarray, levels: int) -> np.ndarray:
     Returns:
         (2, C): ROC AUC (ties count half) and average precision; NaN for a class without positives or negatives.
     """
-    rows, n_classes = ranks.shape
-    shape = (n_classes, levels)
-    every = np.bincount((ranks + np.arange(n_classes) * levels).ravel(), minlength=n_classes * levels).reshape(shape)
-    own = truth * levels + ranks[np.arange(rows), truth]
-    positive = np.bincount(own, minlength=n_classes * levels).reshape(shape)
-    true = np.cumsum(positive, axis=1)
-    selected = np.cumsum(every, axis=1)
-    n_positive = true[:, -1].astype(float)
-    n_positive[(n_positive == 0) | (n_positive == rows)] = np.nan
-    roc = ((every - positive) * (true - positive / 2)).sum(axis=1) / (n_positive * (rows - n_positive))
-    precision = (positive * (true / np.maximum(selected, 1))).sum(axis=1) / n_positive
-    return np.stack([roc, precision])
+    return np.array([_areas(own, truth == k, levels) for k, own in enumerate(ranks.T)]).T
+
+
+def _areas(ranks: np.ndarray, is_class: np.ndarray, levels: int) -> tuple[float, float]:
+    # Of one class, as counts of all levels take many times the memory of the ranks.
+    every, positive = (np.bincount(found, minlength=levels) for found in (ranks, ranks[is_class]))
+    true, n_positive = np.cumsum(positive), np.count_nonzero(is_class)
+    if n_positive in (0, len(ranks)):
+        return np.nan, np.nan
+    roc = ((every - positive) * (true - positive / 2)).sum() / (n_positive * (len(ranks) - n_positive))
+    precision = (positive * (true / np.maximum(np.cumsum(every), 1))).sum() / n_positive
+    return float(roc), float(precision)

@@ -1,4 +1,5 @@
 import itertools
+import tracemalloc
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,25 @@ def test_one_chunk_is_not_copied():
     ragged = Ragged.from_arrow(pa.chunked_array([array]))
     assert np.shares_memory(ragged.values, array.values.to_numpy())
     assert listed(ragged) == ROWS and ragged.lengths.tolist() == [2, 0, 1, 3] and len(ragged) == 4
+
+
+def test_rows_are_taken_some_at_a_time(monkeypatch):
+    ragged = Ragged.from_arrow(pa.array(ROWS * 5, pa.list_(pa.float64())))
+    rows = np.array([3, 0, -1, 1, 3, 7, 1, 12])
+    whole = ragged.take(rows)
+    for size in (1, 2, 4, 7, 100):
+        monkeypatch.setattr("astro_lightning.data.ragged.TAKEN", size)
+        assert [part.tolist() for part in ragged.take(rows)] == [part.tolist() for part in whole]
+    assert [len(part) for part in ragged.take(rows[:0])] == [0, 1]
+
+
+def test_a_long_take_needs_little_memory_beside_its_values():
+    ragged = Ragged(np.zeros(2_000_000, np.float32), np.arange(0, 2_000_001, 100))
+    tracemalloc.start()
+    taken, _ = ragged.take(np.arange(20_000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * taken.nbytes  # the places of all values are int64, and three arrays
 
 
 def test_memory_mapped_file_is_not_copied(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from astro_lightning.data import fingerprint as hashing
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.fingerprint import fingerprint, object_hashes
 from astro_lightning.data.records import Records, write_records
@@ -47,6 +48,20 @@ def test_no_object_at_all_is_refused(tmp_path):
         write_records(iter([table().slice(0, 0)]), tmp_path / "records")
 
 
+@pytest.mark.parametrize("coded", [False, True])
+def test_labels_are_words_numbers_of_classes_or_none(coded):
+    labels = pa.chunked_array([["b", None], ["a", "b"]], pa.string())
+    given = {"id": [1, 2, 3, 4], "label": labels.dictionary_encode() if coded else labels}
+    records = Records.from_table(pa.table(given))
+    assert records.labels.tolist() == ["b", None, "a", "b"]
+    assert records.labelled.tolist() == [True, False, True, True]
+    assert records.targets(["c", "b"]).tolist() == [1, -1, -1, 1]
+    for label in (None, pa.nulls(4), pa.nulls(4, pa.string())):
+        records = Records.from_table(pa.table({"id": given["id"]} | ({} if label is None else {"label": label})))
+        assert records.labels.tolist() == [None] * 4 and not records.labelled.any()
+        assert records.targets(["a"]).tolist() == [-1] * 4
+
+
 def test_a_missing_column_names_what_is_there():
     with pytest.raises(BadInput, match=r"'ra' is missing.*id, label"):
         Records.from_table(table()).column("ra")
@@ -70,6 +85,20 @@ def test_hash_follows_content_not_name_or_place():
     assert (object_hashes(Records.from_table(swapped)) == hashes).all()
     assert object_hashes(first, np.array([2, 0])).tolist() == hashes[[2, 0]].tolist()
     assert not np.isin(object_hashes(second)[[0]], hashes).any()  # other lengths, other content
+
+
+def test_hashes_are_made_of_bounded_blocks_and_are_those_of_the_whole(monkeypatch):
+    lengths = np.random.default_rng(0).integers(0, 9, 50)
+    lists = pa.ListArray.from_arrays(np.append(0, np.cumsum(lengths)), np.arange(float(lengths.sum())))
+    wide = pa.FixedSizeListArray.from_arrays(pa.array(np.arange(150.0)), 3)
+    records = Records.from_table(pa.table({"id": np.arange(50), "mjd": lists, "flux": wide}))
+    rows, sizes, bits = np.arange(50)[::-1], [], hashing._bits
+    whole = object_hashes(records, rows)
+    monkeypatch.setattr(hashing, "_bits", lambda values: sizes.append(values.size) or bits(values))
+    monkeypatch.setattr(hashing, "VALUES", 20)
+    assert object_hashes(records, rows).tolist() == whole.tolist()
+    assert len(sizes) > 10 and max(sizes) <= 20 + 9
+    assert len(object_hashes(records, rows[:0])) == 0
 
 
 def test_hash_sees_order_within_an_object_and_survives_the_disk(tmp_path):

@@ -3,7 +3,7 @@ import pytest
 
 from astro_lightning.core.datamodule import RecordsData, files_of
 from astro_lightning.data.errors import BadInput
-from astro_lightning.data.survey import Survey, visible
+from astro_lightning.data.survey import Survey, joined, visible
 from astro_lightning.data.surveys.spcc import Spcc
 
 
@@ -38,6 +38,22 @@ def folder(tmp_path):
 def test_parts(folder, part, expected):
     chunks = list(Stars().read(folder, part))
     assert [label for chunk in chunks for label in chunk["label"].to_pylist()] == expected
+
+
+def test_small_tables_come_joined_within_bounds_and_large_ones_as_they_are():
+    sizes = [1] * 1000 + [700, 300, 1]
+    tables = [pa.table({"id": [i] * n}) for i, n in enumerate(sizes)]
+    found = list(joined(tables, 10**6))
+    assert [len(table) for table in found] == [512, 488, 700, 301]
+    assert pa.concat_tables(found).equals(pa.concat_tables(tables))
+    assert [len(table) for table in joined(tables[:10], 24)] == [3, 3, 3, 1]
+    named = [pa.table({"id": [0]}), pa.table({"id": ["a"]}), pa.table({"id": ["b"]})]
+    assert [table["id"].to_pylist() for table in joined(named, 10**6)] == [[0], ["a", "b"]]
+
+
+def test_a_table_is_handed_on_before_the_next_one_is_read():
+    large = (pa.table({"id": list(range(600))}) if i < 1 else pytest.fail("read ahead") for i in range(2))
+    assert len(next(joined(large, 10**6))) == 600
 
 
 def test_classes_are_tried_in_order_and_may_drop_a_label(folder):
@@ -80,7 +96,7 @@ def test_records_without_label_column_are_unlabelled(folder):
         def chunks(self, source):
             yield pa.table({"id": [1]})
 
-    assert len(list(Plain().read(folder, "unlabelled"))) == 2
+    assert sum(map(len, Plain().read(folder, "unlabelled"))) == 2
     assert not list(Plain().read(folder, "labelled"))
 
 

@@ -1,4 +1,5 @@
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -117,6 +118,13 @@ def test_embedded_objects_keep_their_names_and_labels(tmp_path):
     assert some["label"].to_pylist() != whole["label"].to_pylist()[:3]
     a, b = (np.array(table["embedding"].to_pylist()) for table in (some, whole))
     np.testing.assert_allclose(a, b[rows], rtol=1e-4, atol=1e-5)
+
+
+def test_labels_of_a_piece_are_not_looked_for_among_those_of_all_objects(monkeypatch):
+    records = Records.from_table(pa.table({"id": [1, 2, 3], "label": ["a", None, "b"]}))
+    scorer = SimpleNamespace(embed=lambda records, rows: pa.table({"id": records.ids[rows], "embedding": rows}))
+    monkeypatch.setattr(Records, "labels", property(lambda records: pytest.fail("the labels of all objects")))
+    assert embedded_objects(scorer, records, np.array([2, 1]))["label"].to_pylist() == ["b", None]
 
 
 def test_any_network_embeds_by_what_its_last_linear_layer_reads():

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,11 +17,13 @@ from untrained import TASKS, untrained
 
 from astro_lightning.core.task import TaskModule
 from astro_lightning.data.errors import BadInput
+from astro_lightning.data.records import Records
 from astro_lightning.predict import parts
 from astro_lightning.predict.files import predict_file
 from astro_lightning.predict.modes import as_trained
 from astro_lightning.predict.score import Scorer
 from astro_lightning.tasks.scope.module import ScopeModule
+from astro_lightning.tasks.spectra.simulate import simulate
 from astro_lightning.verbs.score import main
 
 N = 40
@@ -179,6 +182,44 @@ def test_objects_in_which_nothing_is_measured_or_of_one_id_are_scored_and_counte
     assert score(spectra, run, tmp_path / "out.parquet").num_rows == N
     assert f"1 of {N} objects hold not one usable value" in caplog.text
     assert f"1 of {N} rows have the id of another row" in caplog.text
+
+
+def test_what_was_trained_on_is_looked_up_and_not_sorted_for_each_part(run, monkeypatch):
+    scorer = Scorer(run)
+    (member,) = scorer.members
+    hashes = member.train_hashes
+    assert len(hashes) > 10 and (np.diff(hashes) > 0).all()
+    scorer.members.append(replace(member, train_hashes=hashes[:0]))
+    monkeypatch.setattr(np, "isin", lambda *arguments: pytest.fail("it sorts all of them"))
+    assert scorer.seen_in_training(np.append(hashes[[7, 2]], [np.uint64(3), hashes[7]])) == 3
+    assert scorer.seen_in_training(hashes, scorer.members[1:]) == 0
+
+
+def test_an_exact_scorer_asks_its_calibration_in_batches_that_are_always_full(run):
+    scorer, asked = Scorer(run, exact=True), []
+
+    def columns(evidence, pairs):
+        asked.append(evidence[0].logits[:, 0].astype(np.float64))
+        return {"first": asked[-1]}
+
+    scorer.calibration = SimpleNamespace(columns=columns)
+    records = Records.from_table(simulate(100, 0))
+    table = scorer.score(records)
+    assert [len(one) for one in asked] == [64, 64] and len(table) == 100
+    assert table["first"].to_pylist() == np.concatenate(asked)[:100].tolist()
+    assert (asked[1][36:] == asked[0][0]).all()
+    assert scorer.score(records, np.array([41]))["first"].to_pylist() == [asked[0][41]]
+
+
+def test_what_the_networks_say_of_a_large_table_is_calibrated_block_by_block(run, monkeypatch):
+    scorer, asked = Scorer(run), []
+    scorer.calibration = SimpleNamespace(columns=lambda evidence, pairs: asked.append(len(evidence[0].label)) or {})
+    records, rows = Records.from_table(simulate(50, 0)), np.arange(50)[::-1]
+    whole = scorer.score(records, rows)
+    monkeypatch.setattr("astro_lightning.predict.score.CALIBRATED", 20)
+    found = scorer.score(records, rows)
+    assert asked == [50, 20, 20, 10] and found["id"].to_pylist() == records.ids[::-1].tolist()
+    assert found.schema == whole.schema
 
 
 def test_a_run_keeps_its_task_and_takes_the_memory_it_is_given(run):

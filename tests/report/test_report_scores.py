@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -7,6 +9,7 @@ from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc
 
 from astro_lightning.core.metrics import calibration_error
 from astro_lightning.data.errors import BadInput
+from astro_lightning.report.conformal import conformal_coverage
 from astro_lightning.report.intervals import bootstrap
 from astro_lightning.report.predictions import read_predictions
 from astro_lightning.report.ranking import areas, descending_ranks, threshold_counts
@@ -173,3 +176,18 @@ def test_predictions_that_are_cut_short_are_refused_by_name(tmp_path):
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(BadInput, match=r"predictions\.parquet: cannot be read"):
         read_predictions(file)
+
+
+def test_large_tests_take_little_more_memory_than_their_own_tables():
+    rng = np.random.default_rng(0)
+    truth, p_values = rng.integers(0, 20, 50_000), rng.random((50_000, 20))
+    ranks = descending_ranks(p_values)
+    for work, table in (
+        (lambda: areas(truth, ranks, len(ranks)), ranks),
+        (lambda: conformal_coverage(p_values, truth, list("abcdefghijklmnopqrst")), p_values),
+    ):
+        tracemalloc.start()
+        work()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 2 * table.nbytes

@@ -15,7 +15,7 @@ from astro_lightning.data.light_curves import warn_of_float32
 from astro_lightning.data.metadata import Metadata
 from astro_lightning.data.ragged import Ragged
 from astro_lightning.data.survey import Survey, visible
-from astro_lightning.data.tables import column_names
+from astro_lightning.data.tables import column_names, parquet_file
 
 # Accepted names of the list columns, with the integer scale that their suffix declares.
 LISTS: dict[str, dict[str, float]] = {
@@ -30,6 +30,7 @@ SOURCES = ("source", "obj_id")
 FLAGS = "catflags"
 # Bytes that an observation takes while it is read, sorted and handed on.
 BYTES_PER_OBSERVATION = 400
+# At least; of Parquet files with longer curves fewer objects are read at once.
 OBSERVATIONS_PER_OBJECT = 400
 
 
@@ -63,12 +64,13 @@ class Catalina(Survey[Path]):
             first += table.num_rows
 
     def _tables(self, source: Path) -> Iterator[pa.Table]:
-        rows = max(1, int(self.memory_gib * 2**30 / BYTES_PER_OBSERVATION / OBSERVATIONS_PER_OBJECT))
+        most = self.memory_gib * 2**30 / BYTES_PER_OBSERVATION
+        rows = max(1, int(most / OBSERVATIONS_PER_OBJECT))
         if source.name.endswith(ENDINGS):
             table = curves_of_rows(source, IDS, (*SOURCES, "type_name", "period"), FLAGS)
             yield from (table.slice(first, rows) for first in range(0, table.num_rows, rows))
             return
-        with pq.ParquetFile(source) as file:
+        with parquet_file(source) as file:
             names = file.schema_arrow.names
             if missing := _missing(names):
                 raise BadInput(f"{source}: missing column {', '.join(missing)}; found {', '.join(names)}")
@@ -77,9 +79,10 @@ class Catalina(Survey[Path]):
                     raise BadInput(
                         f"{source}: {name} is a list: a curve has one band, give each band of an object a row of its own"
                     )
-            kind = file.schema_arrow.field(next(name for name in LISTS["mjd"] if name in names)).type
+            time = next(name for name in LISTS["mjd"] if name in names)
+            kind = file.schema_arrow.field(time).type
             warn_of_float32(getattr(kind, "value_type", kind), str(source))
-            for batch in file.iter_batches(rows):
+            for batch in file.iter_batches(max(1, min(rows, int(most / _longest(file.metadata, time))))):
                 yield pa.Table.from_batches([batch])
 
     def _records(self, table: pa.Table, file: Path, first_row: int) -> pa.Table:
@@ -115,6 +118,13 @@ class Catalina(Survey[Path]):
         if "period" in table.column_names:
             columns["period"] = pa.array(metadata.numbers("period"))
         return curve_table(value, lengths, columns, str(file), usable)
+
+
+def _longest(metadata: pq.FileMetaData, name: str) -> float:
+    """Mean length of a column's lists in the row group where it is largest, as the file itself says; 1 at least."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    of_name = [i for i in range(metadata.num_columns) if metadata.schema.column(i).path.split(".")[0] == name]
+    return max([1.0, *(group.column(of_name[0]).num_values / max(group.num_rows, 1) for group in groups)])
 
 
 def _missing(found: list[str]) -> list[str]:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from astro_lightning.data.binary_labels import binary_labels
 from astro_lightning.data.light_curves import identifiers
 from astro_lightning.data.survey import Survey
 from astro_lightning.data.surveys.parquet_files import parquet_files
+from astro_lightning.data.tables import parquet_file
 
 FEATURES = tuple(f"f{i:02d}" for i in range(38))
 
@@ -31,7 +31,7 @@ class DesAutoscan(Survey[Path]):
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """Records in the table's order."""
         rows = max(1, int(self.memory_gib * 2**30 / (len(FEATURES) * 16)))
-        for batch in pq.ParquetFile(source).iter_batches(batch_size=min(rows, 1_000_000)):
+        for batch in parquet_file(source).iter_batches(batch_size=min(rows, 1_000_000)):
             values = np.stack(
                 [batch[name].cast(pa.float32()).to_numpy(zero_copy_only=False) for name in FEATURES], axis=1
             )

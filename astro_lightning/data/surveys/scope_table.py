@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.metadata import Metadata
 from astro_lightning.data.survey import Survey, visible
-from astro_lightning.data.tables import column_names
+from astro_lightning.data.tables import column_names, parquet_file
 
 DMDT = 26 * 26
 BYTES_PER_ROW = 8_000
@@ -33,7 +32,7 @@ class ScopeTable(Survey[Path]):
 
     def chunks(self, source: Path) -> Iterator[pa.Table]:
         """Records of one file."""
-        for part in pq.ParquetFile(source).iter_batches(max(1, int(self.memory_gib * 2**30 / BYTES_PER_ROW))):
+        for part in parquet_file(source).iter_batches(max(1, int(self.memory_gib * 2**30 / BYTES_PER_ROW))):
             yield self._records(pa.Table.from_batches([part]), source)
 
     def _records(self, table: pa.Table, file: Path) -> pa.Table:

@@ -16,7 +16,7 @@ from astro_lightning.data.light_curves import cast
 from astro_lightning.data.metadata import Metadata
 from astro_lightning.data.survey import Survey
 from astro_lightning.data.surveys.parquet_files import parquet_files
-from astro_lightning.data.tables import read_table
+from astro_lightning.data.tables import parquet_file, read_table
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class SnadEmbeddings(Survey[Path]):
         first = 0
         # About 450 frames an object, two float32 arrays, and as much again while converting.
         rows = max(1, int(self.memory_gib * 2**30 / (450 * self.latent_dims * 16)))
-        for batch in pq.ParquetFile(source).iter_batches(batch_size=min(rows, 100_000)):
+        for batch in parquet_file(source).iter_batches(batch_size=min(rows, 100_000)):
             oid = _oids(pa.Table.from_batches([batch.select(["oid"])]), source).to_numpy()
             mu, logvar = (self._lists(batch, name, oid, source) for name in ("mu", "logvar"))
             columns: dict[str, pa.Array] = {

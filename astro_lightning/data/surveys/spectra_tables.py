@@ -19,7 +19,7 @@ from astro_lightning.data.light_curves import check_names, identifiers
 from astro_lightning.data.metadata import Metadata
 from astro_lightning.data.surveys.fits import read_hdus
 from astro_lightning.data.surveys.spectra_grid import N_PIXELS, resample, spectra_table
-from astro_lightning.data.tables import read_table, readable
+from astro_lightning.data.tables import parquet_file, read_table, readable
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def _numbers(column: pa.ChunkedArray) -> pa.Array:
 def _batches(file: Path, rows: int) -> Iterator[pa.RecordBatch]:
     try:
         if file.suffix.lower() == ".parquet":
-            yield from pq.ParquetFile(file).iter_batches(rows)
+            yield from parquet_file(file).iter_batches(rows)
         else:
             yield from pyarrow.feather.read_table(file, memory_map=True).to_batches(rows)
     except (pa.ArrowException, OSError) as error:

@@ -2,13 +2,15 @@
 
 import glob
 import logging
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.lib.npyio import NpzFile
 
 from astro_lightning.data.binary_labels import binary_labels
 from astro_lightning.data.errors import BadInput
@@ -112,21 +114,21 @@ class Stamps(Survey[Path]):
         archive = _archive(source)
         if "triplets" not in archive:
             raise BadInput(f"{source.name} has no array `triplets`: it holds {', '.join(archive)}")
-        stamps = archive["triplets"]
-        if stamps.ndim != 4 or CHANNELS not in (stamps.shape[1], stamps.shape[3]):
+        shape, blocks = _triplets(archive, rows)
+        if len(shape) != 4 or CHANNELS not in (shape[1], shape[3]):
             raise BadInput(
-                f"{source.name}: triplets have shape {stamps.shape}: give (n, 3, height, width) or (n, height, width, 3)"
+                f"{source.name}: triplets have shape {shape}: give (n, 3, height, width) or (n, height, width, 3)"
             )
-        if stamps.shape[1] != CHANNELS:
-            stamps = stamps.transpose(0, 3, 1, 2)
+        n = shape[0]
         name = next((name for name in ID_NAMES if name in archive), None)
-        ids = _identifiers(archive[name], source) if name else np.arange(len(stamps), dtype=np.int64)
-        if len(ids) != len(stamps):
-            raise BadInput(f"{source.name} has {len(ids)} {name} and {len(stamps)} triplets: give one for each")
-        group, label, score = self._beside(source, ids if name else None, len(stamps))
-        for start in range(0, len(stamps), rows):
+        ids = _identifiers(archive[name], source) if name else np.arange(n, dtype=np.int64)
+        if len(ids) != n:
+            raise BadInput(f"{source.name} has {len(ids)} {name} and {n} triplets: give one for each")
+        group, label, score = self._beside(source, ids if name else None, n)
+        for start, stamps in zip(range(0, n, rows), blocks, strict=True):
             part = slice(start, start + rows)
-            fitted = fit_to(stamps[part].astype(np.float32), self.stamp_px)
+            first = stamps if shape[1] == CHANNELS else stamps.transpose(0, 3, 1, 2)
+            fitted = fit_to(first.astype(np.float32), self.stamp_px)
             names = pa.array(label[part], pa.string())
             yield self._records(pa.array(ids[part]), pa.array(group[part]), names, score[part], fitted)
 
@@ -191,10 +193,28 @@ def _identifiers(values: np.ndarray, source: Path) -> np.ndarray:
     return exact.to_numpy() if pa.types.is_integer(exact.type) else exact.to_numpy().astype(str)
 
 
-def _archive(file: Path) -> Mapping[str, np.ndarray]:
+def _archive(file: Path) -> NpzFile:
     """The arrays of a NumPy archive by name, each read when it is asked for."""
     with readable(file):
         return np.load(file)
+
+
+def _triplets(archive: NpzFile, rows: int) -> tuple[tuple[int, ...], Iterator[np.ndarray]]:
+    """Shape of the array `triplets`, and its stamps, so many at a time: all of them may be more than memory holds."""
+    assert archive.zip is not None  # it is open
+    member = archive.zip.open("triplets.npy")
+    if np.lib.format.read_magic(member) == (1, 0):
+        shape, by_column, dtype = np.lib.format.read_array_header_1_0(member)
+        if shape and not by_column and not dtype.hasobject:
+            return shape, _blocks(member, shape, dtype, rows)
+    stamps = archive["triplets"]
+    return stamps.shape, (stamps[start : start + rows] for start in range(0, len(stamps), rows))
+
+
+def _blocks(member: IO[bytes], shape: tuple[int, ...], dtype: np.dtype, rows: int) -> Iterator[np.ndarray]:
+    for start in range(0, shape[0], rows):
+        block = (min(rows, shape[0] - start), *shape[1:])
+        yield np.frombuffer(member.read(math.prod(block) * dtype.itemsize), dtype).reshape(block)
 
 
 def fit_to(images: np.ndarray, side_px: int) -> np.ndarray:

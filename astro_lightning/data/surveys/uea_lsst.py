@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.light_curves import COLUMNS as NAMES
 from astro_lightning.data.metadata import Metadata
 from astro_lightning.data.survey import Survey, visible
-from astro_lightning.data.tables import column_names
+from astro_lightning.data.tables import column_names, parquet_file
 
 N_BANDS, N_TIMES = 6, 36
 COLUMNS = [f"b{band}_t{time:02d}" for band in range(N_BANDS) for time in range(N_TIMES)]
@@ -38,7 +37,7 @@ class UeaLsst(Survey[Path]):
         if missing:
             raise BadInput(f"{source}: missing column {missing[0]}; needed are b0_t00 .. b5_t35")
         identifiers = sorted(set(NAMES["id"]) & set(names))
-        for batch in pq.ParquetFile(source).iter_batches(batch_size=max(1000, int(self.memory_gib * 2e5))):
+        for batch in parquet_file(source).iter_batches(batch_size=max(1000, int(self.memory_gib * 2e5))):
             table = Metadata(pa.Table.from_batches([batch]), source)
             flux = np.column_stack([table.numbers(name) for name in COLUMNS]).astype(np.float32)
             yield pa.table(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest, rankdata
 
@@ -99,11 +100,11 @@ def summary(predictions: pa.Table, classes: Sequence[str]) -> dict[str, float]:
             out.
         classes: class names.
     """
-    labels = np.array(predictions["label"].to_pylist(), dtype=object)
-    known = np.isin(labels, list(classes))
+    label = _number(predictions["label"], classes)
+    known = label >= 0
     unknown = predictions["label"].is_valid().to_numpy() & ~known
     member = members(predictions["set"], classes)[known]
-    found = coverage(member, [list(classes).index(name) for name in labels[known]], classes)
+    found = coverage(member, label[known], classes)
     metrics = {"coverage": found.pop("all")["value"], "set_size": set_sizes(member)["mean"]}
     metrics |= {f"coverage_{name}": each["value"] for name, each in found.items()}
     flag = predictions["ood_flag"].to_numpy()
@@ -118,5 +119,14 @@ def summary(predictions: pa.Table, classes: Sequence[str]) -> dict[str, float]:
 
 def members(sets: pa.Array | pa.ChunkedArray, classes: Sequence[str]) -> NDArray[np.bool_]:
     """Prediction sets, lists of names, as bool (objects, classes)."""
-    rows = sets.to_pylist()
-    return np.array([[name in row for name in classes] for row in rows], dtype=bool).reshape(len(rows), len(classes))
+    lists = pa.chunked_array([sets]) if isinstance(sets, pa.Array) else sets
+    rows, number = pc.list_parent_indices(lists.combine_chunks()), _number(pc.list_flatten(lists), classes)
+    member = np.zeros((len(lists), len(classes)), dtype=bool)
+    member[rows.to_numpy()[number >= 0], number[number >= 0]] = True
+    return member
+
+
+def _number(names: pa.ChunkedArray, classes: Sequence[str]) -> NDArray[np.int64]:
+    """Of the class of each name, -1 where it is none."""
+    found = pc.index_in(names.cast(pa.string()), value_set=pa.array(map(str, classes), pa.string()))
+    return pc.fill_null(found, -1).to_numpy().astype(np.int64)

@@ -145,16 +145,17 @@ class CurvesData(RecordsData):
 
     def statistics(self, records: Records, train: np.ndarray) -> dict[str, Any]:
         """Flux scale and first night of the training objects, with the settings that shape a batch."""
-        flux_err, _ = records.ragged["flux_err"].take(train)
-        mjd, _ = records.ragged["mjd"].take(train)
-        if not len(mjd):
+        if not records.ragged["mjd"].lengths[train].any():
             raise BadInput("the training split holds no observation: check the photometry of the survey")
+        # One column of a whole survey after the other: together they may not fit into memory.
+        flux_scale = fit_flux_scale(records.ragged["flux_err"].take(train)[0])
+        mjd, _ = records.ragged["mjd"].take(train)
         origin = 59575.0 if mjd.min() > 59570.0 and mjd.max() < 60780.0 else float(np.floor(mjd.min()))
         own = wavelengths_nm(bands_of(self.data))
         return {
             "tokenizer": self.tokenizer,
             "augment": self.augment,
-            "flux_scale": fit_flux_scale(flux_err),
+            "flux_scale": flux_scale,
             "first_mjd": origin,
             # a band that the survey lacks is met in no curve of its own
             "wavelength_nm": np.where(np.isfinite(own), own, LSST_WAVELENGTH_NM).tolist(),

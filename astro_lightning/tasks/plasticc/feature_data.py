@@ -148,12 +148,12 @@ class FeatureData(RecordsData):
         cls, records: Records, rows: np.ndarray, info: Mapping[str, Any], rng: np.random.Generator | None = None
     ) -> np.ndarray:
         """Features (n, n_features) float32 in the order of `info["features"]`, infinite ones as NaN."""
-        parts = []
+        values = np.empty((len(rows), len(info["features"])), np.float32)
         for start in range(0, len(rows), CHUNK):
-            table = cls.features(records, rows[start : start + CHUNK], info, rng)
-            parts.append(np.column_stack([table[name] for name in info["features"]]).astype(np.float32))
-        values = np.concatenate(parts) if parts else np.empty((0, len(info["features"])), np.float32)
-        values[~np.isfinite(values)] = np.nan
+            part = slice(start, start + CHUNK)
+            table = cls.features(records, rows[part], info, rng)
+            values[part] = np.column_stack([table[name] for name in info["features"]])
+            values[part][~np.isfinite(values[part])] = np.nan
         return values
 
     @classmethod

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from astro_lightning.data.records import Records
-from astro_lightning.data.surveys.catalina import Catalina
+from astro_lightning.data.surveys.catalina import BYTES_PER_OBSERVATION, Catalina
 
 
 def curves(path, mjd, **columns):
@@ -18,6 +18,14 @@ def test_times_far_from_the_others_of_a_curve_are_left_out_and_said(tmp_path, ca
     read = curves(tmp_path, [[0.0, 55_000.0, 55_001.0, 2_455_002.5, 55_003.0], plates, [], [0.0, 1.0, 2.0]])
     assert read["mjd"].to_pylist() == [[55_000.0, 55_001.0, 55_003.0], plates, [], [0.0, 1.0, 2.0]]
     assert "2 observations left out, at times 40000 days or more" in caplog.text and "first: 0" in caplog.text
+
+
+def test_of_long_curves_fewer_are_read_at_once(tmp_path):
+    curves(tmp_path, [list(range(50_000, 51_000))] * 12 + [[]])
+    survey = Catalina(memory_gib=4000 * BYTES_PER_OBSERVATION / 2**30)
+    assert [len(table) for table in survey.chunks(tmp_path / "curves.parquet")] == [4, 4, 4, 1]
+    curves(tmp_path, [[50_000.0]] * 12)
+    assert [len(table) for table in survey.chunks(tmp_path / "curves.parquet")] == [10, 2]
 
 
 def test_a_curve_whose_source_is_not_named_is_a_source_of_its_own(tmp_path):

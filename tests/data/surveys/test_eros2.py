@@ -23,7 +23,8 @@ def written(folder, rows=ROWS, stars=STARS):
 
 
 def test_each_band_is_a_curve_with_the_type_and_the_true_period_of_its_star(tmp_path, caplog):
-    blue, red = Eros2().read(written(tmp_path))
+    (both,) = Eros2().read(written(tmp_path))
+    blue, red = both.slice(0, 2), both.slice(2)
     assert blue["id"].to_pylist() == ["1_1_B", "1_2_B"] and red["id"].to_pylist() == ["1_1_R", "1_2_R"]
     assert blue["group"].to_pylist() == red["group"].to_pylist() == ["1_1", "1_2"]
     assert blue["label"].to_pylist() == ["Mira", "RR_Lyrae"] and blue["period"].to_pylist() == [140.0, 0.6]

@@ -58,9 +58,10 @@ def test_streamed_in_bounded_chunks_over_files_at_any_depth(tmp_path):
     (tmp_path / "0" / "field000355").mkdir(parents=True)
     pq.write_table(release(range(50), [6] * 50), tmp_path / "0" / "field000355" / NAME, row_group_size=20)
     pq.write_table(release(range(50, 60), [6] * 10, 3), tmp_path / NAME.replace("zg", "zi"))
-    chunks = list(ZtfDr(memory_gib=0.002).read(tmp_path, "unlabelled"))
+    survey = ZtfDr(memory_gib=0.002)
+    chunks = [chunk for source in survey.find(tmp_path) for chunk in survey.chunks(source)]
     assert max(len(chunk) for chunk in chunks) <= 20 and len(chunks) > 5
-    joined, whole = pa.concat_tables(chunks), pa.concat_tables(ZtfDr().read(tmp_path))
+    joined, whole = pa.concat_tables(chunks), pa.concat_tables(ZtfDr().read(tmp_path, "unlabelled"))
     assert joined["id"].to_pylist() == list(range(60))
     assert (
         joined["mjd"].equals(whole["mjd"].cast(joined["mjd"].type))
