@@ -52,9 +52,10 @@ def test_every_row_of_the_page_has_a_script_that_measures_it():
         assert (results.HERE / f"{script}.py").exists()
 
 
-def test_networks_are_timed_as_they_are_and_compiled(monkeypatch, capsys):
+@pytest.mark.parametrize("case", ["rb_vae", "scope_table"])
+def test_networks_are_timed_as_they_are_and_compiled(case, monkeypatch, capsys):
     monkeypatch.setattr(gpu, "compile_networks", lambda module: None)  # a minute; tests/core/test_compiled.py does it
-    gpu.main(["rb_vae", "--device", "cpu", "--steps", "1", "--objects", "8"])
-    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines() if line.startswith("rb_vae")]
-    assert [row[0] for row in rows] == [f"rb_vae, {how}" for how in HOW]
+    gpu.main([case, "--device", "cpu", "--steps", "1", "--objects", "8"])
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines() if line.startswith(case)]
+    assert [row[0] for row in rows] == [f"{case}, {how}" for how in HOW]
     assert all(float(value) > 0 for row in rows for value in row[1:])
