@@ -28,13 +28,13 @@ def test_an_experiment_is_measured_again_as_its_file_says():
 def test_sets_that_are_not_here_are_skipped_by_name(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ASTRO_LIGHTNING_DATA", str(tmp_path))
     monkeypatch.setenv("ASTRO_LIGHTNING_CACHE", str(tmp_path))
-    quality("rb_embeddings", [])
+    quality("rb_embeddings_random", [])  # no experiment of this name, but a file that has its command
     quality("plasticc", [])
     speed("rb_speed", [], "realbogus/avro")
     table("spectra_quality")
     table("rb_recurrent")
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("rb_embeddings: skipped, error: files of snad_embeddings not found")
+    assert said[0].startswith("rb_embeddings_random: skipped, error: files of snad_embeddings not found")
     assert said[1:4] == [
         "plasticc: skipped, there is no experiment of this name",
         "rb_speed: skipped, needs realbogus/avro below ASTRO_LIGHTNING_DATA",
