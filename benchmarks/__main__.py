@@ -83,10 +83,10 @@ def quality(name: str, seeds: list[int]) -> None:
 
     What is finished below `outputs/bench` with this very code is not run again, and what was stopped goes on.
     """
-    if name not in configs("experiment"):
+    path = RESULTS / "quality" / f"{name}.json"
+    if name not in configs("experiment") and not path.exists():  # a file has the command of its runs
         print(f"{name}: skipped, there is no experiment of this name")
         return
-    path = RESULTS / "quality" / f"{name}.json"
     kept = json.loads(path.read_text()) if path.exists() else {}
     runs = []
     for seed in seeds or kept.get("seeds", [0]):

@@ -33,6 +33,7 @@ CASES: dict[str, tuple[list[str], str, int]] = {
     "rb_c1000: ResNet18": (["experiment=rb_c1000_quick"], "its", 512),
     "rb_vae": (["task=rb_vae"], "vae", 4096),
     "rb_rnn: attention": (["task=rb_rnn", "task.heads=[attention]"], "attention_fold0", 256),
+    "scope_table": (["task=scope_table"], "classify", 4096),
 }
 BATCHES = 4
 WARM_UP = 3

@@ -78,7 +78,7 @@ def record(runs: list[RunFolder]) -> dict[str, Any]:
         "split_seeds": sorted({s for s in splits if s is not None}),
         "machine": ", ".join(str(value) for value in _hardware(first)),
         "versions": {"python": first["python"], **first["versions"]},
-        "seconds": [round(run.provenance["seconds"], 1) for run in runs],
+        "seconds": [seconds and round(seconds, 1) for seconds in (run.provenance["seconds"] for run in runs)],
         "fingerprint": runs[0].fingerprint.get("content"),
         "splits": runs[0].splits,
         "metrics": metrics(runs),

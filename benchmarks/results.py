@@ -138,11 +138,12 @@ def commands(rows: Sequence[dict[str, Any]], results: Path) -> str:
         path = results / "quality" / f"{name}.json"
         if path.exists():
             run = json.loads(path.read_text())
-            minutes = sum(run["seconds"]) / 60
+            # A run that was stopped and resumed does not know how long it took.
+            known = None not in run["seconds"]
+            taken = f"{sum(run['seconds']) / 60:.0f} min in all; " if known else ""
             packages = ", ".join(f"{package} {version}" for package, version in run["versions"].items())
             lines.append(
-                f"- {name}: `{run['command']}` ({run['machine']}; {packages}; {minutes:.0f} min in all; "
-                f"data `{run['fingerprint'][:12]}`)"
+                f"- {name}: `{run['command']}` ({run['machine']}; {packages}; {taken}data `{run['fingerprint'][:12]}`)"
             )
     return "\nReproduced by\n\n" + "\n".join(lines) + "\n" if lines else ""
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -55,8 +56,8 @@ def join_folds(folders: Sequence[Path], out: Path, command: list[str]) -> dict[s
     write_text(out / "config.yaml", yaml.safe_dump(config, sort_keys=False))
     write_parquet([table], out / "predictions.parquet")
     write_json(out / "checkpoints" / "predicting.json", [Path(os.path.relpath(file, out)).as_posix() for file in files])
-    seconds = sum(run.provenance.get("seconds", 0.0) for run in runs)
-    data = {"seconds": seconds, "data": read_run(ordered[-1]).provenance.get("data")}
+    taken: list[Any] = [run.provenance.get("seconds") for run in runs]  # None of a run that was resumed
+    data = {"seconds": None if None in taken else sum(taken), "data": read_run(ordered[-1]).provenance.get("data")}
     write_json(out / "provenance.json", provenance(config["seed"], command) | data)
     write_json(out / "metrics.json", metrics)
     return metrics

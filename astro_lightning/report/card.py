@@ -5,10 +5,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from astro_lightning.core.provenance import write_text
+from astro_lightning.report.early import METRICS, early_table
+from astro_lightning.report.labels import LABEL_TABLE, read_label_table
 from astro_lightning.report.run_folder import RunFolder, read_run
 from astro_lightning.report.wording import (
     METRIC_NAMES,
     SIMULATED,
+    estimated,
     interval,
     metric_name,
     number,
@@ -18,6 +21,7 @@ from astro_lightning.report.wording import (
 
 _FEW = 30
 _NO_INTERVALS = "One training run with one seed: its numbers have no intervals."
+_OF_OBJECTS = "One training run with one seed: the intervals cover the choice of test objects only."
 
 
 def write_card(run_folder: Path) -> Path:
@@ -31,6 +35,8 @@ def write_card(run_folder: Path) -> Path:
         "Data": _data(run),
         "Numbers": _numbers(run),
         "By class": _by_class(run),
+        "By label": _by_label(run),
+        "While the light curves grow": _early(run),
         "Limits": "\n".join(f"- {limit}" for limit in limits(run)),
         "Licence": _licence(run),
         "How to cite": _citation(run),
@@ -58,8 +64,10 @@ def limits(run: RunFolder) -> list[str]:
     scores = run.scores
     if scores is None:
         tested = any(key.startswith("test/") for key in run.metrics)
-        return [*found, _NO_INTERVALS if tested else "Nothing was tested against labels: this run states no quality."]
-    found.append("One training run with one seed: the intervals cover the choice of test objects only.")
+        if tested:
+            return [*found, _OF_OBJECTS if (run.path / LABEL_TABLE).exists() else _NO_INTERVALS]
+        return [*found, "Nothing was tested against labels: this run states no quality."]
+    found.append(_OF_OBJECTS)
     objects = scores.per_class["objects"]
     few = [_cell(name) for name, count in zip(scores.classes, objects) if 0 < count < _FEW]
     none = [_cell(name) for name, count in zip(scores.classes, objects) if not count]
@@ -120,6 +128,34 @@ def _by_class(run: RunFolder) -> str:
         objects = [number(trained.get(name)), number(int(columns["objects"][i]))]
         rows.append([name, *objects, *values[:2], values[2] + bounds])
     return _table(["Class", "Training objects", "Test objects", "Precision", "Recall", "F1"], rows)
+
+
+def _by_label(run: RunFolder) -> str:
+    rows = [
+        [
+            row["label"],
+            *(number(int(row[name])) for name in ("objects", "positives")),
+            *(number(float(row[name])) for name in ("precision", "recall")),
+            estimated(row, "f1"),
+        ]
+        for row in read_label_table(run.path)
+    ]
+    return _table(["Label", "Test objects", "That have it", "Precision", "Recall", "F1"], rows) if rows else ""
+
+
+def _early(run: RunFolder) -> str:
+    cut = run.example("early")
+    if cut is None:
+        return ""
+    rows = [
+        [
+            "whole curve" if math.isinf(row["days"]) else f"{row['days']:g}",
+            number(int(row["objects"])),
+            *(estimated(row, name) for name in METRICS),
+        ]
+        for row in early_table(cut).to_dict("records")
+    ]
+    return _table(["Days since the first detection", "Objects", *map(metric_name, METRICS)], rows)
 
 
 def _licence(run: RunFolder) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from astro_lightning.report.labels import read_label_table
 from astro_lightning.report.mistakes import confident_mistakes
 from astro_lightning.report.page import folded, html_table, least_width, png_image, small_png, tile, write_page
 from astro_lightning.report.plots import Picture, write_plots
@@ -19,6 +20,7 @@ from astro_lightning.report.wording import (
     SIMULATED,
     breakable,
     duration,
+    estimated,
     flat,
     interval,
     metric_name,
@@ -52,6 +54,7 @@ def write_report(run_folder: Path) -> Path:
         _headline(run),
         _tiles(run),
         _per_class(run, run.scores) if run.scores else "",
+        _per_label(run),
         f'<h2>Pictures</h2><div class="grid">{"".join(shown)}</div>' if shown else "",
         *(f"<h2>{escape(picture.title)}</h2>{_panels(picture)}" for picture in curves),
         _mistakes(run),
@@ -136,6 +139,20 @@ def _per_class(run: RunFolder, scores: Scores) -> str:
     tall = " tall" if len(rows) > 24 else ""
     header = ["Class", "F1 (95 %)", "Precision", "Recall", "ROC AUC", "PR AUC", *counted]
     return f'<h2>By class</h2><div class="card{tall}">{html_table(header, rows)}</div>'
+
+
+def _per_label(run: RunFolder) -> str:
+    rows = [
+        [
+            escape(row["label"]),
+            estimated(row, "f1"),
+            *(number(float(row[name])) for name in ("precision", "recall", "roc_auc", "average_precision")),
+            *(number(int(row[name])) for name in ("objects", "positives")),
+        ]
+        for row in read_label_table(run.path)
+    ]
+    header = ["Label", "F1 (95 %)", "Precision", "Recall", "ROC AUC", "PR AUC", "Tested on", "That have it"]
+    return f'<h2>By label</h2><div class="card">{html_table(header, rows)}</div>' if rows else ""
 
 
 def _bar(value: float, note: str) -> str:

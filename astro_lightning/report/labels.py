@@ -12,10 +12,13 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from astro_lightning.data.whole_file import whole_file
 from astro_lightning.report.curves import thinned
+from astro_lightning.report.intervals import bootstrap
 from astro_lightning.report.ranking import threshold_counts
+from astro_lightning.report.scores import resamples
 from astro_lightning.report.style import ACCENT, FAINT, INK, canvas, styled
 
 TRUTH = "truth_"
+LABEL_TABLE = "labels.csv"  # in the run folder
 FEW = 5  # labels that half a page, or a telephone, has room for
 COLUMNS = (
     "label", "objects", "positives", "true_positives", "false_positives", "false_negatives", "true_negatives",
@@ -51,13 +54,38 @@ def label_scores(table: pa.Table) -> list[dict[str, float | str]]:
     return rows
 
 
+def f1_intervals(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """95 % bounds of the F1 of each label, in the order of `labels_of`, over groups where the table has a column `group`."""
+    outcomes = []
+    for label in labels_of(table.column_names):
+        truth, probability = _columns(table, label)
+        given = probability > 0.5
+        outcomes += [given & (truth == 1), given & (truth == 0), (probability <= 0.5) & (truth == 1)]
+
+    def f1(drawn: np.ndarray) -> np.ndarray:
+        hit, false, missed = drawn.sum(0).reshape(-1, 3).T
+        with np.errstate(invalid="ignore"):  # a resample without positives gives none
+            return np.where(hit + missed, 2 * hit / (2 * hit + false + missed), np.nan)
+
+    groups = table["group"].to_numpy() if "group" in table.column_names else None
+    return bootstrap(f1, (np.stack(outcomes, 1),), groups, resamples(table.num_rows * len(outcomes)))
+
+
 def write_label_table(table: pa.Table, path: Path) -> None:
-    """The rows of `label_scores` as CSV."""
+    """The rows of `label_scores` with the interval of their F1, as CSV."""
+    bounds = zip(label_scores(table), *f1_intervals(table), strict=True)
     with whole_file(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, (*COLUMNS, "f1_low", "f1_high"))
         writer.writeheader()
-        for row in label_scores(table):
+        for scores, low, high in bounds:
+            row = scores | {"f1_low": float(low), "f1_high": float(high)}
             writer.writerow({k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()})
+
+
+def read_label_table(run_folder: Path) -> list[dict[str, str]]:
+    """The rows that `write_label_table` wrote for the report of a run; none where it has no such labels."""
+    path = run_folder / LABEL_TABLE
+    return list(csv.DictReader(path.read_text("utf-8").splitlines())) if path.exists() else []
 
 
 @styled
@@ -106,7 +134,11 @@ def label_curves(table: pa.Table) -> Figure:
 
 
 def _known(table: pa.Table, label: str) -> tuple[np.ndarray, np.ndarray]:
-    truth = table[f"{TRUTH}{label}"].cast(pa.float64()).to_numpy(zero_copy_only=False)
-    probability = table[f"prob_{label}"].to_numpy().astype(np.float64)
+    truth, probability = _columns(table, label)
     known = ~np.isnan(truth) & np.isfinite(probability)
     return truth[known] == 1, probability[known]
+
+
+def _columns(table: pa.Table, label: str) -> tuple[np.ndarray, np.ndarray]:
+    truth = table[f"{TRUTH}{label}"].cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return truth, table[f"prob_{label}"].to_numpy().astype(np.float64)

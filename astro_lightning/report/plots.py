@@ -13,7 +13,15 @@ from astro_lightning.report.confusion import class_distribution, confusion_matri
 from astro_lightning.report.curves import precision_recall_curves, roc_curves
 from astro_lightning.report.early import early_chart, early_table
 from astro_lightning.report.embedding import embedding_map
-from astro_lightning.report.labels import FEW, label_counts, label_curves, label_scores, labels_of, write_label_table
+from astro_lightning.report.labels import (
+    FEW,
+    LABEL_TABLE,
+    label_counts,
+    label_curves,
+    label_scores,
+    labels_of,
+    write_label_table,
+)
 from astro_lightning.report.learning import f1_curves, learning_curves, stages_and_folds
 from astro_lightning.report.light_curves import light_curve, light_curve_grid, light_curves
 from astro_lightning.report.mistakes import confident_mistakes, mistakes_chart
@@ -151,7 +159,7 @@ def _of_labels(run: RunFolder) -> list[Picture]:
         return []
     wide = len(labels) > FEW
     table = pq.read_table(path)
-    write_label_table(table, run.path / "labels.csv")
+    write_label_table(table, run.path / LABEL_TABLE)
     scored = label_scores(table)
     pictures = []
     if any(row["positives"] for row in scored):

@@ -87,7 +87,7 @@ def score(predictions: Predictions) -> Scores | None:
 
     arrays = (truth, predicted, loss)
     point = counted(*arrays)
-    low, high = bootstrap(counted, arrays, groups=kept.groups, n=_resamples(rows))
+    low, high = bootstrap(counted, arrays, groups=kept.groups, n=resamples(rows))
     ranks = descending_ranks(kept.probabilities)
     levels = int(ranks.max()) + 1
 
@@ -96,7 +96,7 @@ def score(predictions: Predictions) -> Scores | None:
         return np.array([_mean(roc), _mean(precision)])
 
     roc, average_precision = areas(truth, ranks, levels)
-    area_low, area_high = bootstrap(ranked, (truth, ranks), groups=kept.groups, n=_resamples(rows * n_classes))
+    area_low, area_high = bootstrap(ranked, (truth, ranks), groups=kept.groups, n=resamples(rows * n_classes))
     table = confusion_counts(truth, predicted, n_classes)
     precision, recall, f1 = precision_recall_f1(table)
     names = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
@@ -168,5 +168,6 @@ def _mean(values: np.ndarray) -> float:
         return float(np.nanmean(values))
 
 
-def _resamples(numbers: int) -> int:
+def resamples(numbers: int) -> int:
+    """How many resamples of so many numbers take seconds."""
     return int(np.clip(_WORK / numbers, 100, 1000))

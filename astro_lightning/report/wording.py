@@ -54,6 +54,12 @@ def interval(estimate: Estimate | None, digits: int = 3) -> str:
     return f"[{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
 
 
+def estimated(row: Mapping[Any, Any], name: str) -> str:
+    """A number of a table with the 95 % interval that the row has as `<name>_low` and `<name>_high`."""
+    found = Estimate(*(float(row[key]) for key in (name, f"{name}_low", f"{name}_high")))
+    return f"{number(found.value)} {interval(found)}".strip()
+
+
 def says_quality(key: str) -> bool:
     """Whether a recorded value says something of its own: learning rates and counts of objects do not."""
     return "/lr-" not in key and "/n_of_" not in key and key != "test/n"

@@ -20,6 +20,7 @@ def main(words: list[str]) -> None:
         raise BadInput(f"days: {error}; give numbers behind the run folder") from error
     from astro_lightning.core.provenance import read_kept
     from astro_lightning.predict.early import predict_early
+    from astro_lightning.report.card import write_card
     from astro_lightning.report.early import early_table
     from astro_lightning.report.html import write_report
     from astro_lightning.report.run_folder import read_run
@@ -27,4 +28,6 @@ def main(words: list[str]) -> None:
     predict_early(read_kept(folder / "config.yaml"), folder, days)
     table = early_table(read_run(folder).example("early"))
     print(table.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
-    print(f"Report: {write_report(folder)}")
+    report = write_report(folder)
+    write_card(folder)
+    print(f"Report: {report}")

@@ -28,13 +28,13 @@ def test_an_experiment_is_measured_again_as_its_file_says():
 def test_sets_that_are_not_here_are_skipped_by_name(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ASTRO_LIGHTNING_DATA", str(tmp_path))
     monkeypatch.setenv("ASTRO_LIGHTNING_CACHE", str(tmp_path))
-    quality("rb_embeddings", [])
+    quality("rb_embeddings_random", [])  # no experiment of this name, but a file that has its command
     quality("plasticc", [])
     speed("rb_speed", [], "realbogus/avro")
     table("spectra_quality")
     table("rb_recurrent")
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("rb_embeddings: skipped, error: files of snad_embeddings not found")
+    assert said[0].startswith("rb_embeddings_random: skipped, error: files of snad_embeddings not found")
     assert said[1:4] == [
         "plasticc: skipped, there is no experiment of this name",
         "rb_speed: skipped, needs realbogus/avro below ASTRO_LIGHTNING_DATA",
@@ -52,9 +52,10 @@ def test_every_row_of_the_page_has_a_script_that_measures_it():
         assert (results.HERE / f"{script}.py").exists()
 
 
-def test_networks_are_timed_as_they_are_and_compiled(monkeypatch, capsys):
+@pytest.mark.parametrize("case", ["rb_vae", "scope_table"])
+def test_networks_are_timed_as_they_are_and_compiled(case, monkeypatch, capsys):
     monkeypatch.setattr(gpu, "compile_networks", lambda module: None)  # a minute; tests/core/test_compiled.py does it
-    gpu.main(["rb_vae", "--device", "cpu", "--steps", "1", "--objects", "8"])
-    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines() if line.startswith("rb_vae")]
-    assert [row[0] for row in rows] == [f"rb_vae, {how}" for how in HOW]
+    gpu.main([case, "--device", "cpu", "--steps", "1", "--objects", "8"])
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines() if line.startswith(case)]
+    assert [row[0] for row in rows] == [f"{case}, {how}" for how in HOW]
     assert all(float(value) > 0 for row in rows for value in row[1:])

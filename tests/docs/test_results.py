@@ -53,6 +53,16 @@ def test_runs_of_three_seeds_become_a_mean_and_an_interval(tmp_path):
     assert metric["over_seeds"][1] - 0.9 == pytest.approx(4.303 * 0.1 / 3**0.5, abs=1e-3)
 
 
+def test_a_run_that_was_resumed_is_recorded_without_how_long_it_took(tmp_path):
+    run = finished(tmp_path / "run", 0, 0.8)
+    (run.path / "provenance.json").write_text(json.dumps(run.provenance | {"seconds": None}))
+    found = record.record([read_run(run.path), finished(tmp_path / "other", 1, 0.8)])
+    assert found["seconds"] == [None, 812.4]
+    table.write(tmp_path / "quality" / "out.json", found)
+    said = results.commands([{"run": "out"}], tmp_path)
+    assert "seed=0,1" in said and "min in all" not in said
+
+
 def test_one_seed_has_the_interval_over_its_objects(tmp_path):
     run = finished(tmp_path / "run", 0, 0.0)
     accuracy = run.scores.overall["accuracy"].value

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,8 @@ from rich.console import Console
 from astro_lightning.data.errors import BadInput
 from astro_lightning.report.card import write_card
 from astro_lightning.report.compare import compare, comparison_table, setting_differences
+from astro_lightning.report.html import write_report
+from astro_lightning.report.labels import read_label_table
 from astro_lightning.report.plots import write_plots
 from astro_lightning.report.run_folder import read_run
 from astro_lightning.report.table import print_metrics, sweep_table
@@ -83,6 +86,42 @@ def test_card_without_predictions(tmp_path):
     tested = write_card(make_run(tmp_path / "scope" / "x", None, metrics)).read_text()
     assert "states no quality" not in tested and "have no intervals" in tested
     assert tested.index("test/tag_f1_e") < tested.index("classify/val/loss") and "lr-AdamW" not in tested
+
+
+def test_card_says_how_good_growing_curves_are(tmp_path):
+    table = predictions(THREE, 200)
+    folder = make_run(tmp_path / "plasticc" / "x", table)
+    (folder / "examples").mkdir()
+    cut = [table.append_column("days", pa.array(np.full(200, days))) for days in (2.0, np.inf)]
+    pq.write_table(pa.concat_tables(cut), folder / "examples" / "early.parquet")
+    text = write_card(folder).read_text()
+    rows = text.partition("## While the light curves grow")[2].splitlines()[4:6]
+    assert rows[0].startswith(f"| 2 | 200 | {accuracy(table):.3f} [0.")
+    assert rows[1].startswith("| whole curve | 200 |")
+
+
+def test_each_label_has_its_f1_with_an_interval_on_report_and_card(tmp_path):
+    rng = np.random.default_rng(0)
+    truth = rng.random(600) < 0.3
+    probability = np.where(rng.random(600) < 0.9, truth, ~truth) * 0.8 + 0.1
+    known = {"truth_e": truth.astype(int), "prob_e": probability}
+    unknown = {"truth_ea": pa.array([None] * 600, pa.int8()), "prob_ea": np.full(600, 0.4)}
+    table = pa.table({"id": range(600)} | known | unknown)
+    given = probability > 0.5
+    f1 = 2 * (given & truth).sum() / (given.sum() + truth.sum())
+    single = make_run(tmp_path / "scope" / "a", table, {"test/tag_f1_e": f1})
+    assert f"{f1:.3f}" in write_report(single).read_text().partition("By label")[2]
+    text = write_card(single).read_text()
+    found = re.search(rf"\| e \| 600 \| {truth.sum()} \|.*\| {f1:.3f} \[(.*), (.*)\] \|", text)
+    low, high = map(float, found.groups())
+    assert f1 - 0.08 < low < f1 < high < f1 + 0.08
+    assert "| ea | 0 | 0 |" in text and "have no intervals" not in text
+    # Curves of one star are no evidence of their own: five copies of each have the interval of one.
+    stars = pa.concat_tables([table] * 5).append_column("group", pa.array(list(range(600)) * 5))
+    copies = make_run(tmp_path / "scope" / "b", stars, {"test/tag_f1_e": f1})
+    write_report(copies)
+    row = read_label_table(copies)[0]
+    assert float(row["f1_high"]) - float(row["f1_low"]) == pytest.approx(high - low, rel=0.2)
 
 
 def test_metrics_table_puts_the_test_split_first_with_intervals(tmp_path):

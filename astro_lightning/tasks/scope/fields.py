@@ -76,6 +76,8 @@ def write_fields(
         rows += pq.read_metadata(path).num_rows
     every = pa.concat_tables([pq.read_table(out / file.name) for file in files], promote_options="default")
     if "source" in every.column_names:
+        if unnamed := every["source"].null_count:
+            log.warning("%d of %d curves name no source: %s has no row for them", unnamed, rows, out / SOURCES)
         kept = [n for n in every.column_names if n.startswith(("prob_", "source", "period"))]
         write_parquet([consolidate(every.select(kept), rule)], out / SOURCES)
     return len(files), rows

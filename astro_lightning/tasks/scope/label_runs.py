@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -13,10 +14,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from astro_lightning.core.provenance import write_text
 from astro_lightning.core.stages import datamodule_of
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.tables import write_parquet
 from astro_lightning.report.labels import label_scores, write_label_table
+from astro_lightning.tasks.scope import pictures
 from astro_lightning.tasks.scope.taxonomy import Taxonomy
 
 
@@ -32,7 +35,8 @@ def run_labels(
     Where the task chooses periods first, the first label's run does so and the others take its choice.
 
     Args:
-        folder: A run folder for each label goes below it, then `labels.csv` and `predictions.parquet`.
+        folder: A run folder for each label goes below it, then `labels.csv`, `predictions.parquet` and, of trees,
+            `feature_ranking.csv`.
         words: What else a run is given: `task=`, `data=`, ...
         composed: `compose.composed`, which makes the configuration of words.
         jobs: Runs at once.
@@ -69,6 +73,8 @@ def run_labels(
     table = joined([out / label for label in chosen])
     write_parquet([table], out / "predictions.parquet")
     write_label_table(table, out / "labels.csv")
+    if gain := importances([out / label for label in chosen]):
+        write_text(out / "feature_ranking.csv", pictures.ranking(gain))
     mean = sum(float(row["f1"]) for row in label_scores(table)) / len(chosen)
     return f"{len(chosen)} labels, mean F1 {mean:.4f} on {table.num_rows} test objects: {out / 'labels.csv'}"
 
@@ -93,6 +99,15 @@ def run_label(out: Path, label: str, words: Sequence[str]) -> str:
     return (
         "" if done.returncode == 0 else f"the run of {label} failed (exit {done.returncode}): see {folder / 'out.log'}"
     )
+
+
+def importances(folders: Sequence[Path]) -> dict[str, dict[str, float]]:
+    """Label -> feature -> share of the gain, from what runs of trees left; networks leave nothing."""
+    gain: dict[str, dict[str, float]] = {}
+    for path in (folder / "importances.csv" for folder in folders):
+        for row in csv.DictReader(path.read_text().splitlines()) if path.exists() else ():
+            gain.setdefault(row["label"], {})[row["feature"]] = float(row["share_of_gain"])
+    return gain
 
 
 def joined(folders: Sequence[Path]) -> pa.Table:

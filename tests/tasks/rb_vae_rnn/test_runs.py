@@ -142,9 +142,12 @@ def test_folds_that_were_runs_of_their_own_join_into_what_one_run_gives(tmp_path
     astro_lightning("-m", *words, "task.folds=[0],[1]", f"hydra.sweep.dir={tmp_path / 'jobs'}", folder=tmp_path)
     first, second = sorted(path.parent for path in (tmp_path / "jobs").glob("*/predictions.parquet"))
     assert "test/fold_auc_mean" not in json.loads((first / "metrics.json").read_text())
+    about = json.loads((first / "provenance.json").read_text())
+    (first / "provenance.json").write_text(json.dumps(about | {"seconds": None}))  # as of a run that was resumed
     whole, out = tmp_path / "whole", tmp_path / "joined"
     said = astro_lightning("folds", str(out), str(second), str(first), folder=tmp_path).stdout
     assert "report.html" in said and (out / "report.html").exists()
+    assert "Accuracy" in (out / "model_card.md").read_text()
     assert pq.read_table(out / "predictions.parquet").equals(pq.read_table(whole / "predictions.parquet"))
     metrics, joined = (json.loads((path / "metrics.json").read_text()) for path in (whole, out))
     assert joined == {name: value for name, value in metrics.items() if name.startswith("test/")}

@@ -5,6 +5,7 @@ import pytest
 import yaml
 from command import astro_lightning
 
+from astro_lightning.cli import call
 from astro_lightning.core.conf import conf_folder
 from astro_lightning.data.errors import BadInput
 from astro_lightning.data.ragged import Ragged
@@ -30,6 +31,17 @@ def test_features_of_a_catalogue_in_its_own_order(tmp_path, monkeypatch):
     assert out.num_columns == 1 + 22 + 17 + 1
     monkeypatch.setattr("astro_lightning.tasks.scope.feature_cache.measure", lambda *a, **k: pytest.fail("measured"))
     assert write_features(*arguments) == 12  # a second call reads what the first one measured
+
+
+def test_curves_are_thinned_to_the_gap_that_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("ASTRO_LIGHTNING_CACHE", str(tmp_path / "cache"))
+    table = simulate(2, 3)
+    pq.write_table(table, tmp_path / "in.parquet")
+    call(["features", str(tmp_path / "in.parquet"), str(tmp_path / "out.parquet"), "min_gap_d=30", "max_per_day=2"])
+    kept = magnitudes(Records.from_table(table), np.arange(2), 30.0)[3]
+    assert pq.read_table(tmp_path / "out.parquet")["n"].to_pylist() == np.diff(kept).tolist()
+    with pytest.raises(BadInput, match="are numbers"):
+        call(["features", "in", "out.parquet", "min_gap_d=often"])
 
 
 @pytest.mark.slow

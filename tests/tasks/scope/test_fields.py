@@ -75,11 +75,12 @@ def test_a_field_in_another_form_is_named(info, tmp_path, caplog):
     assert "1 files are passed over, a field is a *.parquet (first: b.csv)" in caplog.text
 
 
-def test_one_field_may_name_sources_and_another_not(info, tmp_path):
+def test_one_field_may_name_sources_and_another_not(info, tmp_path, caplog):
     write_field(tmp_path / "fields" / "a.parquet", [1, 2])
     write_field(tmp_path / "fields" / "b.parquet", [3, 4], source=["s", "s"])
     write_fields(tmp_path / "fields", tmp_path / "out", score_as(xgb=0.5), info)
     assert pq.read_table(tmp_path / "out" / "sources.parquet")["source"].to_pylist() == ["s"]
+    assert "2 of 4 curves name no source" in caplog.text
     write_field(tmp_path / "fields" / "sources.parquet", [5])
     with pytest.raises(BadInput, match="the name of the summary"):
         write_fields(tmp_path / "fields", tmp_path / "other", score_as(xgb=0.5), info)

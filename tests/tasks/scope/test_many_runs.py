@@ -11,7 +11,8 @@ from command import astro_lightning, run_folder
 from astro_lightning.cli import call
 from astro_lightning.compose import composed
 from astro_lightning.data.errors import BadInput
-from astro_lightning.tasks.scope.label_runs import all_labels
+from astro_lightning.tasks.scope.label_runs import all_labels, importances
+from astro_lightning.tasks.scope.pictures import importance_table, ranking
 from astro_lightning.tasks.scope.simulate import simulate
 
 TINY = (
@@ -28,6 +29,7 @@ def test_a_run_for_each_label_goes_on_and_its_runs_score_fields_together(tmp_pat
     assert "2 labels, mean F1" in astro_lightning(*words, folder=tmp_path, timeout=900).stdout
     with (tmp_path / "all" / "labels.csv").open() as file:
         assert [row["label"] for row in csv.DictReader(file)] == ["e", "rrlyr"]
+    assert (tmp_path / "all" / "feature_ranking.csv").read_text().startswith("feature,labels_with_it_in_top_3")
     table = pq.read_table(tmp_path / "all" / "predictions.parquet")
     assert {"prob_e", "prob_rrlyr", "truth_e", "truth_rrlyr", "period"} <= set(table.column_names)
     assert "prob_EA" not in table.column_names
@@ -55,6 +57,19 @@ def test_a_run_for_each_label_goes_on_and_its_runs_score_fields_together(tmp_pat
     of_a = [row["prob_e"] for row in every.to_pylist() if row["source"] == "a"]
     assert len(of_a) == 4 and sources["prob_e"][0].as_py() == pytest.approx(np.mean(of_a))
     assert scored["id"].to_pylist() == pq.read_table(fields / "f2.parquet")["id"].to_pylist()
+
+
+def test_features_are_ranked_over_the_runs_of_all_labels(tmp_path):
+    gains = {
+        "e": {"period": 8.0, "skew": 1.0, "iqr": 0.5, "n": 0.5},
+        "rrab": {"skew": 6.0, "ad": 2.0, "sw": 1.5, "n": 0.5},
+    }
+    for label, gain in gains.items():
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "importances.csv").write_text(importance_table({label: gain}))
+    (tmp_path / "network").mkdir()
+    rows = ranking(importances([tmp_path / name for name in (*gains, "network")])).splitlines()
+    assert rows[1:3] == ["skew,2,0.3500", "period,1,0.4000"] and rows[-1] == "n,0,0.0500"
 
 
 def test_a_misspelt_word_is_said_as_it_is_of_a_run(tmp_path):
