@@ -101,13 +101,17 @@ def _numbers(run: RunFolder) -> str:
         recorded.sort(key=lambda key: not key.startswith("test/"))
         return _table(["Metric", "Value"], ([key, number(run.metrics[key], 4)] for key in recorded))
     scores = run.scores
-    rows = [[METRIC_NAMES[k], number(e.value), interval(e) or "none"] for k, e in scores.overall.items()]
+    rows = [
+        [METRIC_NAMES[k], number(e.value), interval(e) or "none"]
+        for k, e in scores.overall.items()
+        if k in METRIC_NAMES
+    ]
     rows += [
-        [metric_name(key), number(value, 4), "none"]
+        [metric_name(key), number(value, 4), interval(scores.interval(key, value), 4) or "none"]
         for key, value in run.metrics.items()
         if key.startswith("test/")
         and says_quality(key)
-        and key.removeprefix("test/") not in scores.overall
+        and key.removeprefix("test/") not in METRIC_NAMES
         and not of_class(key, scores.classes)
     ]
     return (

@@ -94,7 +94,10 @@ def _tiles(run: RunFolder) -> str:
         # What only this task measures: the contest's loss, the detection of unknown classes.
         own = [key for key in run.metrics if key.startswith("test/") and not of_class(key, scores.classes)]
         own = [key for key in own if key.removeprefix("test/") not in METRIC_NAMES and says_quality(key)]
-        tiles += [tile(metric_name(key), number(run.metrics[key])) for key in own[:_TILES]]
+        tiles += [
+            tile(metric_name(key), number(run.metrics[key]), interval(scores.interval(key, run.metrics[key])))
+            for key in own[:_TILES]
+        ]
         return f'<div class="tiles">{"".join(tiles)}</div>{_scored_note(scores)}'
     finite = {k: v for k, v in run.metrics.items() if isinstance(v, int | float) and math.isfinite(v)}
     finite = {k: v for k, v in finite.items() if says_quality(k)}

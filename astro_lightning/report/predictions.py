@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from astro_lightning.data.tables import read_table
+from astro_lightning.methods.conformal.evaluate import members
 
 _PROB, _P_VALUE, _TRUTH = "prob_", "p_", "truth_"
 _UNKNOWN = "99"  # beside an `ood_p` the contest's name of all unknown kinds, which no network was trained on
@@ -26,6 +27,8 @@ class Predictions:
         groups: (rows,) what belongs together in a resample, or None.
         p_values: (rows, C) conformal p-values, NaN for a class without one; None where the run made none.
         ood_p: (rows,) p-values of belonging to a known class; None where the run made none.
+        sets: (rows, C) bool, the classes in each object's prediction set; None where the run made none.
+        flagged: (rows,) bool, taken for an unknown kind; None where the run flags none.
         counted: (rows,) false where the task keeps an object out of its metrics; None where it keeps none out.
     """
 
@@ -37,6 +40,8 @@ class Predictions:
     groups: np.ndarray | None = None
     p_values: np.ndarray | None = None
     ood_p: np.ndarray | None = None
+    sets: np.ndarray | None = None
+    flagged: np.ndarray | None = None
     counted: np.ndarray | None = None
 
     @property
@@ -62,6 +67,8 @@ class Predictions:
             None if self.groups is None else self.groups[keep],
             None if self.p_values is None else self.p_values[keep],
             None if self.ood_p is None else self.ood_p[keep],
+            None if self.sets is None else self.sets[keep],
+            None if self.flagged is None else self.flagged[keep],
         )
 
 
@@ -100,6 +107,8 @@ def read_predictions(path: Path) -> Predictions | None:
         groups=_numpy(table["group"]) if "group" in names else None,
         p_values=p_values,
         ood_p=_numpy(table["ood_p"]) if "ood_p" in names else None,
+        sets=members(table["set"], classes) if "set" in names else None,
+        flagged=_numpy(table["ood_flag"]) if "ood_flag" in names else None,
         counted=_numpy(table["counted"]) if "counted" in names else None,
     )
 

@@ -29,7 +29,7 @@ class Scores:
 
     Attributes:
         overall: Metric name -> estimate: accuracy, balanced_accuracy, macro_f1, roc_auc, pr_auc, log_loss,
-            calibration_error.
+            calibration_error, and where the run made them coverage, set_size and flagged_known.
         per_class: Column name -> (C,) array: objects, precision, recall, f1, f1_low, f1_high, roc_auc, pr_auc.
         confusion: (C, C) counts, rows true, columns predicted.
         n_scored: Rows that entered the metrics.
@@ -104,6 +104,7 @@ def score(predictions: Predictions) -> Scores | None:
     overall["roc_auc"] = Estimate(_mean(roc), float(area_low[0]), float(area_high[0]))
     overall["pr_auc"] = Estimate(_mean(average_precision), float(area_low[1]), float(area_high[1]))
     overall["calibration_error"] = Estimate(calibration_error(*top_label(kept)))
+    overall |= _conformal(kept)
     return Scores(
         classes=kept.classes,
         overall=overall,
@@ -160,6 +161,22 @@ def calibration_bins(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.nd
         mean_confidence = np.bincount(which, confidence, minlength=N_BINS) / count
         accuracy = np.bincount(which, correct, minlength=N_BINS) / count
     return mean_confidence, accuracy, count
+
+
+def _conformal(kept: Predictions) -> dict[str, Estimate]:
+    """What `methods.conformal.evaluate.summary` calls by these names, with intervals."""
+    values: dict[str, np.ndarray] = {}
+    if kept.sets is not None:
+        values = {"coverage": kept.sets[np.arange(len(kept.truth)), kept.truth], "set_size": kept.sets.sum(axis=1)}
+    if kept.flagged is not None:
+        values["flagged_known"] = kept.flagged
+    if not values:
+        return {}
+    table = np.stack(list(values.values()), axis=1).astype(float)
+    low, high = bootstrap(lambda drawn: drawn.mean(axis=0), (table,), groups=kept.groups, n=resamples(table.size))
+    return {
+        name: Estimate(*map(float, found)) for name, *found in zip(values, table.mean(axis=0), low, high, strict=True)
+    }
 
 
 def _mean(values: np.ndarray) -> float:

@@ -9,6 +9,7 @@ from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc
 
 from astro_lightning.core.metrics import calibration_error
 from astro_lightning.data.errors import BadInput
+from astro_lightning.methods.conformal.evaluate import summary
 from astro_lightning.report.conformal import conformal_coverage
 from astro_lightning.report.intervals import bootstrap
 from astro_lightning.report.predictions import read_predictions
@@ -45,6 +46,19 @@ def test_metrics_equal_scikit_learn(read):
     for name in ("accuracy", "macro_f1", "log_loss", "roc_auc", "pr_auc"):
         estimate = scores.overall[name]
         assert estimate.low < estimate.value < estimate.high
+
+
+def test_conformal_numbers_have_intervals_and_are_those_that_the_run_records(read):
+    table = predictions(PLASTICC, 800)
+    rng = np.random.default_rng(0)
+    sets = [[name for name in PLASTICC if rng.random() < 0.1 or name == label] for label in table["label"].to_pylist()]
+    sets[:200] = [[]] * 200
+    table = table.append_column("set", [sets]).append_column("ood_p", [rng.random(800)])
+    table = table.append_column("ood_flag", [rng.random(800) < 0.3])
+    recorded, scores = summary(table, PLASTICC), score(read(table))
+    for name in ("coverage", "set_size", "flagged_known"):
+        estimate = scores.interval(f"test/{name}", recorded[name])
+        assert estimate.low < recorded[name] == pytest.approx(estimate.value) < estimate.high
 
 
 def test_areas_with_ties_equal_scikit_learn():
