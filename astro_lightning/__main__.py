@@ -1,56 +1,12 @@
 """The command line: `python -m astro_lightning task=... data=... trainer=...`, or one of the verbs. Heavy imports come late."""
 
 import io
-import logging
 import os
-import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
-PATH = re.compile(r"(out|ckpt|data\.(path|root)|paths\.\w+|hydra\.(run|sweep)\.dir)=(?=[^'\"])")
-LIKE_A_NUMBER = re.compile(r"[+-]?[\d._]+(e[+-]?\d+)?|true|false|nan|[+-]?inf", re.IGNORECASE)
-
-
-def quoted(word: str) -> str:
-    """A path in quotes, where it exists, is like a number, or holds accents, parentheses or an equals sign.
-
-    Hydra's grammar would stumble at them, and read a folder 2019_01_10 as a number.
-    """
-    key = PATH.match(word)
-    if key is None:
-        return word
-    path = word[key.end() :]
-    try:
-        exists = path != "null" and Path(path).expanduser().exists()
-    except OSError:  # a name that is too long, a folder that may not be looked into: said where it is used
-        exists = False
-    plain = re.fullmatch(r"[\w./:@%+ $,{}\[\]-]*", path, re.ASCII) and not LIKE_A_NUMBER.fullmatch(path)
-    if not exists and plain:
-        return word
-    return key[0] + "'" + word[key.end() :].replace("'", r"\'") + "'"
-
-
-@contextmanager
-def process_as_before() -> Iterator[None]:
-    """Give back what a command takes of its process, so that a notebook may call the next one.
-
-    A run's name is kept in the environment for its ranks and workers, where the next run would find it and its folder;
-    Hydra's handlers would write what the notebook logs into the log of a run that is over.
-    """
-    root, words, name = logging.getLogger(), sys.argv[1:], os.environ.get("ASTRO_LIGHTNING_RUN")
-    handlers, level = root.handlers[:], root.level
-    try:
-        yield
-    finally:
-        sys.argv[1:] = words
-        if name is None:
-            os.environ.pop("ASTRO_LIGHTNING_RUN", None)
-        for handler in [handler for handler in root.handlers if handler not in handlers]:
-            handler.close()
-        root.handlers[:] = handlers
-        root.setLevel(level)
+from astro_lightning.process import process_as_before
+from astro_lightning.words import ordered
 
 
 @process_as_before()
@@ -65,9 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if resuming:
         words.sort(key=lambda word: not word.startswith("resume="))
     elif not verb:
-        # Hydra's parser wants all settings in one piece; people write -m and --cfg anywhere between them.
-        words = [quoted(word) for word in words]
-        words.sort(key=lambda word: not word.startswith("~") and (word.startswith("-") or "=" not in word))
+        words = ordered(words)
     sys.argv[1:] = words
     from astro_lightning.data.errors import PLACE, BadInput
 

@@ -11,10 +11,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 
-from astro_lightning.__main__ import main, quoted
+from astro_lightning.__main__ import main
 from astro_lightning.compose import composed
 from astro_lightning.core.provenance import asked
 from astro_lightning.data.errors import BadInput
+from astro_lightning.words import quoted
 
 
 def test_help_is_for_people_and_names_every_task(tmp_path):

@@ -174,6 +174,7 @@ def _conformal(kept: Predictions) -> dict[str, Estimate]:
         return {}
     table = np.stack(list(values.values()), axis=1).astype(float)
     low, high = bootstrap(lambda drawn: drawn.mean(axis=0), (table,), groups=kept.groups, n=resamples(table.size))
+    low[low == high] = np.nan  # where nothing is flagged, resamples cannot say how much might be
     return {
         name: Estimate(*map(float, found)) for name, *found in zip(values, table.mean(axis=0), low, high, strict=True)
     }
