@@ -58,7 +58,11 @@ def test_conformal_numbers_have_intervals_and_are_those_that_the_run_records(rea
     recorded, scores = summary(table, PLASTICC), score(read(table))
     for name in ("coverage", "set_size", "flagged_known"):
         estimate = scores.interval(f"test/{name}", recorded[name])
-        assert estimate.low < recorded[name] == pytest.approx(estimate.value) < estimate.high
+        assert recorded[name] == pytest.approx(estimate.value)
+        assert estimate.low < estimate.value < estimate.high
+    nothing = pa.array(np.zeros(800, bool))
+    table = table.set_column(table.column_names.index("ood_flag"), "ood_flag", nothing)
+    assert score(read(table)).interval("test/flagged_known", 0.0) is None
 
 
 def test_areas_with_ties_equal_scikit_learn():
