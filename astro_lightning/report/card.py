@@ -127,7 +127,7 @@ def _by_class(run: RunFolder) -> str:
     trained, rows = run.training_counts, []
     for i, name in enumerate(run.scores.classes):
         low, high = columns["f1_low"][i], columns["f1_high"][i]
-        bounds = "" if math.isnan(low) or not columns["objects"][i] else f" [{low:.2f}, {high:.2f}]"
+        bounds = "" if math.isnan(low) or not columns["objects"][i] else f" [{low:.3f}, {high:.3f}]"
         values = [number(float(columns[c][i])) for c in ("precision", "recall", "f1")]
         objects = [number(trained.get(name)), number(int(columns["objects"][i]))]
         rows.append([name, *objects, *values[:2], values[2] + bounds])

@@ -132,7 +132,7 @@ def _per_class(run: RunFolder, scores: Scores) -> str:
     trained, rows = run.training_counts, []
     for i, name in enumerate(scores.classes):
         bounds = (
-            f"{columns['f1_low'][i]:.2f}–{columns['f1_high'][i]:.2f}" if math.isfinite(columns["f1_low"][i]) else ""
+            f"{columns['f1_low'][i]:.3f}–{columns['f1_high'][i]:.3f}" if math.isfinite(columns["f1_low"][i]) else ""
         )
         bars = [_bar(columns[c][i], bounds if c == "f1" else "") for c in ("f1", "precision", "recall")]
         areas = [number(float(columns[c][i])) for c in ("roc_auc", "pr_auc")]
