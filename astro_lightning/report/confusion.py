@@ -8,6 +8,10 @@ from matplotlib.figure import Figure
 
 from astro_lightning.report.style import ACCENT, FAINT, INK, canvas, plain_ticks, short, styled
 
+_LARGEST = (
+    18.0  # inches; of more classes than have room not all are named, and no page has to hold a picture of 80 inches
+)
+
 
 @styled
 def confusion_matrix(counts: np.ndarray, classes: Sequence[str]) -> Figure:
@@ -19,7 +23,9 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str]) -> Figure:
     """
     n = len(classes)
     written = n <= 16
-    size = max(4.4, 1.6 + 0.56 * n) if written else 2.2 + 0.15 * n
+    wanted = max(4.4, 1.6 + 0.56 * n) if written else 2.2 + 0.15 * n
+    size = min(wanted, _LARGEST)
+    named = range(0, n, int(np.ceil(wanted / size)))
     figure, (axes,) = canvas(size, size * 0.94)
     total = counts.sum(axis=1)
     share = counts / np.maximum(total, 1)[:, None]
@@ -30,8 +36,8 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str]) -> Figure:
     axes.grid(False)
     axes.spines[:].set_visible(False)
     small = 8 if n <= 20 else 6
-    axes.set_xticks(np.arange(n), [short(c) for c in classes], rotation=90 if n > 4 else 0, fontsize=small)
-    axes.set_yticks(np.arange(n), [f"{short(c)} ({k:,})" for c, k in zip(classes, total)], fontsize=small)
+    axes.set_xticks(named, [short(classes[c]) for c in named], rotation=90 if n > 4 else 0, fontsize=small)
+    axes.set_yticks(named, [f"{short(classes[c])} ({total[c]:,})" for c in named], fontsize=small)
     axes.tick_params(length=0)
     axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)

@@ -193,3 +193,13 @@ def test_captions_are_written_whatever_the_locale(tmp_path):
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     subprocess.run([sys.executable, "-c", code], env=os.environ | locale, check=True)
     assert (tmp_path / "plots" / "a.txt").read_text(encoding="utf-8") == "→"
+
+
+def test_a_confusion_matrix_of_many_classes_stays_a_picture_for_a_page():
+    for n, most in ((30, 30), (500, 130)):
+        figure = confusion_matrix(np.eye(n, dtype=int), [f"class {i}" for i in range(n)])
+        (axes,) = figure.axes
+        assert max(figure.get_size_inches()) <= 18
+        assert n // 6 < len(axes.get_yticklabels()) <= most and axes.get_yticklabels()[-1].get_text().startswith(
+            "class"
+        )
