@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from astro_lightning.core.metrics import probabilities
-from astro_lightning.methods.conformal.evaluate import auroc, discoveries, members, proportion
+from astro_lightning.core.metrics import members, probabilities
+from astro_lightning.methods.conformal.evaluate import auroc, discoveries, proportion
 from benchmarks.runs import run
 from benchmarks.table import Cell, write_table
 

@@ -4,12 +4,28 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 
 
 def probabilities(predictions: pa.Table, classes: Sequence[str]) -> np.ndarray:
     """The `prob_<class>` columns as an array of shape (n, n_classes)."""
     return np.column_stack([predictions[f"prob_{name}"].to_numpy() for name in classes]).astype(np.float64)
+
+
+def members(sets: pa.Array | pa.ChunkedArray, classes: Sequence[str]) -> np.ndarray:
+    """Prediction sets, lists of names, as bool (objects, classes)."""
+    lists = pa.chunked_array([sets]) if isinstance(sets, pa.Array) else sets
+    rows, number = pc.list_parent_indices(lists.combine_chunks()), class_numbers(pc.list_flatten(lists), classes)
+    member = np.zeros((len(lists), len(classes)), dtype=bool)
+    member[rows.to_numpy()[number >= 0], number[number >= 0]] = True
+    return member
+
+
+def class_numbers(names: pa.ChunkedArray, classes: Sequence[str]) -> np.ndarray:
+    """Of the class of each name, -1 where it is none."""
+    found = pc.index_in(names.cast(pa.string()), value_set=pa.array(map(str, classes), pa.string()))
+    return pc.fill_null(found, -1).to_numpy().astype(np.int64)
 
 
 def classification_metrics(predictions: pa.Table, classes: Sequence[str]) -> dict[str, float]:

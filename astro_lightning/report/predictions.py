@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from astro_lightning.core.metrics import members
 from astro_lightning.data.tables import read_table
-from astro_lightning.methods.conformal.evaluate import members
 
 _PROB, _P_VALUE, _TRUTH = "prob_", "p_", "truth_"
 _UNKNOWN = "99"  # beside an `ood_p` the contest's name of all unknown kinds, which no network was trained on

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import binomtest, rankdata
 
+from astro_lightning.core.metrics import class_numbers, members
 from astro_lightning.data.errors import BadInput
 
 Report = dict[str, float | int | None]
@@ -100,7 +100,7 @@ def summary(predictions: pa.Table, classes: Sequence[str]) -> dict[str, float]:
             out.
         classes: class names.
     """
-    label = _number(predictions["label"], classes)
+    label = class_numbers(predictions["label"], classes)
     known = label >= 0
     unknown = predictions["label"].is_valid().to_numpy() & ~known
     member = members(predictions["set"], classes)[known]
@@ -115,18 +115,3 @@ def summary(predictions: pa.Table, classes: Sequence[str]) -> dict[str, float]:
         metrics["ood_false_discoveries"] = float((flag & known).sum() / max(flag[seen].sum(), 1))
         metrics["ood_power"] = float(flag[unknown].mean())
     return {name: float(value) for name, value in metrics.items() if value is not None}
-
-
-def members(sets: pa.Array | pa.ChunkedArray, classes: Sequence[str]) -> NDArray[np.bool_]:
-    """Prediction sets, lists of names, as bool (objects, classes)."""
-    lists = pa.chunked_array([sets]) if isinstance(sets, pa.Array) else sets
-    rows, number = pc.list_parent_indices(lists.combine_chunks()), _number(pc.list_flatten(lists), classes)
-    member = np.zeros((len(lists), len(classes)), dtype=bool)
-    member[rows.to_numpy()[number >= 0], number[number >= 0]] = True
-    return member
-
-
-def _number(names: pa.ChunkedArray, classes: Sequence[str]) -> NDArray[np.int64]:
-    """Of the class of each name, -1 where it is none."""
-    found = pc.index_in(names.cast(pa.string()), value_set=pa.array(map(str, classes), pa.string()))
-    return pc.fill_null(found, -1).to_numpy().astype(np.int64)

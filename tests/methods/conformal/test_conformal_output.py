@@ -4,8 +4,9 @@ import pytest
 from scipy.stats import beta
 from sklearn.metrics import roc_auc_score
 
+from astro_lightning.core.metrics import members
 from astro_lightning.data.errors import BadInput
-from astro_lightning.methods.conformal.evaluate import auroc, coverage, discoveries, members, proportion, set_sizes
+from astro_lightning.methods.conformal.evaluate import auroc, coverage, discoveries, proportion, set_sizes
 from astro_lightning.methods.conformal.output import contest_prob, set_column, unknown_column, unknown_probability
 
 
