@@ -8,9 +8,8 @@ from matplotlib.figure import Figure
 
 from astro_lightning.report.style import ACCENT, FAINT, INK, canvas, plain_ticks, short, styled
 
-_LARGEST = (
-    18.0  # inches; of more classes than have room not all are named, and no page has to hold a picture of 80 inches
-)
+# Inches; of more classes than have room not all are named, and no page has to hold a picture of 80 inches.
+_LARGEST = 18.0
 
 
 @styled
