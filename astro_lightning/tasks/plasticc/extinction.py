@@ -5,6 +5,7 @@ import numpy as np
 from astro_lightning.data.bands import wavelengths_nm
 from astro_lightning.tasks.plasticc.light_curves import LightCurves
 
+# A_band / E(B-V) of ugrizy.
 LSST = (4.145, 3.237, 2.273, 1.684, 1.323, 1.088)
 # Beyond them WFC3 F218W and F275W, UKIRT J, H and K: effective wavelength in nm -> A / E(B-V).
 BEYOND = {222.4: 7.760, 270.4: 5.487, 1248.0: 0.709, 1631.0: 0.449, 2201.0: 0.302}

@@ -2,12 +2,13 @@
 
 import numpy as np
 
+from astro_lightning.tasks.plasticc.extinction import LSST
+
 from .scene import Floats, Ints
 
 ZERO_POINT = 27.5
 DETECTION_SNR = 5.0
-# A_band / E(B-V) of Milky Way dust, R_V = 3.1 (Schlafly & Finkbeiner 2011).
-EXTINCTION = np.array([4.145, 3.237, 2.273, 1.684, 1.323, 1.088])
+EXTINCTION = np.array(LSST)
 # Electrons per unit of flux (zero point 27.5) in a 30 s visit; a deep drilling night stacks about ten visits.
 ELECTRONS = 30 * 10 ** (0.4 * (np.array([27.03, 28.38, 28.16, 27.85, 27.46, 26.68]) - ZERO_POINT))
 DEEP_VISITS = 10
